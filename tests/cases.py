@@ -1,0 +1,99 @@
+"""The tables that the tests are driven by, mixtures of every kind, and what SciPy says of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.optimize
+import scipy.special
+import scipy.stats
+import tensorflow_probability as tfp
+
+import tfmdn
+from tfmdn import components as component_lib
+from tfmdn import families
+
+tfd = tfp.distributions
+
+EVENT_SHAPES = [(), (1,), (3,)]
+# family, covariance, event_shape: all that can be combined.
+COMPONENTS = [
+    (family, covariance, event_shape)
+    for family in families.FAMILIES
+    for covariance in families.COVARIANCES
+    for event_shape in EVENT_SHAPES
+    if covariance != "full" or (family == "normal" and event_shape != ())
+]
+SCALAR_COMPONENTS = [(family, "diag", ()) for family in families.FAMILIES]
+
+
+def case_name(case) -> str:
+    family, covariance, event_shape = case
+    return f"{family}-{covariance}-{'x'.join(map(str, event_shape)) or 'scalar'}"
+
+
+def layer_of(case, num_components=4, **kwargs) -> tfmdn.MDNLayer:
+    family, covariance, event_shape = case
+    return tfmdn.MDNLayer(num_components, event_shape, family=family, covariance=covariance, **kwargs)
+
+
+def mixture_of(case, batch_shape=(5,), num_components=4, **kwargs) -> tfmdn.Mixture:
+    """The output of a layer with large random weights, so that rows and components differ."""
+    features = np.random.default_rng(3).normal(size=(*batch_shape, 6)).astype("float32")
+    return layer_of(case, num_components, kernel_initializer="he_normal", **kwargs)(0.5 * features)
+
+
+class SciPyMixture:
+    """A `Mixture` of batch shape `[B]` by SciPy, in float64."""
+
+    def __init__(self, case, mixture: tfmdn.Mixture):
+        self.family = case[0]
+        self.logits = np.asarray(mixture.mixture_distribution.logits, np.float64)
+        parameters = component_lib.parameters(mixture.components_distribution)
+        self.parameters = {key: np.asarray(value, np.float64) for key, value in parameters.items()}
+        self.event_shape = case[2]
+
+    @property
+    def probs(self):
+        return scipy.special.softmax(self.logits, -1)
+
+    def univariate(self, index):
+        """The distribution of one scalar: `index` is (row, component) and, for vectors, the coordinate."""
+        p = {key: value[index] for key, value in self.parameters.items()}
+        scale = p.get("scale", p.get("scale_diag"))
+        return {
+            "normal": lambda: scipy.stats.norm(p["loc"], scale),
+            "laplace": lambda: scipy.stats.laplace(p["loc"], scale),
+            "logistic": lambda: scipy.stats.logistic(p["loc"], scale),
+            "student_t": lambda: scipy.stats.t(p["df"], p["loc"], scale),
+            "lognormal": lambda: scipy.stats.lognorm(scale, scale=np.exp(p["loc"])),
+        }[self.family]()
+
+    def component_log_prob(self, row, k, y):
+        if "scale_tril" in self.parameters:
+            scale_tril = self.parameters["scale_tril"][row, k]
+            return scipy.stats.multivariate_normal(self.parameters["loc"][row, k], scale_tril @ scale_tril.T).logpdf(y)
+        if not self.event_shape:
+            return self.univariate((row, k)).logpdf(y)
+        return sum(self.univariate((row, k, d)).logpdf(y[..., d]) for d in range(self.event_shape[0]))
+
+    def log_prob(self, row, y):
+        """log p(y) for y `[n, *E]` under row `row` of the batch."""
+        y = np.asarray(y, np.float64)
+        log_probs = [self.component_log_prob(row, k, y) for k in range(self.logits.shape[-1])]
+        return scipy.special.logsumexp(np.stack(log_probs, -1) + scipy.special.log_softmax(self.logits[row]), -1)
+
+    def cdf(self, row, y):
+        """P(Y <= y) of scalar mixtures."""
+        return sum(p * self.univariate((row, k)).cdf(y) for k, p in enumerate(self.probs[row]))
+
+    def quantile(self, row, probability):
+        """The y of scalar mixtures at which cdf is `probability`."""
+        return scipy.optimize.brentq(lambda y: self.cdf(row, y) - probability, *self.span(row)[:2], xtol=1e-12)
+
+    def span(self, row):
+        """An interval of scalar mixtures outside of which the probability is 1e-9, and points where it bends."""
+        tails = [
+            [self.univariate((row, k)).ppf(q) for q in (1e-10, 0.25, 0.5, 0.75, 1 - 1e-10)]
+            for k in range(len(self.probs[row]))
+        ]
+        return np.min(tails), np.max(tails), np.unique(np.array(tails)[:, 1:-1])

@@ -1,0 +1,178 @@
+"""Every kind of component against SciPy and quadrature, and at the extremes of float32."""
+
+import numpy as np
+import pytest
+import scipy.integrate
+import tensorflow as tf
+from cases import COMPONENTS, SCALAR_COMPONENTS, SciPyMixture, case_name, layer_of, mixture_of
+
+import tfmdn
+from tfmdn import families
+
+every_kind = pytest.mark.parametrize("case", COMPONENTS, ids=case_name)
+every_scalar_kind = pytest.mark.parametrize("case", SCALAR_COMPONENTS, ids=case_name)
+
+
+@every_kind
+def test_log_prob_is_scipys(case):
+    mixture = mixture_of(case)
+    truth = SciPyMixture(case, mixture)
+    y = mixture.sample(50, seed=1)
+    far = y * 30.0 + 0.5  # tails too
+    for points in (y, far):
+        expected = np.stack([truth.log_prob(row, np.asarray(points)[:, row]) for row in range(5)], -1)
+        np.testing.assert_allclose(mixture.log_prob(points), expected, rtol=1e-5, atol=1e-5)
+
+
+@every_scalar_kind
+def test_density_integrates_to_one(case):
+    mixture = mixture_of(case)
+    truth = SciPyMixture(case, mixture)
+    for row in range(5):
+        low, high, bends = truth.span(row)
+        # Cells that are narrow where the density is, whatever the span.
+        grid = np.unique(np.concatenate([np.linspace(a, b, 400) for a, b in zip([low, *bends], [*bends, high])]))
+        if case[0] in ("student_t", "lognormal"):
+            tail = np.geomspace(1e-3, high - bends[-1], 2000)
+            grid = np.unique(np.concatenate([grid, bends[-1] + tail, np.maximum(bends[0] - tail, low)]))
+        density = mixture[row].prob(grid.astype("float32"))
+        assert scipy.integrate.simpson(density, x=grid) == pytest.approx(1.0, abs=1e-3)
+
+
+@every_kind
+def test_sample_moments(case):
+    # A larger floor of the scale keeps fourth moments, and so the error of a sample variance, moderate.
+    mixture = mixture_of(case, batch_shape=(2,), max_scale=0.5)
+    n = 100_000
+    draws = np.asarray(mixture.sample(n, seed=2), np.float64)
+    mean, variance = np.asarray(mixture.mean(), np.float64), np.asarray(mixture.variance(), np.float64)
+    assert np.all(np.abs(draws.mean(0) - mean) < 5.0 * np.sqrt(variance / n))
+    fourth = np.mean((draws - mean) ** 4, 0)
+    assert np.all(np.abs(draws.var(0) - variance) < 6.0 * np.sqrt(fourth / n))
+    np.testing.assert_allclose(mixture.stddev(), np.sqrt(variance), rtol=1e-5)
+    if case[2]:
+        covariance = np.einsum("nbi,nbj->bij", draws - mean, draws - mean) / n
+        allowed = 6.0 * np.sqrt(np.sqrt(np.einsum("bi,bj->bij", fourth, fourth)) / n)
+        assert np.all(np.abs(mixture.covariance() - covariance) < allowed)
+
+
+@every_scalar_kind
+def test_cdf_and_survival_function_are_scipys(case):
+    mixture = mixture_of(case)
+    truth = SciPyMixture(case, mixture)
+    y = np.asarray(mixture.sample(40, seed=3))
+    expected = np.stack([truth.cdf(row, y[:, row]) for row in range(5)], -1)
+    np.testing.assert_allclose(mixture.cdf(y), expected, rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(mixture.survival_function(y), 1.0 - expected, rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(mixture.log_cdf(y), np.log(expected), rtol=2e-5, atol=1e-6)
+
+
+@every_scalar_kind
+def test_cdf_is_the_integral_of_the_density(case):
+    mixture = mixture_of(case, batch_shape=(1,))
+    low, high = np.asarray(mixture.quantile([0.02, 0.98]), np.float64)[:, 0]
+    grid = np.linspace(low, high, 4001)
+    integral = scipy.integrate.simpson(mixture[0].prob(grid.astype("float32")), x=grid)
+    assert float(mixture[0].cdf(high) - mixture[0].cdf(low)) == pytest.approx(integral, abs=1e-4)
+
+
+@every_kind
+def test_quantile_inverts_cdf(case):
+    mixture = mixture_of(case)
+    y = mixture.sample(20, seed=4)
+    probability = mixture.cdf(y)
+    assert probability.shape == y.shape
+    # One unit in the last place of the probability, as a distance in y, is what float32 can resolve.
+    marginal_density = (mixture.cdf(y + 1e-3) - mixture.cdf(y - 1e-3)) / 2e-3
+    resolution = 3e-7 / np.maximum(marginal_density, 1e-3)
+    error = np.abs(mixture.quantile(probability) - y)
+    assert np.all(error <= 1e-5 * mixture.stddev() + resolution)
+
+
+@every_scalar_kind
+def test_quantile_is_exact(case):
+    mixture = mixture_of(case)
+    truth = SciPyMixture(case, mixture)
+    levels = np.array([1e-5, 0.01, 0.3, 0.5, 0.9, 0.999], np.float32)
+    quantiles = np.asarray(mixture.quantile(levels), np.float64)
+    assert quantiles.shape == (6, 5)
+    for row in range(5):
+        expected = [truth.quantile(row, float(level)) for level in levels]
+        narrowest = min(truth.univariate((row, k)).std() for k in range(4))
+        np.testing.assert_allclose(quantiles[:, row], expected, rtol=1e-6, atol=1e-5 * narrowest)
+
+
+@pytest.mark.parametrize("magnitude", [1e4, 1e10, 1e19, 1e30])
+@every_kind
+def test_gradients_are_finite_at_extreme_targets(case, magnitude):
+    layer = layer_of(case, kernel_initializer="he_normal")
+    features = tf.random.stateless_normal((4, 6), [0, 1])
+    sign = -1.0 if case[0] != "lognormal" else 1.0
+    y = tf.fill((4, *case[2]), magnitude) * tf.reshape([1.0, sign, 1.0, sign], (4, *[1] * len(case[2])))
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        loss = tf.reduce_mean(tfmdn.negative_log_likelihood(y, layer(features)))
+    gradients = tape.gradient(loss, [features, *layer.dense.trainable_variables])
+    assert np.isfinite(loss)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("activation", families.POSITIVE_LINKS)
+@pytest.mark.parametrize("raw", [-1e30, -200.0, 200.0, 1e30])
+@every_kind
+def test_gradients_are_finite_at_the_floor_and_the_ceiling_of_the_scale(case, raw, activation):
+    layer = layer_of(case, scale_activation=activation)
+    layer.build((None, 6))
+    bias = layer.dense.bias.numpy()
+    start = 4 * (1 + int(np.prod(case[2])))  # behind the logits and the locations
+    size = 4 * (1 if case[1] == "spherical" else int(np.prod(case[2])))
+    bias[start : start + size] = raw
+    layer.dense.bias.assign(bias)
+    y = tf.ones((4, *case[2])) * 1e30
+    for targets in (tf.ones_like(y), y):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tfmdn.negative_log_likelihood(targets, layer(tf.ones((4, 6)))))
+        gradients = tape.gradient(loss, layer.dense.trainable_variables)
+        assert np.isfinite(loss)
+        assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+@every_kind
+def test_scales_stay_within_their_bounds(case):
+    for raw, expected in ((-1e4, 0.05), (1e4, 0.7)):
+        bounds = families.component_spec(*case[:2], case[2], "softplus", 0.05, 0.7).bounds
+        assert float(bounds.scale(tf.constant(raw))) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("activation", families.POSITIVE_LINKS)
+@pytest.mark.parametrize("scale", [0.0015, 0.4, 1.0, 3.0, 900.0])
+def test_links_invert(activation, scale):
+    bounds = families.ScaleBounds(activation, 1e-3, 1e3)
+    assert float(bounds.scale(tf.constant(bounds.raw(scale)))) == pytest.approx(scale, rel=1e-4)
+
+
+def test_an_oversized_scale_can_still_shrink():
+    raw = tf.constant(50.0)
+    with tf.GradientTape() as tape:
+        tape.watch(raw)
+        scale = families.ScaleBounds("softplus", 1e-3, 2.0).scale(raw)
+    assert float(tape.gradient(scale, raw)) > 0.5
+
+
+@pytest.mark.parametrize("event_shape", [(), (3,)])
+def test_log_prob_is_scipys_as_far_as_float32_reaches(event_shape):
+    case = ("normal", "diag", event_shape)
+    mixture = mixture_of(case)
+    truth = SciPyMixture(case, mixture)
+    y = np.full((5, *event_shape), 1e12, np.float32)
+    expected = [truth.log_prob(row, y[row : row + 1])[0] for row in range(5)]
+    np.testing.assert_allclose(mixture.log_prob(y), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("method", "expected"), [("log_prob", -np.inf), ("cdf", 0.0), ("survival_function", 1.0)])
+@pytest.mark.parametrize("event_shape", [(), (2,)])
+def test_lognormal_has_nothing_at_or_below_zero(method, expected, event_shape):
+    mixture = mixture_of(("lognormal", "diag", event_shape))
+    for y in (0.0, -1.0, -1e30):
+        values = getattr(mixture, method)(tf.fill((5, *event_shape), y))
+        np.testing.assert_allclose(values, np.full(values.shape, expected), atol=1e-6)

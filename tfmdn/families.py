@@ -1,0 +1,254 @@
+"""What one component of a mixture is: its parameters, the links that make them valid, the distribution built of them.
+
+Shapes in comments: B batch, K components, E event. E is `()` or `(D,)`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn import validation
+
+tfd = tfp.distributions
+
+
+@dataclasses.dataclass(frozen=True)
+class PositiveLink:
+    """A function from any real number to a positive one, and its inverse on a Python float."""
+
+    forward: Callable[[tf.Tensor], tf.Tensor]
+    inverse: Callable[[float], float]
+
+
+POSITIVE_LINKS = {
+    "softplus": PositiveLink(tf.math.softplus, lambda scale: scale + math.log(-math.expm1(-scale))),
+    "exp": PositiveLink(tf.math.exp, math.log),
+    "elu+1": PositiveLink(
+        lambda raw: tf.nn.elu(raw) + 1.0, lambda scale: scale - 1.0 if scale > 1.0 else math.log(scale)
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaleBounds:
+    """The smallest and the largest scale of a component, in units of the target's scale, and the link between them."""
+
+    link: str
+    minimum: float
+    maximum: float
+
+    def scale(self, raw: tf.Tensor) -> tf.Tensor:
+        """Maps raw network outputs to scales in [minimum, maximum].
+
+        At the ceiling the gradient passes as if it were not there, so that an oversized component can still shrink.
+        """
+        link = POSITIVE_LINKS[self.link]
+        ceiling = link.inverse(self.maximum - self.minimum)
+        bounded = tf.grad_pass_through(lambda value: tf.minimum(value, tf.cast(ceiling, value.dtype)))(raw)
+        return self.minimum + link.forward(bounded)
+
+    def raw(self, scale: float) -> float:
+        """The raw output that `scale` comes from. Scales beyond the bounds count as just inside."""
+        inside = min(max(scale, 1.001 * self.minimum), self.maximum)
+        return POSITIVE_LINKS[self.link].inverse(inside - self.minimum)
+
+
+class LogNormal(tfd.LogNormal):
+    """`tfd.LogNormal` that is also right where y <= 0: no density, and a cumulative probability of 0."""
+
+    def _on_support(self, function, y, outside):
+        inside = y > 0
+        return tf.where(inside, function(tf.where(inside, y, tf.ones_like(y))), tf.cast(outside, self.dtype))
+
+    def _log_prob(self, y):
+        return self._on_support(super()._log_prob, y, -np.inf)
+
+    def _cdf(self, y):
+        return self._on_support(super()._cdf, y, 0.0)
+
+    def _log_cdf(self, y):
+        return self._on_support(super()._log_cdf, y, -np.inf)
+
+    def _survival_function(self, y):
+        return self._on_support(super()._survival_function, y, 1.0)
+
+    def _log_survival_function(self, y):
+        return self._on_support(super()._log_survival_function, y, 0.0)
+
+
+# Below 2 degrees of freedom a Student-t has no variance. The margin keeps df / (df - 2) moderate.
+MIN_DEGREES_OF_FREEDOM = 2.1
+
+
+@dataclasses.dataclass(frozen=True)
+class ShapeParameter:
+    """A parameter beside location and scale, such as degrees of freedom: its link, and the raw value it starts at."""
+
+    link: Callable[[tf.Tensor], tf.Tensor]
+    initial_raw: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """One kind of component.
+
+    Attributes:
+      distribution: a univariate tfd distribution with arguments `loc`, `scale` and those named in `shape_parameters`.
+      shape_parameters: further parameters by name, one for each scale.
+      max_scale: the default ceiling of the scale, in units of the target's scale.
+      standardize: the function of the target that `loc` and `scale` are the location and scale of.
+    """
+
+    distribution: type[tfd.Distribution]
+    shape_parameters: dict[str, ShapeParameter] = dataclasses.field(default_factory=dict)
+    max_scale: float = 1e6
+    standardize: Callable[[np.ndarray], np.ndarray] = lambda y: y
+
+
+def _log_of_positive(y: np.ndarray) -> np.ndarray:
+    if np.any(y <= 0):
+        raise ValueError(f"family='lognormal' needs targets greater than 0. Received a smallest target of {y.min()}.")
+    return np.log(y)
+
+
+FAMILIES = {
+    "normal": Family(tfd.Normal),
+    "laplace": Family(tfd.Laplace),
+    "logistic": Family(tfd.Logistic),
+    "student_t": Family(
+        tfd.StudentT,
+        # 5 makes the components start at about 7 degrees of freedom: tails heavier than normal, a finite kurtosis.
+        shape_parameters={"df": ShapeParameter(lambda raw: MIN_DEGREES_OF_FREEDOM + tf.math.softplus(raw), 5.0)},
+    ),
+    # The variance grows like exp(2 scale^2): a larger scale would overflow float32.
+    "lognormal": Family(LogNormal, max_scale=5.0, standardize=_log_of_positive),
+}
+
+COVARIANCES = ("diag", "spherical", "full")
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One parameter of a component: its shape, what makes raw outputs valid, and the raw values a component starts at.
+
+    Attributes:
+      name: the name of the parameter.
+      shape: its shape for one component.
+      constrain: maps raw outputs `[..., K, *shape]`, the target's location and scale `[*E]` to valid values.
+      initial_raw: maps the component's start in standard units, a centre `[*E]` and a scale, to raw values.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    constrain: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+    initial_raw: Callable[[np.ndarray, float], np.ndarray | float]
+
+
+@dataclasses.dataclass(frozen=True)
+class ComponentSpec:
+    """A family with everything settled: event shape, covariance and the bounds of the scale."""
+
+    family: str
+    covariance: str
+    event_shape: tuple[int, ...]
+    bounds: ScaleBounds
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The parameters of one component, in the order in which the network outputs them."""
+        one_scale = self.covariance == "spherical"
+        scale_shape = () if one_scale else self.event_shape
+
+        def location(raw, target_location, target_scale):
+            return target_location + target_scale * raw
+
+        def scale(raw, _, target_scale):
+            # A spherical component has one scale in all coordinates, so it is relative to their geometric mean.
+            unit = tf.exp(tf.reduce_mean(tf.math.log(target_scale))) if one_scale else target_scale
+            return unit * self.bounds.scale(raw)
+
+        parameters = [
+            Parameter("loc", self.event_shape, location, lambda centre, _: centre),
+            Parameter("scale", scale_shape, scale, lambda _, width: self.bounds.raw(width)),
+        ]
+        for name, shape_parameter in FAMILIES[self.family].shape_parameters.items():
+            parameters.append(
+                Parameter(
+                    name,
+                    scale_shape,
+                    lambda raw, *_, link=shape_parameter.link: link(raw),
+                    lambda *_, start=shape_parameter.initial_raw: start,
+                )
+            )
+        if self.covariance == "full":
+            (size,) = self.event_shape
+            parameters.append(Parameter("correlation", (size * (size - 1) // 2,), lambda raw, *_: raw, lambda *_: 0.0))
+        return parameters
+
+    def distribution(self, loc: tf.Tensor, scale: tf.Tensor, **parameters: tf.Tensor) -> tfd.Distribution:
+        """The components `[B, K]` as one distribution, of parameters `[B, K, *shape]`."""
+        family = FAMILIES[self.family]
+        if not self.event_shape:
+            return family.distribution(loc=loc, scale=scale, **parameters)
+        if self.covariance == "full":
+            return tfd.MultivariateNormalTriL(loc, _scale_tril(scale, parameters["correlation"]))
+        if self.covariance == "spherical":
+            scale = tf.broadcast_to(scale[..., tf.newaxis], tf.shape(loc))  # [B, K] -> [B, K, D]
+            parameters = {name: value[..., tf.newaxis] for name, value in parameters.items()}
+        if self.family == "normal":
+            return tfd.MultivariateNormalDiag(loc, scale)
+        return tfd.Independent(family.distribution(loc=loc, scale=scale, **parameters), 1)
+
+
+def component_spec(
+    family: str,
+    covariance: str,
+    event_shape: tuple[int, ...],
+    scale_activation: str,
+    min_scale: float,
+    max_scale: float | None,
+) -> ComponentSpec:
+    """Checks the arguments that describe a component and puts them together."""
+    validation.one_of("family", family, FAMILIES)
+    validation.one_of("covariance", covariance, COVARIANCES)
+    validation.one_of("scale_activation", scale_activation, POSITIVE_LINKS)
+    minimum = validation.positive_number("min_scale", min_scale)
+    maximum = FAMILIES[family].max_scale if max_scale is None else validation.positive_number("max_scale", max_scale)
+    if maximum <= minimum:
+        raise ValueError(
+            "`max_scale` must be greater than `min_scale`. "
+            f"Received: min_scale={minimum}, max_scale={maximum}{' (the default)' if max_scale is None else ''}."
+        )
+    if covariance == "full" and family != "normal":
+        raise ValueError(
+            "covariance='full' is defined for family='normal' only. "
+            f"Received: family={family!r}, covariance='full'. Use covariance='diag'."
+        )
+    if covariance == "full" and not event_shape:
+        raise ValueError(
+            "covariance='full' needs a vector target, and a scalar has no correlations. "
+            "Received: event_shape=(), covariance='full'. Use covariance='diag', or an event_shape of (n,)."
+        )
+    return ComponentSpec(family, covariance, event_shape, ScaleBounds(scale_activation, minimum, maximum))
+
+
+def _scale_tril(scale: tf.Tensor, correlation: tf.Tensor) -> tf.Tensor:
+    """The Cholesky factor with diagonal `scale` [..., D] and rows proportional to it.
+
+    A row's entries left of the diagonal are `correlation` times that row's scale, so that they have no unit and the
+    factor of a rescaled target is the rescaled factor. `scale` is each coordinate's standard deviation given the
+    coordinates before it.
+    """
+    size = scale.shape[-1]
+    rows, columns = np.tril_indices(size, -1)
+    position = np.zeros((size, size), np.int32)
+    position[rows, columns] = np.arange(len(rows)) + 1
+    unit = tf.concat([tf.zeros_like(scale[..., :1]), correlation], -1)  # [..., 1 + D (D - 1) / 2]
+    unit_tril = tf.gather(unit, position, axis=-1) + tf.eye(size, dtype=scale.dtype)  # [..., D, D]
+    return scale[..., tf.newaxis] * unit_tril

@@ -1,0 +1,305 @@
+"""`Mixture`: a `tfd.MixtureSameFamily` that Keras accepts as a tensor, and that answers more questions.
+
+Shapes in comments: S samples, B batch, K components, E event, Q probabilities.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn import components as component_lib
+from tfmdn import search
+
+tfd = tfp.distributions
+
+TENSOR_CONVERSIONS = ("mean", "mode", "sample")
+
+
+class Mixture(tfd.MixtureSameFamily):
+    """A mixture distribution that TensorFlow, Keras and NumPy also take as a tensor.
+
+    It is a `tfd.MixtureSameFamily` in every respect. Wherever numbers are needed instead of a distribution (a metric
+    such as "mae", `model.predict`, a layer, `np.asarray`), it stands for its mean, or for what `convert_to_tensor`
+    names. An `MDNLayer` outputs one; by hand it is made like its base class.
+
+    Args:
+      mixture_distribution: a `tfd.Categorical` over the K components, of batch shape `B` or broadcastable with it.
+      components_distribution: a distribution of batch shape `[*B, K]` and event shape `E`.
+      reparameterize: whether the gradients of samples with respect to all parameters are right, the weights'
+        included, by implicit reparameterization (slower; `E` must then have independent coordinates).
+      validate_args: whether parameters are checked at run time.
+      allow_nan_stats: whether undefined statistics are NaN. If False they raise.
+      name: prefix of the names of operations.
+      convert_to_tensor: what stands for the distribution where a tensor is needed: "mean", "mode", "sample", or a
+        function of the mixture, registered with `keras.saving.register_keras_serializable`.
+
+    Example:
+
+    >>> mixture = tfmdn.Mixture(
+    ...     tfd.Categorical(probs=[0.25, 0.75]), tfd.Normal(loc=[-1.0, 1.0], scale=[0.1, 0.2])
+    ... )
+    >>> float(mixture.mean())
+    0.5
+    >>> float(mixture + 1)
+    1.5
+    >>> mixture.quantile([0.05, 0.5, 0.95]).numpy().round(3)
+    array([-1.084,  0.914,  1.3  ], dtype=float32)
+    >>> mixture.sample(3, seed=1).shape
+    TensorShape([3])
+    """
+
+    def __init__(
+        self,
+        mixture_distribution: tfd.Distribution,
+        components_distribution: tfd.Distribution,
+        reparameterize: bool = False,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "Mixture",
+        convert_to_tensor: str | Callable[[Mixture], tf.Tensor] = "mean",
+    ):
+        parameters = dict(locals())
+        self._convert_to_tensor = conversion_name(convert_to_tensor)
+        super().__init__(
+            mixture_distribution,
+            components_distribution,
+            reparameterize=reparameterize,
+            validate_args=validate_args,
+            allow_nan_stats=allow_nan_stats,
+            name=name,
+        )
+        self._parameters = parameters
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        # TFP asks a subclass with an __init__ of its own to say that the inherited properties are also its own.
+        return super()._parameter_properties(dtype, num_classes)
+
+    # A tensor for those who need one. tf.is_tensor() asks for `is_tensor_like`; Keras then reads `shape` and `dtype`.
+
+    def is_tensor_like(self) -> bool:
+        return True
+
+    @property
+    def shape(self) -> tf.TensorShape:
+        """The shape of the tensor that the mixture stands for: batch shape, then event shape."""
+        return self.batch_shape + self.event_shape
+
+    def __tf_tensor__(self, dtype=None, name=None) -> tf.Tensor:
+        name = self._convert_to_tensor
+        convert = getattr(type(self), name) if name in TENSOR_CONVERSIONS else keras.saving.get_registered_object(name)
+        tensor = convert(self)
+        return tf.convert_to_tensor(tensor) if dtype is None else tf.cast(tensor, dtype)
+
+    def numpy(self) -> np.ndarray:
+        """The tensor that the mixture stands for, as a NumPy array (eagerly only)."""
+        return tf.convert_to_tensor(self).numpy()
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.asarray(self.numpy(), dtype=dtype)
+
+    def _asdict(self) -> dict[str, tf.Tensor]:
+        """What a SavedModel signature returns in place of the distribution: named tensors."""
+        return {
+            "logits": self.mixture_distribution.logits_parameter(),
+            **component_lib.parameters(self.components_distribution),
+            "mean": self.mean(),
+        }
+
+    # Density
+
+    def _per_mixture_component_log_prob(self, y):
+        log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())  # [B, K]
+        return component_lib.log_prob(self.components_distribution, self._pad_sample_dims(y)) + log_weights  # [S, B, K]
+
+    # Draws
+
+    def sample(self, sample_shape=(), seed=None, name="sample", **kwargs) -> tf.Tensor:
+        """Draws of shape `[*sample_shape, *B, *E]`.
+
+        Args:
+          sample_shape: an integer or a shape.
+          seed: an integer, for which the draws are the same at each call; a stateless seed of TensorFlow, a tensor
+            of two int32; or None for new draws at each call.
+          name: name of the operation.
+          **kwargs: passed on to TFP.
+        """
+        if isinstance(seed, numbers.Integral) and not isinstance(seed, bool):
+            seed = stateless_seed(int(seed))
+        return super().sample(sample_shape, seed=seed, name=name, **kwargs)
+
+    def _sample_n(self, n, seed=None):
+        """Chooses a component for each draw first, and draws from that one alone: 1/K of the base class's work."""
+        if not isinstance(self.mixture_distribution, tfd.Categorical):
+            return super()._sample_n(n, seed)
+        component_seed, index_seed = tfp.random.split_seed(seed, salt="Mixture")
+        try:
+            index = self._draw_index(n, index_seed)  # [S, B]
+            chosen = component_lib.take(self.components_distribution, self.batch_shape_tensor(), index)
+        except NotImplementedError:  # an unusual kind of component, or a rank that only the run will tell
+            return super()._sample_n(n, seed)
+        draws = chosen.sample(seed=component_seed)  # [S, B, E]
+        return self._reparameterize_sample(draws, self.event_shape_tensor()) if self._reparameterize else draws
+
+    # Cumulative probability. For a vector event these are of each coordinate by itself: shape [S, B, E], not [S, B].
+
+    def _log_cdf(self, y):
+        return self._log_of_marginals("log_cdf", y)
+
+    def _log_survival_function(self, y):
+        return self._log_of_marginals("log_survival_function", y)
+
+    def _survival_function(self, y):
+        return tf.exp(self._log_survival_function(y))
+
+    def _log_of_marginals(self, method, y):
+        marginals = component_lib.marginals(self.components_distribution)
+        log_weights = self._pad_event_dims(tf.math.log_softmax(self.mixture_distribution.logits_parameter()))
+        return tf.reduce_logsumexp(
+            log_weights + getattr(marginals, method)(self._pad_sample_dims(y)), self._component_axis
+        )
+
+    def quantile(self, value, name="quantile", **kwargs) -> tf.Tensor:
+        """The y below which the probability is `value`, the inverse of `cdf`. For vectors, of each coordinate by itself.
+
+        Exact to float32's last digits wherever the density is not 0, and differentiable in `value` and in all
+        parameters. Needs components with independent or jointly normal coordinates.
+
+        Args:
+          value: probabilities in [0, 1]. A number, a list or a one-dimensional NumPy array of Q levels gives every
+            level for every row of the batch: shape `[*B, *E]` or `[Q, *B, *E]`. A tensor, or an array with more axes,
+            whose shape ends with `[*B, *E]` is taken element by element, as TFP does, so that `quantile(cdf(y))` is
+            y; any other tensor is taken as levels.
+          name: name of the operation.
+          **kwargs: passed on to TFP.
+
+        Returns:
+          Quantiles. -inf (0 for lognormal components) at 0, inf at 1, NaN outside [0, 1].
+        """
+        if not tf.is_tensor(value) and np.ndim(value) <= 1:
+            return self._quantile_levels(value, name, **kwargs)
+        value = tf.convert_to_tensor(value, self.dtype)
+        trailing = self.shape.as_list()
+        if trailing and value.shape.as_list()[-len(trailing) :] != trailing:
+            return self._quantile_levels(value, name, **kwargs)
+        return super().quantile(value, name=name, **kwargs)
+
+    def _quantile_levels(self, levels, name="quantile", **kwargs) -> tf.Tensor:
+        """Each of the `levels` `[Q]` for every row and coordinate: `[Q, *B, *E]`."""
+        levels = tf.convert_to_tensor(levels, self.dtype)
+        padding = tf.ones([self.shape.rank], tf.int32)
+        return super().quantile(tf.reshape(levels, tf.concat([tf.shape(levels), padding], 0)), name=name, **kwargs)
+
+    def _quantile(self, value):
+        marginals = component_lib.marginals(self.components_distribution)
+        logits = self._pad_event_dims(self.mixture_distribution.logits_parameter())
+        return search.mixture_quantile(marginals, logits, value, self._component_axis)
+
+    # Summaries
+
+    def _mode(self):
+        """The point of highest density, found by fixed-point iteration from every component's centre. No gradient."""
+        return search.highest_density_point(self)
+
+    def _covariance(self):
+        components = self.components_distribution
+        if not isinstance(components, tfd.Independent) or self.event_shape.rank != 1:
+            return super()._covariance()
+        # TFP has no covariance for Independent. The law of total variance, as in the base class.
+        shift = components.mean() - self.mean()[..., tf.newaxis, :]  # [B, K, D]
+        between = shift[..., :, tf.newaxis] * shift[..., tf.newaxis, :]  # [B, K, D, D]
+        within = tf.linalg.diag(components.variance())
+        weights = self.mixture_distribution.probs_parameter()[..., tf.newaxis, tf.newaxis]
+        return tf.reduce_sum(weights * (within + between), -3)  # [B, D, D]
+
+    def entropy(self, num_samples: int = 1000, seed=None, name: str = "entropy") -> tf.Tensor:
+        """Differential entropy in nats `[*B]`, estimated from draws: the mean of -log_prob over `num_samples` of them.
+
+        The standard error is about 0.7 / sqrt(num_samples) nats for one normal component, and somewhat more for
+        mixtures of very different ones.
+        """
+        with self._name_and_control_scope(name):
+            return -tf.reduce_mean(self.log_prob(self.sample(num_samples, seed=seed)), 0)
+
+    # Helpers
+
+    @property
+    def _component_axis(self) -> int:
+        """The axis of K in a tensor `[..., K, E]`."""
+        return -1 - self.event_shape.rank
+
+    def _pad_event_dims(self, weights: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(weights, tf.concat([tf.shape(weights), tf.ones([self.event_shape.rank], tf.int32)], 0))
+
+    def _draw_index(self, n, seed) -> tf.Tensor:
+        """Component numbers `[n, *B]` drawn by their weights: how many cumulative weights lie below a uniform draw."""
+        probs = self.mixture_distribution.probs_parameter()
+        num_components = tf.shape(probs)[-1]
+        batch_shape = self.batch_shape_tensor()
+        probs = tf.broadcast_to(probs, tf.concat([batch_shape, [num_components]], 0))
+        cumulative = tf.cumsum(tf.reshape(probs, [-1, num_components]), axis=-1)  # [prod(B), K]
+        # Divided by the sum as rounded, the last is exactly 1: no draw lies beyond, none falls on a weight of 0.
+        cumulative /= cumulative[:, -1:]
+        uniform = tf.random.stateless_uniform([tf.shape(cumulative)[0], n], seed, dtype=probs.dtype)
+        index = tf.searchsorted(cumulative, uniform, side="right")  # [prod(B), n]
+        return tf.reshape(tf.transpose(index), tf.concat([[n], batch_shape], 0))
+
+
+def conversion_name(convert_to_tensor: str | Callable[[Mixture], tf.Tensor]) -> str:
+    """The name of what stands for a mixture. Configs and SavedModels can hold a name, and no function."""
+    name = keras.saving.get_registered_name(convert_to_tensor) if callable(convert_to_tensor) else convert_to_tensor
+    if name in TENSOR_CONVERSIONS or (isinstance(name, str) and keras.saving.get_registered_object(name)):
+        return name
+    raise ValueError(
+        f"`convert_to_tensor` must be one of {', '.join(map(repr, TENSOR_CONVERSIONS))}, or a function that is "
+        "registered with keras.saving.register_keras_serializable so that it can be saved. "
+        f"Received: convert_to_tensor={convert_to_tensor!r}."
+    )
+
+
+def stateless_seed(seed: int) -> tf.Tensor:
+    """The two int32 numbers that TensorFlow's stateless random operations take, of an integer of any size."""
+    return tf.constant([(seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF], tf.int32)
+
+
+def _install_operators() -> None:
+    """Gives `Mixture` the arithmetic and comparison operators of a tensor. Slicing stays TFP's: it slices the batch."""
+    for operator in tf.Tensor.OVERLOADABLE_OPERATORS - {"__getitem__", "__eq__", "__ne__"}:
+
+        def apply(self, *others, operator=operator):
+            return getattr(tf.convert_to_tensor(self), operator)(*others)
+
+        setattr(Mixture, operator, apply)
+
+
+_install_operators()
+
+
+@tf.experimental.dispatch_for_api(tf.expand_dims, {"input": Mixture})
+def _expand_dims(input, axis=None, name=None):
+    """Keeps a scalar mixture a distribution when Keras adds a last axis to it, to match targets of shape `(n, 1)`."""
+    if input.event_shape.rank != 0 or axis not in (-1, input.shape.rank):
+        return tf.expand_dims(tf.convert_to_tensor(input), axis, name=name)
+    components = input.components_distribution
+    values = {key: value[..., tf.newaxis] for key, value in component_lib.parameters(components).items()}
+    return input.copy(components_distribution=tfd.Independent(component_lib.with_parameters(components, values), 1))
+
+
+@tf.experimental.dispatch_for_api(tf.cast, {"x": Mixture})
+def _cast(x, dtype, name=None):
+    """Keeps a mixture a distribution when Keras casts it to the dtype of a loss. In half precision there is none."""
+    dtype = tf.as_dtype(dtype)
+    if dtype not in (tf.float32, tf.float64):
+        return tf.cast(tf.convert_to_tensor(x), dtype, name=name)
+    components = x.components_distribution
+    values = {key: tf.cast(value, dtype) for key, value in component_lib.parameters(components).items()}
+    return x.copy(
+        mixture_distribution=tfd.Categorical(logits=tf.cast(x.mixture_distribution.logits_parameter(), dtype)),
+        components_distribution=component_lib.with_parameters(components, values),
+    )

@@ -1,0 +1,131 @@
+"""What has no closed form for a mixture and is searched for: its quantiles and its highest point.
+
+Shapes in comments: S samples, B batch, K components, E event.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn import components as component_lib
+
+tfd = tfp.distributions
+tnp = tf.experimental.numpy
+
+# How near to its centre a component's pull is still resolved, in standard deviations (a Laplace's is infinite there).
+NEAREST = 1e-4
+MAX_STEPS = 500
+
+
+def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability: tf.Tensor, axis: int) -> tf.Tensor:
+    """The y at which the weighted sum of cumulative probabilities is `probability`.
+
+    The components' own quantiles bracket it. The search runs in float64: near 0.5 a float32 cumulative probability is
+    too coarse to resolve a narrow component of small weight.
+
+    Args:
+      marginals: univariate, of batch shape `[*B, K, *E]`.
+      logits: of the components, `[*B, K, *E]` or broadcastable with it.
+      probability: `[*S, *B, *E]` or broadcastable with it.
+      axis: the axis of K.
+
+    Returns:
+      `[*S, *B, *E]`, differentiable in `probability` and in the parameters.
+    """
+    dtype = marginals.dtype
+    values = component_lib.parameters(marginals)
+    marginals = component_lib.with_parameters(marginals, {k: tf.cast(v, tf.float64) for k, v in values.items()})
+    weights = tf.nn.softmax(tf.cast(logits, tf.float64), axis)  # float32 weights would sum to 1 only within 1e-7
+    probability = tf.cast(probability, tf.float64)
+
+    def of_mixture(function, y):
+        return tf.reduce_sum(weights * function(tf.expand_dims(y, axis)), axis)
+
+    of_components = marginals.quantile(tf.expand_dims(probability, axis))  # [S, B, K, E]
+    low = tf.reduce_min(tf.where(weights > 0, of_components, tf.float64.max), axis)
+    high = tf.reduce_max(tf.where(weights > 0, of_components, tf.float64.min), axis)
+    low, high = tf.stop_gradient(low), tf.stop_gradient(high)
+    is_between = (high > low) & tf.math.is_finite(low) & tf.math.is_finite(high)
+    narrowest = tf.reduce_min(marginals.stddev(), axis)
+    root = tfp.math.find_root_chandrupatla(
+        lambda y: of_mixture(marginals.cdf, y) - probability,
+        tf.where(is_between, low, tf.zeros_like(low)),
+        tf.where(is_between, high, tf.zeros_like(high)),
+        position_tolerance=1e-9 * narrowest,
+        max_iterations=100,
+    ).estimated_root
+    y = tf.stop_gradient(tf.where(is_between, root, low))
+
+    # The gradient of the root is that of one Newton step from it (the implicit function theorem).
+    slope = tf.stop_gradient(of_mixture(marginals.prob, y))
+    step = (probability - of_mixture(marginals.cdf, y)) / tf.maximum(slope, 1e-30)
+    return tf.cast(y + (step - tf.stop_gradient(step)), dtype)
+
+
+def highest_density_point(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
+    """The y `[*B, *E]` of highest density.
+
+    From every component's centre, y is moved to the average of all centres, weighted by how strongly each component
+    pulls: the mean shift of Carreira-Perpinan (2000, "Mode-finding for mixtures of Gaussian distributions"), with the
+    pull of other families than the normal found from the slope of their density. Each step raises the density.
+    """
+    components = mixture.components_distribution
+    event_rank = mixture.event_shape.rank
+    centres = components.mode()  # [B, K, E]
+    centres = tf.broadcast_to(
+        centres, tf.concat([mixture.batch_shape_tensor(), tf.shape(centres)[-1 - event_rank :]], 0)
+    )
+    starts = tnp.moveaxis(centres, -1 - event_rank, 0)  # [K, B, E]: one search from each centre, as samples
+    move = _mean_shift(components, event_rank)
+    still = 1e-6 * tf.reduce_min(components.stddev(), -1 - event_rank)  # [B, E]
+
+    def step(index, y, _):
+        responsibilities = mixture.posterior_marginal(y).probs_parameter()  # [K searches, B, K]
+        moved = move(responsibilities, y)
+        return index + 1, moved, tf.reduce_any(tf.abs(moved - y) > still)
+
+    _, ends, _ = tf.while_loop(
+        lambda index, _, moving: moving & (index < MAX_STEPS), step, (0, starts, tf.constant(True))
+    )
+    # A Laplace's peak is a cusp that the search comes close to but never meets: the centres are candidates too.
+    candidates = tf.concat([starts, ends], 0)  # [2 K, B, E]
+    best = tf.argmax(mixture.log_prob(candidates), 0)  # [B]
+    choice = tf.one_hot(best, tf.shape(candidates)[0], on_value=True, off_value=False, axis=0)  # [2 K, B]
+    choice = tf.reshape(choice, tf.concat([tf.shape(choice), tf.ones([event_rank], tf.int32)], 0))
+    return tf.stop_gradient(tf.reduce_sum(tf.where(choice, candidates, tf.zeros_like(candidates)), 0))
+
+
+def _mean_shift(components: tfd.Distribution, event_rank: int):
+    """The function of responsibilities `[S, B, K]` and y `[S, B, E]` that moves y to the weighted mean of centres."""
+    if isinstance(components, tfd.MultivariateNormalLinearOperator):
+        return _mean_shift_of_normals(components)
+    marginals = component_lib.marginals(components)
+    centres = marginals.mode()  # [B, K, E]
+    nearest = NEAREST * marginals.stddev()
+    axis = -1 - event_rank
+
+    def move(responsibilities, y):
+        offset = tf.expand_dims(y, axis) - centres  # [S, B, K, E]
+        offset = tf.where(tf.abs(offset) < nearest, nearest, offset)
+        slope = tfp.math.value_and_gradient(lambda offset: marginals.log_prob(centres + offset), offset)[1]
+        pull = tf.maximum(-slope / offset, 0.0)
+        shape = tf.concat([tf.shape(responsibilities), tf.ones([event_rank], tf.int32)], 0)
+        weights = tf.reshape(responsibilities, shape) * pull
+        return tf.reduce_sum(weights * centres, axis) / tf.reduce_sum(weights, axis)
+
+    return move
+
+
+def _mean_shift_of_normals(components: tfd.Distribution):
+    """Mean shift with each component's precision matrix in the place of its pull."""
+    loc = components.mean()  # [B, K, D]
+    precision = tf.linalg.inv(components.covariance())  # [B, K, D, D]
+    pull_to_loc = tf.linalg.matvec(precision, loc)  # [B, K, D]
+
+    def move(responsibilities, y):
+        total = tf.einsum("...k,...kij->...ij", responsibilities, precision)  # [S, B, D, D]
+        target = tf.einsum("...k,...ki->...i", responsibilities, pull_to_loc)  # [S, B, D]
+        return tf.linalg.solve(total, target[..., tf.newaxis])[..., 0]
+
+    return move

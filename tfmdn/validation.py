@@ -1,0 +1,42 @@
+"""Argument checks with one wording: what was expected, what was received, what to do."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Collection, Sequence
+
+
+def positive_integer(name: str, value) -> int:
+    """Returns `value` as an int, or says that it must be a positive integer."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")
+    return int(value)
+
+
+def positive_number(name: str, value) -> float:
+    """Returns `value` as a float, or says that it must be a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < float("inf"):
+        raise ValueError(f"`{name}` must be a finite number greater than 0. Received: {name}={value!r}.")
+    return float(value)
+
+
+def one_of(name: str, value, allowed: Collection[str]) -> str:
+    """Returns `value`, or lists the values that `name` can take."""
+    if not isinstance(value, str) or value not in allowed:
+        choices = ", ".join(repr(choice) for choice in allowed)
+        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}.")
+    return value
+
+
+def event_shape(value) -> tuple[int, ...]:
+    """Returns the shape of one target as a tuple: `()` for a scalar, `(n,)` for a vector of n.
+
+    An integer n is short for `(n,)`.
+    """
+    expected = "`event_shape` must be () for a scalar target, or a positive integer n or (n,) for a vector of n values."
+    sizes = (value,) if isinstance(value, numbers.Integral) else value
+    if not isinstance(sizes, Sequence) or isinstance(sizes, str) or len(sizes) > 1:
+        raise ValueError(f"{expected} Received: event_shape={value!r}.")
+    if any(isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 1 for size in sizes):
+        raise ValueError(f"{expected} Received: event_shape={value!r}.")
+    return tuple(int(size) for size in sizes)
