@@ -211,7 +211,7 @@ class MDNLayer(keras.layers.Layer):
         sample, keys = np.empty((0, *self.event_shape)), np.empty(0)
         for batch in _batches(y):
             rows = self._rows(batch)
-            rows = rows[np.isfinite(rows.reshape(len(rows), -1)).all(1)]
+            rows = rows[np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))]
             sample, keys = np.concatenate([sample, rows]), np.concatenate([keys, rng.random(len(rows))])
             if len(keys) > ADAPT_SAMPLE_SIZE:  # the rows with the largest keys of all seen so far
                 kept = np.argpartition(keys, -ADAPT_SAMPLE_SIZE)[-ADAPT_SAMPLE_SIZE:]

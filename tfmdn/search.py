@@ -5,6 +5,7 @@ Shapes in comments: S samples, B batch, K components, E event.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -72,17 +73,21 @@ def highest_density_point(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     """
     components = mixture.components_distribution
     event_rank = mixture.event_shape.rank
+    if isinstance(components, tfd.LogNormal) or isinstance(getattr(components, "distribution", None), tfd.LogNormal):
+        return tf.exp(highest_density_point(_log_of_lognormals(mixture)))
     centres = components.mode()  # [B, K, E]
     centres = tf.broadcast_to(
         centres, tf.concat([mixture.batch_shape_tensor(), tf.shape(centres)[-1 - event_rank :]], 0)
     )
     starts = tnp.moveaxis(centres, -1 - event_rank, 0)  # [K, B, E]: one search from each centre, as samples
     move = _mean_shift(components, event_rank)
-    still = 1e-6 * tf.reduce_min(components.stddev(), -1 - event_rank)  # [B, E]
+    narrowest = tf.reduce_min(components.stddev(), -1 - event_rank)  # [B, E]
+    rounding = 4.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps
 
     def step(index, y, _):
         responsibilities = mixture.posterior_marginal(y).probs_parameter()  # [K searches, B, K]
         moved = move(responsibilities, y)
+        still = tf.maximum(1e-6 * narrowest, rounding * tf.abs(y))
         return index + 1, moved, tf.reduce_any(tf.abs(moved - y) > still)
 
     _, ends, _ = tf.while_loop(
@@ -129,3 +134,18 @@ def _mean_shift_of_normals(components: tfd.Distribution):
         return tf.linalg.solve(total, target[..., tf.newaxis])[..., 0]
 
     return move
+
+
+def _log_of_lognormals(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
+    """A mixture of normals in u = log y that is as high at each u, up to a factor, as the mixture is at y.
+
+    N(u; loc, scale) exp(-u) is exp(scale^2 / 2 - loc) N(u; loc - scale^2, scale), with exp(-u) from the change of
+    variable.
+    """
+    values = component_lib.parameters(mixture.components_distribution)  # [B, K, E]
+    loc, scale = values["loc"], values["scale"]
+    factor = 0.5 * tf.square(scale) - loc
+    event_rank = mixture.event_shape.rank
+    logits = mixture.mixture_distribution.logits_parameter() + (tf.reduce_sum(factor, -1) if event_rank else factor)
+    normals = tfd.Normal(loc - tf.square(scale), scale)
+    return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), tfd.Independent(normals, event_rank))
