@@ -234,10 +234,11 @@ class MDNLayer(keras.layers.Layer):
         k, size = self.num_components, math.prod(self.event_shape)
         # A Hammersley set: evenly spaced in the first coordinate, low-discrepancy in all of them together.
         points = (np.arange(k)[:, np.newaxis] + 0.5) / k
-        if size > 1:
-            halton = tfp.mcmc.sample_halton_sequence(size - 1, k, randomized=False, dtype=tf.float64).numpy()
-            points = np.concatenate([points, halton], 1)
-        centres = tfd.Normal(tf.constant(0.0, tf.float64), 1.0).quantile(points).numpy()
+        with tf.init_scope():  # Keras also builds layers while it traces a graph
+            if size > 1:
+                halton = tfp.mcmc.sample_halton_sequence(size - 1, k, randomized=False, dtype=tf.float64).numpy()
+                points = np.concatenate([points, halton], 1)
+            centres = tfd.Normal(tf.constant(0.0, tf.float64), 1.0).quantile(points).numpy()
         centres = (centres - centres.mean(0)).reshape(k, *self.event_shape)
         width = k ** (-1.0 / (size + 4.0))
         starts = [np.zeros(k)]
