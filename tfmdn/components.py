@@ -33,6 +33,7 @@ def parameters(components: tfd.Distribution, batch_shape: tf.Tensor | None = Non
     inner_shape = inner.batch_shape_tensor()
     if batch_shape is not None:
         inner_shape = tf.concat([batch_shape, inner_shape[components.batch_shape.rank - 1 :]], 0)
+    dtype_hint = inner.dtype if inner.dtype.is_floating else tf.float32  # a Bernoulli's is int32, its parameter's is not
     values = {}
     for name, properties in type(inner).parameter_properties(inner.dtype).items():
         value = inner.parameters.get(name)
@@ -42,7 +43,7 @@ def parameters(components: tfd.Distribution, batch_shape: tf.Tensor | None = Non
             raise NotImplementedError(
                 f"{type(inner).__name__} is not described by tensors alone: it has {name}={value}."
             )
-        value = tf.convert_to_tensor(value, dtype_hint=inner.dtype)
+        value = tf.convert_to_tensor(value, dtype_hint=dtype_hint)
         event_shape = tf.shape(value)[tf.rank(value) - properties.event_ndims :]
         values[name] = tf.broadcast_to(value, tf.concat([inner_shape, event_shape], 0))
     return values

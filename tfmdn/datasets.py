@@ -75,7 +75,9 @@ class InverseProblem:
         possible = np.all((y >= np.float32(self.low)) & (y <= np.float32(self.high)), -1)
         with np.errstate(divide="ignore"):
             joint = np.log(self._noise_density(x - self.forward(y)).prod(-1))
-            evidence = np.concatenate([np.log(self._evidence(rows)) for rows in self._chunks(x)])
+            distinct, position = np.unique(x, axis=0, return_inverse=True)  # a density is often asked along y at one x
+            evidence = np.concatenate([np.log(self._evidence(rows)) for rows in self._chunks(distinct)])
+            evidence = evidence[position.ravel()]
         return np.where(possible, joint - self._log_volume - evidence, -np.inf)
 
     @functools.cached_property

@@ -22,11 +22,11 @@ MAX_STEPS = 500
 def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability: tf.Tensor, axis: int) -> tf.Tensor:
     """The y at which the weighted sum of cumulative probabilities is `probability`.
 
-    The components' own quantiles bracket it. The search runs in float64: near 0.5 a float32 cumulative probability is
-    too coarse to resolve a narrow component of small weight.
+    The search runs in float64: near 0.5 a float32 cumulative probability is too coarse to resolve a narrow component of
+    small weight.
 
     Args:
-      marginals: univariate, of batch shape `[*B, K, *E]`.
+      marginals: univariate, of batch shape `[*B, K, *E]` and finite variance.
       logits: of the components, `[*B, K, *E]` or broadcastable with it.
       probability: `[*S, *B, *E]` or broadcastable with it.
       axis: the axis of K.
@@ -34,6 +34,10 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     Returns:
       `[*S, *B, *E]`, differentiable in `probability` and in the parameters.
     """
+    if isinstance(marginals, tfd.LogNormal):  # in log y no tail is long, and quantiles commute with exp
+        values = component_lib.parameters(marginals)
+        normals = tfd.Normal(values["loc"], values["scale"])
+        return tf.exp(mixture_quantile(normals, logits, probability, axis))
     dtype = marginals.dtype
     values = component_lib.parameters(marginals)
     marginals = component_lib.with_parameters(marginals, {k: tf.cast(v, tf.float64) for k, v in values.items()})
@@ -43,25 +47,33 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     def of_mixture(function, y):
         return tf.reduce_sum(weights * function(tf.expand_dims(y, axis)), axis)
 
-    of_components = marginals.quantile(tf.expand_dims(probability, axis))  # [S, B, K, E]
-    low = tf.reduce_min(tf.where(weights > 0, of_components, tf.float64.max), axis)
-    high = tf.reduce_max(tf.where(weights > 0, of_components, tf.float64.min), axis)
-    low, high = tf.stop_gradient(low), tf.stop_gradient(high)
-    is_between = (high > low) & tf.math.is_finite(low) & tf.math.is_finite(high)
-    narrowest = tf.reduce_min(marginals.stddev(), axis)
+    low, high = _cantelli_bounds(marginals, weights, probability, axis)
+    is_finite = tf.math.is_finite(low) & tf.math.is_finite(high)
     root = tfp.math.find_root_chandrupatla(
         lambda y: of_mixture(marginals.cdf, y) - probability,
-        tf.where(is_between, low, tf.zeros_like(low)),
-        tf.where(is_between, high, tf.zeros_like(high)),
-        position_tolerance=1e-9 * narrowest,
+        tf.where(is_finite, low, 0.0),
+        tf.where(is_finite, high, 0.0),
+        position_tolerance=1e-9 * tf.reduce_min(marginals.stddev(), axis),
         max_iterations=100,
     ).estimated_root
-    y = tf.stop_gradient(tf.where(is_between, root, low))
+    y = tf.stop_gradient(tf.where(is_finite, root, low + high))  # at 0 and 1 one bound is infinite, and the answer
 
     # The gradient of the root is that of one Newton step from it (the implicit function theorem).
     slope = tf.stop_gradient(of_mixture(marginals.prob, y))
     step = (probability - of_mixture(marginals.cdf, y)) / tf.maximum(slope, 1e-30)
     return tf.cast(y + (step - tf.stop_gradient(step)), dtype)
+
+
+def _cantelli_bounds(marginals, weights, probability, axis) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cantelli's inequality: how far a quantile can be from the mean, in standard deviations of the mixture."""
+    mean = tf.reduce_sum(weights * marginals.mean(), axis)
+    within = tf.reduce_sum(weights * marginals.variance(), axis)
+    between = tf.reduce_sum(weights * tf.square(marginals.mean() - tf.expand_dims(mean, axis)), axis)
+    # A little wider than the inequality, which a two-point distribution meets with equality.
+    stddev = 1.001 * tf.sqrt(within + between)
+    odds = probability / (1.0 - probability)
+    low, high = mean - stddev / tf.sqrt(odds), mean + stddev * tf.sqrt(odds)
+    return tf.stop_gradient(low), tf.stop_gradient(high)
 
 
 def highest_density_point(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
