@@ -100,14 +100,22 @@ def reload_and_compare(model: keras.Model, path: pathlib.Path, x: np.ndarray, y:
         answer.unlink(missing_ok=True)
 
 
-def draw(mixture_model: keras.Model, single_model: keras.Model, x: np.ndarray, y: np.ndarray, path: pathlib.Path) -> None:
+def draw(
+    mixture_model: keras.Model, single_model: keras.Model, x: np.ndarray, y: np.ndarray, path: pathlib.Path
+) -> None:
     grid_x, grid_y = np.linspace(-12, 12, 300, dtype="float32"), np.linspace(-12, 12, 400, dtype="float32")
     density = mixture_model(grid_x[:, None]).prob(grid_y[:, None])  # [y, x]
     figure, ax = plt.subplots(figsize=(7, 5), layout="constrained")
     image = ax.pcolormesh(grid_x, grid_y, density, cmap="Greys", vmax=np.quantile(density, 0.995), rasterized=True)
     ax.scatter(x[:600, 0], y[:600], s=6, color="tab:blue", alpha=0.6, linewidths=0, label="data")
     ax.plot(grid_x, single_model(grid_x[:, None]).mean(), color="tab:red", lw=2.5, label="least squares: the mean of y")
-    ax.set(xlabel="x", ylabel="y", xlim=(-12, 12), ylim=(-12, 12), title="One x, several answers: p(y | x) of a mixture density network")
+    ax.set(
+        xlabel="x",
+        ylabel="y",
+        xlim=(-12, 12),
+        ylim=(-12, 12),
+        title="One x, several answers: p(y | x) of a mixture density network",
+    )
     ax.legend(loc="upper left", framealpha=0.95)
     figure.colorbar(image, label="p(y | x)", extend="max")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +143,9 @@ def main() -> None:
     print(f"  mixture, K = 20         {score(mixture, x_test, y_test):.3f}")
     print(f"  single normal, K = 1    {score(single, x_test, y_test):.3f}")
 
-    figure = output / "quickstart.png" if arguments.quick or arguments.output else ROOT / "examples/figures/quickstart.png"
+    figure = (
+        output / "quickstart.png" if arguments.quick or arguments.output else ROOT / "examples/figures/quickstart.png"
+    )
     draw(mixture, single, x_test, y_test, figure)
     export = output / "inverse_sinusoid"
     difference = reload_and_compare(mixture, export, x_test[:1000], y_test[:1000])

@@ -32,7 +32,9 @@ def test_best_nll_is_the_mean_of_log_prob(problem, limit):
 @problems
 def test_the_conditional_integrates_to_one(problem, limit):
     x, _ = problem.sample(3, seed=1)
-    axes = [np.linspace(low, high, 4001 if len(problem.low) == 1 else 501) for low, high in zip(problem.low, problem.high)]
+    axes = [
+        np.linspace(low, high, 4001 if len(problem.low) == 1 else 501) for low, high in zip(problem.low, problem.high)
+    ]
     y = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
     for row in x:
         density = np.exp(problem.log_prob(np.tile(row, (len(y), 1)), y)).reshape([len(axis) for axis in axes])

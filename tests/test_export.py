@@ -78,7 +78,9 @@ for rows in (1, 5):
 """
 
 
-@pytest.mark.parametrize("case", [("normal", "diag", ()), ("normal", "full", (3,)), ("student_t", "diag", ())], ids=case_name)
+@pytest.mark.parametrize(
+    "case", [("normal", "diag", ()), ("normal", "full", (3,)), ("student_t", "diag", ())], ids=case_name
+)
 def test_loads_in_a_python_without_tfmdn_tfp_and_keras(case, tmp_path):
     model = model_of(case)
     tfmdn.export_saved_model(model, tmp_path / "model")
@@ -96,14 +98,18 @@ def test_loads_in_a_python_without_tfmdn_tfp_and_keras(case, tmp_path):
 
 def test_kinds_of_models(tmp_path):
     inputs = {"a": keras.Input((2,), name="a"), "b": keras.Input((1,), name="b", dtype="int32")}
-    joined = keras.layers.Concatenate()([inputs["a"], keras.layers.Flatten()(keras.layers.Embedding(4, 2)(inputs["b"]))])
+    joined = keras.layers.Concatenate()(
+        [inputs["a"], keras.layers.Flatten()(keras.layers.Embedding(4, 2)(inputs["b"]))]
+    )
     several = keras.Model(inputs, tfmdn.MDNLayer(2)(joined))
     tfmdn.export_saved_model(several, tmp_path / "several")
     a, b = tf.ones((4, 2)), tf.constant([[0], [1], [2], [3]])
     served = tf.saved_model.load(str(tmp_path / "several")).signatures["log_prob"](a=a, b=b, y=tf.zeros(4))
     np.testing.assert_allclose(served["log_prob"], several({"a": a, "b": b}).log_prob(tf.zeros(4)), rtol=1e-5)
 
-    sequence = keras.Sequential([keras.Input((None, 3)), keras.layers.GRU(4, return_sequences=True), tfmdn.MDNLayer(2, 2)])
+    sequence = keras.Sequential(
+        [keras.Input((None, 3)), keras.layers.GRU(4, return_sequences=True), tfmdn.MDNLayer(2, 2)]
+    )
     tfmdn.export_saved_model(sequence, tmp_path / "sequence")
     served = tf.saved_model.load(str(tmp_path / "sequence")).signatures["serving_default"](x=tf.zeros((2, 7, 3)))
     assert served["mean"].shape == (2, 7, 2)

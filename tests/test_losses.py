@@ -142,7 +142,9 @@ def test_nan_in_the_target():
     np.testing.assert_array_equal(
         np.isnan(tfmdn.negative_log_likelihood(y, mixture)), [False, False, True, False, False]
     )
-    with pytest.raises(ValueError, match=r"`y_true` contains NaN. Remove those rows, or give them a sample_weight of 0"):
+    with pytest.raises(
+        ValueError, match=r"`y_true` contains NaN. Remove those rows, or give them a sample_weight of 0"
+    ):
         tfmdn.NegativeLogLikelihood()(y, mixture)
     graph_loss = tf.function(lambda y: tfmdn.NegativeLogLikelihood()(y, mixture))
     with pytest.raises(tf.errors.InvalidArgumentError, match="`y_true` contains NaN"):
@@ -175,7 +177,11 @@ def test_serialization():
 
 def test_second_derivatives_are_those_of_tfp():
     y = tf.constant([0.3, -1.0], tf.float64)
-    parameters = [tf.constant([0.1, -0.4], tf.float64), tf.constant([0.2, 1.0], tf.float64), tf.constant([0.5, 0.8], tf.float64)]
+    parameters = [
+        tf.constant([0.1, -0.4], tf.float64),
+        tf.constant([0.2, 1.0], tf.float64),
+        tf.constant([0.5, 0.8], tf.float64),
+    ]
 
     def hessian(kind):
         with tf.GradientTape(persistent=True) as outer:

@@ -9,6 +9,9 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 from cases import COMPONENTS, SCALAR_COMPONENTS, SciPyMixture, case_name, mixture_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 import tfmdn
 
@@ -79,6 +82,35 @@ def test_what_stands_for_the_distribution_survives_copies_slices_and_functions()
     assert float(tf.function(lambda d: d + 0.0)(mixture)) == pytest.approx(1.0, abs=1e-4)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+def lower_decile(mixture):
+    return mixture.quantile(0.1)
+
+
+def test_a_registered_function_stands_for_the_distribution(tmp_path):
+    mixture = two_normals(convert_to_tensor=lower_decile)
+    for same in (mixture, mixture.copy(), tf.function(lambda d: d)(mixture)):
+        np.testing.assert_array_equal(tf.convert_to_tensor(same), mixture.quantile(0.1))
+    model = keras.Sequential([keras.Input((2,)), tfmdn.MDNLayer(3, convert_to_tensor=lower_decile)])
+    model.export(str(tmp_path), verbose=False)
+    x, loaded = tf.ones((4, 2)), tf.saved_model.load(str(tmp_path))
+    np.testing.assert_allclose(loaded.serve(x) + 0.0, model(x).quantile(0.1), rtol=1e-5)
+
+
+def test_a_function_that_returns_a_mixture_can_be_saved(tmp_path):
+    module = tf.Module()
+    module.shift = tf.function(
+        lambda x: tfmdn.Mixture(tfd.Categorical(logits=[0.0, 0.0]), tfd.Normal([0.0, 1.0] + x, 1.0)),
+        input_signature=[tf.TensorSpec([])],
+    )
+    tf.saved_model.save(module, str(tmp_path / "plain"))
+    loaded = tf.saved_model.load(str(tmp_path / "plain"))
+    assert float(loaded.shift(3.0).mean()) == pytest.approx(3.5)
+    tf.saved_model.save(module, str(tmp_path / "signed"), signatures=module.shift)
+    served = tf.saved_model.load(str(tmp_path / "signed")).signatures["serving_default"](tf.constant(3.0))
+    assert float(served["mean"]) == pytest.approx(3.5)
+
+
 def test_expand_dims_and_cast_keep_the_distribution_where_keras_needs_it():
     mixture = mixture_of(("student_t", "diag", ()))
     y = mixture.sample(seed=0)
@@ -138,7 +170,9 @@ def test_a_component_of_weight_zero_is_never_drawn():
 def test_reparameterized_draws_have_the_gradients_of_the_mean(event_shape):
     """d E[y] / d parameters by pathwise gradients equals the gradient of the closed form, weights included."""
     logits = tf.constant([[0.3, -0.2]])
-    loc = tf.constant(np.reshape([[0.5, -1.0], [0.1, 1.5]], (2, 2)).T.copy()[:, : max(1, len(event_shape) * 2)], tf.float32)
+    loc = tf.constant(
+        np.reshape([[0.5, -1.0], [0.1, 1.5]], (2, 2)).T.copy()[:, : max(1, len(event_shape) * 2)], tf.float32
+    )
     loc = tf.reshape(loc, (1, 2, *event_shape))
     scale = tf.fill(loc.shape, 0.4)
 
@@ -152,8 +186,10 @@ def test_reparameterized_draws_have_the_gradients_of_the_mean(event_shape):
             lambda *p, f=moment: tf.reduce_sum(tf.reduce_mean(f(mixture(*p).sample(40_000, seed=1)), 0)),  # noqa: B023
             [logits, loc, scale],
         )
-        closed = (lambda d: d.mean() + 0 * d.variance()) if moment is not tf.square else (
-            lambda d: d.variance() + d.mean() ** 2
+        closed = (
+            (lambda d: d.mean() + 0 * d.variance())
+            if moment is not tf.square
+            else (lambda d: d.variance() + d.mean() ** 2)
         )
         _, exact = tfp.math.value_and_gradient(lambda *p, f=closed: tf.reduce_sum(f(mixture(*p))), [logits, loc, scale])
         for ours, truth in zip(estimated, exact):
@@ -192,9 +228,10 @@ def test_quantile_of_a_tensor_of_the_mixtures_shape_is_elementwise():
 def test_quantile_at_and_beyond_the_ends():
     values = two_normals().quantile([0.0, 1.0, -0.1, 1.1, np.nan])
     np.testing.assert_array_equal(values, [-np.inf, np.inf, np.nan, np.nan, np.nan])
-    positive = tfmdn.Mixture(tfd.Categorical(logits=[0.0, 1.0]), tfmdn.MDNLayer(2, family="lognormal")(
-        np.zeros((1, 1))
-    )[0].components_distribution)
+    positive = tfmdn.Mixture(
+        tfd.Categorical(logits=[0.0, 1.0]),
+        tfmdn.MDNLayer(2, family="lognormal")(np.zeros((1, 1)))[0].components_distribution,
+    )
     np.testing.assert_array_equal(positive.quantile([0.0, 1.0]), [0.0, np.inf])
 
 
@@ -267,7 +304,9 @@ def test_mode_is_where_a_fine_grid_peaks(case):
         grid = np.concatenate([np.linspace(bends.min(), bends.max(), 20_001), bends])
         result = scipy.optimize.minimize_scalar(
             lambda y, row=row: -truth.log_prob(row, np.array([y]))[0],
-            bounds=np.clip(grid[np.argmax(truth.log_prob(row, grid))] + np.array([-1, 1]) * 1e-3 * np.ptp(bends), low, high),
+            bounds=np.clip(
+                grid[np.argmax(truth.log_prob(row, grid))] + np.array([-1, 1]) * 1e-3 * np.ptp(bends), low, high
+            ),
             method="bounded",
             options={"xatol": 1e-10},
         )
@@ -305,7 +344,14 @@ def test_entropy_by_quadrature(case):
     for row, estimate in enumerate(np.asarray(mixture.entropy(100_000, seed=0))):
         low, high, bends = truth.span(row)
         bend = bends.max()
-        grid = np.unique(np.concatenate([np.linspace(bends.min() - 30 * np.ptp(bends), bend, 200_001), np.geomspace(1e-3, high - bend, 50_001) + bend]))
+        grid = np.unique(
+            np.concatenate(
+                [
+                    np.linspace(bends.min() - 30 * np.ptp(bends), bend, 200_001),
+                    np.geomspace(1e-3, high - bend, 50_001) + bend,
+                ]
+            )
+        )
         grid = grid[(grid > low) & (grid < high)]
         log_prob = truth.log_prob(row, grid)
         assert estimate == pytest.approx(-scipy.integrate.trapezoid(np.exp(log_prob) * log_prob, grid), abs=0.02)
@@ -390,3 +436,49 @@ def test_an_empty_batch_has_empty_answers():
     assert mixture.log_prob(np.zeros((0, 2))).shape == (0,)
     assert mixture.sample(4, seed=0).shape == (4, 0, 2)
     assert np.asarray(mixture).shape == (0, 2)
+
+
+# Properties, whatever the numbers
+
+numbers_of = st.floats(-1e4, 1e4, width=32)
+rows = st.integers(1, 4)
+
+
+@st.composite
+def scalar_mixtures(draw):
+    batch, k = draw(rows), draw(st.integers(1, 6))
+    shape = (batch, k)
+    logits = draw(arrays(np.float32, shape, elements=st.floats(-50, 50, width=32)))
+    loc = draw(arrays(np.float32, shape, elements=numbers_of))
+    scale = draw(arrays(np.float32, shape, elements=st.floats(2**-10, 2**10, width=32)))
+    return tfmdn.Mixture(tfd.Categorical(logits=logits), tfd.Normal(loc, scale))
+
+
+@settings(max_examples=40, deadline=None)
+@given(scalar_mixtures(), st.data())
+def test_any_scalar_mixture(mixture, data):
+    batch = mixture.batch_shape[0]
+    y = data.draw(arrays(np.float32, (3, batch), elements=numbers_of))
+    double = tfd.MixtureSameFamily(
+        tfd.Categorical(logits=tf.cast(mixture.mixture_distribution.logits, tf.float64)),
+        tfd.Normal(
+            *(
+                tf.cast(v, tf.float64)
+                for v in (mixture.components_distribution.loc, mixture.components_distribution.scale)
+            )
+        ),
+    )
+    np.testing.assert_allclose(mixture.log_prob(y), double.log_prob(tf.cast(y, tf.float64)), rtol=1e-4, atol=1e-3)
+    levels = np.sort(data.draw(arrays(np.float32, 4, elements=st.floats(2**-10, 1 - 2**-10, width=32))))
+    quantiles = np.asarray(mixture.quantile(levels))
+    assert np.all(np.isfinite(quantiles))
+    assert np.all(np.diff(quantiles, axis=0) >= -1e-6 * np.abs(quantiles).max())
+    low, high = (
+        np.asarray(double.cdf(tf.cast(quantiles, tf.float64) - 1e-3)),
+        np.asarray(double.cdf(tf.cast(quantiles, tf.float64) + 1e-3)),
+    )
+    assert np.all((low <= levels[:, None] + 1e-6) & (levels[:, None] <= high + 1e-6))
+    mode = mixture.mode()
+    assert np.all(
+        mixture.log_prob(mode) >= np.max(mixture.log_prob(np.asarray(mixture.components_distribution.loc).T), 0) - 1e-4
+    )

@@ -28,7 +28,10 @@ MIXTURES = {
     "weights broadcast": lambda: (tfd.Categorical(logits=tensor(3)), tfd.Normal(tensor(4, 3), 0.5)),
     "components broadcast": lambda: (tfd.Categorical(logits=tensor(4, 3)), tfd.Normal(tensor(3), 0.5)),
     "both broadcast": lambda: (tfd.Categorical(logits=tensor(4, 1, 3)), tfd.Normal(tensor(2, 3), 0.5)),
-    "vector": lambda: (tfd.Categorical(logits=tensor(3)), tfd.MultivariateNormalDiag(tensor(3, 2), np.full((3, 2), 0.5, "f4"))),
+    "vector": lambda: (
+        tfd.Categorical(logits=tensor(3)),
+        tfd.MultivariateNormalDiag(tensor(3, 2), np.full((3, 2), 0.5, "f4")),
+    ),
     "vector batch": lambda: (
         tfd.Categorical(logits=tensor(4, 3)),
         tfd.MultivariateNormalTriL(tensor(4, 3, 2), np.float32([[1.0, 0.0], [0.5, 0.3]])),
@@ -43,9 +46,15 @@ MIXTURES = {
         tfd.Categorical(logits=tensor(3, dtype=np.float64)),
         tfd.Normal(tensor(3, dtype=np.float64), np.float64(0.5)),
     ),
-    "no location": lambda: (tfd.Categorical(logits=tensor(2)), tfd.MultivariateNormalDiag(scale_diag=np.float32([[1, 2], [2, 1]]))),
+    "no location": lambda: (
+        tfd.Categorical(logits=tensor(2)),
+        tfd.MultivariateNormalDiag(scale_diag=np.float32([[1, 2], [2, 1]])),
+    ),
     "no scale": lambda: (tfd.Categorical(logits=tensor(3)), tfd.MultivariateNormalDiag(loc=tensor(3, 2))),
-    "bernoulli": lambda: (tfd.Categorical(probs=[0.3, 0.7]), tfd.Bernoulli(probs=np.float32([[0.4, 0.6], [0.25, 0.75]]))),
+    "bernoulli": lambda: (
+        tfd.Categorical(probs=[0.3, 0.7]),
+        tfd.Bernoulli(probs=np.float32([[0.4, 0.6], [0.25, 0.75]])),
+    ),
     "poisson": lambda: (tfd.Categorical(probs=[0.3, 0.7]), tfd.Poisson(np.float32([2.0, 9.0]))),
     "gamma": lambda: (tfd.Categorical(probs=[0.3, 0.7]), tfd.Gamma([2.0, 3.0], [1.0, 2.0])),
     "dirichlet": lambda: (tfd.Categorical(probs=[0.3, 0.7]), tfd.Dirichlet(np.float32([[1, 2, 3], [3, 2, 1]]))),
@@ -100,7 +109,13 @@ def test_scalar_cdf_is_the_base_classs(build):
         np.testing.assert_allclose(getattr(ours, method)(y), getattr(base, method)(y), rtol=1e-5, atol=1e-5)
 
 
-SLICES = {"0": 0, "1:3": slice(1, 3), "newaxis": (Ellipsis, tf.newaxis), "reverse": slice(None, None, -1), "tuple": (0,)}
+SLICES = {
+    "0": 0,
+    "1:3": slice(1, 3),
+    "newaxis": (Ellipsis, tf.newaxis),
+    "reverse": slice(None, None, -1),
+    "tuple": (0,),
+}
 
 
 @pytest.mark.parametrize("index", SLICES.values(), ids=SLICES)
@@ -201,10 +216,16 @@ def test_parameters_are_read_no_more_often_than_the_base_class_reads_them():
     def counted(value):
         return tfp.util.DeferredTensor(tf.Variable(value), lambda tensor: reads.append(1) or tensor)
 
-    for method in (lambda d: d.sample(3, seed=1), lambda d: d.log_prob(np.full((4, 3), 1 / 3, "f4")), lambda d: d.mean()):
+    for method in (
+        lambda d: d.sample(3, seed=1),
+        lambda d: d.log_prob(np.full((4, 3), 1 / 3, "f4")),
+        lambda d: d.mean(),
+    ):
         counts = []
         for kind in (tfmdn.Mixture, tfd.MixtureSameFamily):
-            mixture = kind(tfd.Categorical(logits=counted(tensor(4, 5))), tfd.Dirichlet(counted(np.ones((4, 5, 3), "f4"))))
+            mixture = kind(
+                tfd.Categorical(logits=counted(tensor(4, 5))), tfd.Dirichlet(counted(np.ones((4, 5, 3), "f4")))
+            )
             reads.clear()
             method(mixture)
             counts.append(len(reads))

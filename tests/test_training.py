@@ -94,7 +94,9 @@ def test_a_sample_weight_is_a_repeated_row(build):
     weights = []
     for x, y, weight in ((X, Y, repeats), (np.repeat(X, repeats, 0), np.repeat(Y, repeats), None)):
         keras.utils.set_random_seed(1)
-        model = compiled(build(), loss=tfmdn.NegativeLogLikelihood(reduction="sum"), optimizer=keras.optimizers.SGD(1e-4))
+        model = compiled(
+            build(), loss=tfmdn.NegativeLogLikelihood(reduction="sum"), optimizer=keras.optimizers.SGD(1e-4)
+        )
         model.fit(x, y, sample_weight=weight, batch_size=len(x), epochs=3, verbose=0)
         weights.append(weights_of(model))
     np.testing.assert_allclose(weights[1], weights[0], rtol=1e-4, atol=1e-5)
@@ -121,7 +123,9 @@ def test_datasets_and_batches(build):
 
 @every_model
 @pytest.mark.parametrize(
-    "arguments", [{"steps_per_execution": 8}, {"run_eagerly": True}, {"jit_compile": True}, {"jit_compile": False}], ids=str
+    "arguments",
+    [{"steps_per_execution": 8}, {"run_eagerly": True}, {"jit_compile": True}, {"jit_compile": False}],
+    ids=str,
 )
 def test_ways_to_execute_give_the_same_weights(build, arguments):
     weights = []
@@ -177,7 +181,9 @@ def test_two_heads_with_two_losses(kind):
     assert results["mixture_loss"] == pytest.approx(-float(np.mean(mixture.log_prob(Y))), rel=1e-4)
     assert results["point_loss"] == pytest.approx(float(np.mean((point[:, 0] - Y) ** 2)), rel=1e-4)
     predicted = model.predict(X, verbose=0)
-    np.testing.assert_allclose(predicted["mixture"] if kind is dict else predicted[0], mixture.mean(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        predicted["mixture"] if kind is dict else predicted[0], mixture.mean(), rtol=1e-4, atol=1e-5
+    )
 
 
 # Sequences
@@ -303,7 +309,10 @@ def test_clone_summary_and_plot(build, tmp_path):
 @pytest.mark.parametrize("backend", ["numpy", "jax", "torch"])
 def test_another_backend_is_refused(backend):
     output = subprocess.run(
-        [sys.executable, "-c", "import tfmdn"], env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True, text=True
+        [sys.executable, "-c", "import tfmdn"],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
     )
     assert output.returncode != 0
     assert "ImportError: tfmdn needs the TensorFlow backend of Keras" in output.stderr

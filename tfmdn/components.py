@@ -33,7 +33,9 @@ def parameters(components: tfd.Distribution, batch_shape: tf.Tensor | None = Non
     inner_shape = inner.batch_shape_tensor()
     if batch_shape is not None:
         inner_shape = tf.concat([batch_shape, inner_shape[components.batch_shape.rank - 1 :]], 0)
-    dtype_hint = inner.dtype if inner.dtype.is_floating else tf.float32  # a Bernoulli's is int32, its parameter's is not
+    dtype_hint = (
+        inner.dtype if inner.dtype.is_floating else tf.float32
+    )  # a Bernoulli's is int32, its parameter's is not
     values = {}
     for name, properties in type(inner).parameter_properties(inner.dtype).items():
         value = inner.parameters.get(name)

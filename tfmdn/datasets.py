@@ -92,7 +92,7 @@ class InverseProblem:
         noise_entropy = (
             math.log(2.0 * scale) if self.noise == "uniform" else 0.5 * math.log(2.0 * math.pi * math.e * scale**2)
         )
-        return self._log_volume + len(self.low) * noise_entropy - self._entropy_of_x()
+        return float(self._log_volume + len(self.low) * noise_entropy - self._entropy_of_x())
 
     def _require_noise(self) -> None:
         if self.noise_scale == 0.0:

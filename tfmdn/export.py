@@ -42,6 +42,15 @@ def export_saved_model(
     Raises:
       TypeError: if the model's output is not a mixture.
       ValueError: if the model is not built, or if `path` is a file, a folder of other things, or not writable.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), tfmdn.MDNLayer(3)])
+    >>> path = tempfile.mkdtemp()
+    >>> tfmdn.export_saved_model(model, path)
+    >>> served = tf.saved_model.load(path).signatures["serving_default"](x=tf.zeros((5, 2)))
+    >>> sorted(served)
+    ['loc', 'logits', 'mean', 'probs', 'scale', 'stddev']
     """
     inputs = _input_specs(model, input_signature)
     path = pathlib.Path(path)

@@ -64,8 +64,9 @@ class Mixture(tfd.MixtureSameFamily):
         name: str = "Mixture",
         convert_to_tensor: str | Callable[[Mixture], tf.Tensor] = "mean",
     ):
+        convert_to_tensor = conversion_name(convert_to_tensor)
         parameters = dict(locals())
-        self._convert_to_tensor = conversion_name(convert_to_tensor)
+        self._convert_to_tensor = convert_to_tensor
         super().__init__(
             mixture_distribution,
             components_distribution,
@@ -92,9 +93,11 @@ class Mixture(tfd.MixtureSameFamily):
         return self.batch_shape + self.event_shape
 
     def __tf_tensor__(self, dtype=None, name=None) -> tf.Tensor:
-        name = self._convert_to_tensor
-        convert = getattr(type(self), name) if name in TENSOR_CONVERSIONS else keras.saving.get_registered_object(name)
-        tensor = convert(self)
+        stand_in = self._convert_to_tensor
+        if stand_in in TENSOR_CONVERSIONS:
+            tensor = getattr(self, stand_in)()
+        else:
+            tensor = keras.saving.get_registered_object(stand_in)(self)
         return tf.convert_to_tensor(tensor) if dtype is None else tf.cast(tensor, dtype)
 
     def numpy(self) -> np.ndarray:
@@ -106,11 +109,16 @@ class Mixture(tfd.MixtureSameFamily):
 
     def _asdict(self) -> dict[str, tf.Tensor]:
         """What a SavedModel signature returns in place of the distribution: named tensors."""
-        return {
-            "logits": self.mixture_distribution.logits_parameter(),
-            **component_lib.parameters(self.components_distribution),
-            "mean": self.mean(),
-        }
+        try:
+            return {
+                "logits": self.mixture_distribution.logits_parameter(),
+                **component_lib.parameters(self.components_distribution),
+                "mean": self.mean(),
+            }
+        except TypeError as error:
+            # TensorFlow also asks after the trace, when no operation can be added, whether a function that returns a
+            # Mixture could be a signature. It takes a ValueError for a no.
+            raise ValueError("The tensors of this mixture belong to a graph that is complete.") from error
 
     # Density
 
