@@ -1,8 +1,9 @@
 """Quickstart: train a mixture density network, see why the mean is not the answer, export it, load it again.
 
-Ha's inverse sinusoid asks for y given x = 7 sin(0.75 y) + 0.5 y + noise: up to five answers for one x. The script trains a
-mixture of 20 normals and, as the baseline, a single one (K = 1: least squares with a learned spread), prints the test NLL
-of both beside the best that any model can reach, and draws data, density and least squares line into one picture.
+Ha's inverse sinusoid asks for y given x = 7 sin(0.75 y) + 0.5 y + noise: up to five answers for one x. The script
+trains a mixture of 20 normals and, as the baseline, a single one (K = 1: least squares with a learned spread), prints
+the test NLL of both beside the best that any model can reach, and draws data, density and least squares line into one
+picture.
 
     python examples/quickstart.py                # about 40 s on two cores
     python examples/quickstart.py --quick        # a few seconds, for a look
@@ -23,7 +24,6 @@ import time
 import keras
 import matplotlib
 import numpy as np
-import tensorflow as tf
 
 import tfmdn
 

@@ -68,7 +68,7 @@ def test_the_arm_without_noise_is_the_arm():
     np.testing.assert_allclose(x, np.stack(expected, -1), atol=1e-6)
     assert np.all((t1 > 0.3) & (t1 < 1.2) & (t2 > np.pi / 2) & (t2 < 3 * np.pi / 2))
     for ask in (lambda problem: problem.log_prob(x, angles), lambda problem: problem.best_nll):
-        with pytest.raises(ValueError, match="no density. Received: noise_scale=0"):
+        with pytest.raises(ValueError, match=r"no density. Received: noise_scale=0"):
             ask(datasets.robot_arm(noise_scale=0.0))
 
 

@@ -289,6 +289,15 @@ def test_adapt_reads_a_long_dataset_once_in_constant_memory():
     assert float(layer.target_scale) == pytest.approx(2.0, rel=0.05)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 42])
+def test_adapt_samples_independently_of_how_the_targets_were_drawn(seed):
+    y = np.random.default_rng(seed).uniform(-10.0, 10.0, 100_000)
+    layer = tfmdn.MDNLayer(3)
+    layer.adapt(y)
+    assert float(layer.target_location) == pytest.approx(0.0, abs=0.2)
+    assert float(layer.target_scale) == pytest.approx(20.0 / np.sqrt(12.0), rel=0.02)
+
+
 def test_adapt_of_lognormal_is_of_log_y():
     y = np.exp(np.random.default_rng(0).normal(2.0, 0.5, 2000))
     layer = tfmdn.MDNLayer(3, family="lognormal")

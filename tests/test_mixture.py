@@ -100,7 +100,7 @@ def test_a_registered_function_stands_for_the_distribution(tmp_path):
 def test_a_function_that_returns_a_mixture_can_be_saved(tmp_path):
     module = tf.Module()
     module.shift = tf.function(
-        lambda x: tfmdn.Mixture(tfd.Categorical(logits=[0.0, 0.0]), tfd.Normal([0.0, 1.0] + x, 1.0)),
+        lambda x: tfmdn.Mixture(tfd.Categorical(logits=[0.0, 0.0]), tfd.Normal(x + tf.constant([0.0, 1.0]), 1.0)),
         input_signature=[tf.TensorSpec([])],
     )
     tf.saved_model.save(module, str(tmp_path / "plain"))
@@ -183,7 +183,7 @@ def test_reparameterized_draws_have_the_gradients_of_the_mean(event_shape):
 
     for moment in (lambda y: y, tf.square):
         _, estimated = tfp.math.value_and_gradient(
-            lambda *p, f=moment: tf.reduce_sum(tf.reduce_mean(f(mixture(*p).sample(40_000, seed=1)), 0)),  # noqa: B023
+            lambda *p, f=moment: tf.reduce_sum(tf.reduce_mean(f(mixture(*p).sample(40_000, seed=1)), 0)),
             [logits, loc, scale],
         )
         closed = (

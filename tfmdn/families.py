@@ -6,7 +6,6 @@ Shapes in comments: B batch, K components, E event. E is `()` or `(D,)`.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -20,17 +19,17 @@ tfd = tfp.distributions
 
 @dataclasses.dataclass(frozen=True)
 class PositiveLink:
-    """A function from any real number to a positive one, and its inverse on a Python float."""
+    """A function from any real number to a positive one, and its inverse in NumPy."""
 
     forward: Callable[[tf.Tensor], tf.Tensor]
-    inverse: Callable[[float], float]
+    inverse: Callable[[np.ndarray], np.ndarray]
 
 
 POSITIVE_LINKS = {
-    "softplus": PositiveLink(tf.math.softplus, lambda scale: scale + math.log(-math.expm1(-scale))),
-    "exp": PositiveLink(tf.math.exp, math.log),
+    "softplus": PositiveLink(tf.math.softplus, lambda scale: scale + np.log(-np.expm1(-scale))),
+    "exp": PositiveLink(tf.math.exp, np.log),
     "elu+1": PositiveLink(
-        lambda raw: tf.nn.elu(raw) + 1.0, lambda scale: scale - 1.0 if scale > 1.0 else math.log(scale)
+        lambda raw: tf.nn.elu(raw) + 1.0, lambda scale: np.where(scale > 1.0, scale - 1.0, np.log(scale))
     ),
 }
 
@@ -53,10 +52,9 @@ class ScaleBounds:
         bounded = tf.grad_pass_through(lambda value: tf.minimum(value, tf.cast(ceiling, value.dtype)))(raw)
         return self.minimum + link.forward(bounded)
 
-    def raw(self, scale: float) -> float:
-        """The raw output that `scale` comes from. Scales beyond the bounds count as just inside."""
-        inside = min(max(scale, 1.001 * self.minimum), self.maximum)
-        return POSITIVE_LINKS[self.link].inverse(inside - self.minimum)
+    def raw(self, scale: np.ndarray) -> np.ndarray:
+        """The raw outputs that scales come from. Scales beyond the bounds count as just inside."""
+        return POSITIVE_LINKS[self.link].inverse(np.clip(scale, 1.001 * self.minimum, self.maximum) - self.minimum)
 
 
 class LogNormal(tfd.LogNormal):
@@ -141,13 +139,14 @@ class Parameter:
       name: the name of the parameter.
       shape: its shape for one component.
       constrain: maps raw outputs `[..., K, *shape]`, the target's location and scale `[*E]` to valid values.
-      initial_raw: maps the component's start in standard units, a centre `[*E]` and a scale, to raw values.
+      initial_raw: maps the components' start in standard units, centres `[K, *E]` and scales `[K]`, to raw values that
+        broadcast to `[K, *shape]`.
     """
 
     name: str
     shape: tuple[int, ...]
     constrain: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-    initial_raw: Callable[[np.ndarray, float], np.ndarray | float]
+    initial_raw: Callable[[np.ndarray, np.ndarray], np.ndarray | float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +174,9 @@ class ComponentSpec:
 
         parameters = [
             Parameter("loc", self.event_shape, location, lambda centre, _: centre),
-            Parameter("scale", scale_shape, scale, lambda _, width: self.bounds.raw(width)),
+            Parameter(
+                "scale", scale_shape, scale, lambda _, scales: self.bounds.raw(scales.reshape(-1, *[1] * len(scale_shape)))
+            ),
         ]
         for name, shape_parameter in FAMILIES[self.family].shape_parameters.items():
             parameters.append(

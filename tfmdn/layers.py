@@ -17,6 +17,7 @@ tfd = tfp.distributions
 
 # adapt() keeps a random sample of this many targets: enough for statistics to one percent, in constant memory.
 ADAPT_SAMPLE_SIZE = 20_000
+SAMPLING_SEED = 0x6D69787475726573
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
@@ -207,7 +208,8 @@ class MDNLayer(keras.layers.Layer):
 
     def _sample_rows(self, y) -> np.ndarray:
         """A uniform random sample of the finite rows, `[n, *E]` in float64."""
-        rng = np.random.default_rng(0)
+        # Not a seed that the targets may have been drawn with: the choice would depend on their values.
+        rng = np.random.default_rng(SAMPLING_SEED)
         sample, keys = np.empty((0, *self.event_shape)), np.empty(0)
         for batch in _batches(y):
             rows = self._rows(batch)
@@ -230,20 +232,20 @@ class MDNLayer(keras.layers.Layer):
         return batch.reshape(-1, *self.event_shape)
 
     def _initial_bias(self, shape, dtype=None):
-        """Centres spread like a standard normal target, and scales by Scott's rule for so many centres."""
-        k, size = self.num_components, math.prod(self.event_shape)
-        # A Hammersley set: evenly spaced in the first coordinate, low-discrepancy in all of them together.
-        points = (np.arange(k)[:, np.newaxis] + 0.5) / k
+        """Centres spread like a standard normal target, each component as wide as the way to its nearest neighbour.
+
+        Wider ones overlap and compete for the same targets, and in the first epochs most of them die. Narrower ones leave
+        gaps.
+        """
+        k = self.num_components
         with tf.init_scope():  # Keras also builds layers while it traces a graph
-            if size > 1:
-                halton = tfp.mcmc.sample_halton_sequence(size - 1, k, randomized=False, dtype=tf.float64).numpy()
-                points = np.concatenate([points, halton], 1)
-            centres = tfd.Normal(tf.constant(0.0, tf.float64), 1.0).quantile(points).numpy()
-        centres = (centres - centres.mean(0)).reshape(k, *self.event_shape)
-        width = k ** (-1.0 / (size + 4.0))
+            centres = _spread_normal(k, math.prod(self.event_shape))  # [K, D]
+        distances = np.linalg.norm(centres[:, np.newaxis] - centres, axis=-1) + np.diag(np.full(k, np.inf))
+        scales = np.minimum(distances.min(1), 1.0)
+        centres = centres.reshape(k, *self.event_shape)
         starts = [np.zeros(k)]
         for parameter in self.spec.parameters:
-            starts.append(np.broadcast_to(parameter.initial_raw(centres, width), (k, *parameter.shape)).ravel())
+            starts.append(np.broadcast_to(parameter.initial_raw(centres, scales), (k, *parameter.shape)).ravel())
         return tf.cast(np.concatenate(starts), dtype)
 
     def get_config(self):
@@ -264,6 +266,17 @@ class MDNLayer(keras.layers.Layer):
             "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
             "bias_constraint": keras.constraints.serialize(self.bias_constraint),
         }
+
+
+def _spread_normal(num_points: int, size: int) -> np.ndarray:
+    """Points `[num_points, size]` that are spread evenly over a standard normal, with mean 0."""
+    # A Hammersley set: evenly spaced in the first coordinate, of low discrepancy in all of them together.
+    points = (np.arange(num_points)[:, np.newaxis] + 0.5) / num_points
+    if size > 1:
+        halton = tfp.mcmc.sample_halton_sequence(size - 1, num_points, randomized=False, dtype=tf.float64)
+        points = np.concatenate([points, halton], 1)
+    points = tfd.Normal(tf.constant(0.0, tf.float64), 1.0).quantile(points).numpy()
+    return points - points.mean(0)
 
 
 def _batches(y) -> Iterator:

@@ -174,7 +174,7 @@ class Mixture(tfd.MixtureSameFamily):
         )
 
     def quantile(self, value, name="quantile", **kwargs) -> tf.Tensor:
-        """The y below which the probability is `value`, the inverse of `cdf`. For vectors, of each coordinate by itself.
+        """The inverse of `cdf`: the y below which the probability is `value`, of each coordinate by itself.
 
         Exact to float32's last digits wherever the density is not 0, and differentiable in `value` and in all
         parameters. Needs components with independent or jointly normal coordinates.
