@@ -54,8 +54,9 @@ def train(num_components: int, x: np.ndarray, y: np.ndarray, epochs: int, seed: 
         [
             keras.Input((1,)),
             standardize,
-            keras.layers.Dense(64, "silu"),
-            keras.layers.Dense(64, "silu"),
+            # With Keras' biases of zero all units would bend at the same x.
+            keras.layers.Dense(64, "silu", bias_initializer=keras.initializers.RandomUniform(-1, 1)),
+            keras.layers.Dense(64, "silu", bias_initializer=keras.initializers.RandomUniform(-1, 1)),
             head,
         ]
     )

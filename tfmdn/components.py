@@ -17,12 +17,13 @@ tfd = tfp.distributions
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
-def parameters(components: tfd.Distribution, batch_shape: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
     """The tensor parameters under TFP's names, for example `loc` and `scale_diag`, each broadcast to `[*B, K, ...]`.
+
+    Each is read once, and shapes are taken from what was read: TFP's shape methods would read parameters again.
 
     Args:
       components: the distribution. `tfd.Independent` is looked through.
-      batch_shape: `B`, where it is not that of `components` itself.
 
     Raises:
       NotImplementedError: if the distribution is made of other distributions, or has batch axes of unknown number.
@@ -30,25 +31,23 @@ def parameters(components: tfd.Distribution, batch_shape: tf.Tensor | None = Non
     inner = _inner(components)
     if components.batch_shape.rank is None or inner.batch_shape.rank is None:
         raise NotImplementedError(f"The number of batch axes of {components} is not known.")
-    inner_shape = inner.batch_shape_tensor()
-    if batch_shape is not None:
-        inner_shape = tf.concat([batch_shape, inner_shape[components.batch_shape.rank - 1 :]], 0)
-    dtype_hint = (
-        inner.dtype if inner.dtype.is_floating else tf.float32
-    )  # a Bernoulli's is int32, its parameter's is not
-    values = {}
+    # The dtype of a Bernoulli is int32, that of its parameter is not.
+    dtype_hint = inner.dtype if inner.dtype.is_floating else tf.float32
+    values, batch_shapes, event_shapes = {}, {}, {}
     for name, properties in type(inner).parameter_properties(inner.dtype).items():
         value = inner.parameters.get(name)
         if value is None:
             continue
-        if isinstance(value, tfd.Distribution) or not isinstance(properties.event_ndims, int):
+        if not properties.is_tensor or not isinstance(properties.event_ndims, int):
             raise NotImplementedError(
                 f"{type(inner).__name__} is not described by tensors alone: it has {name}={value}."
             )
-        value = tf.convert_to_tensor(value, dtype_hint=dtype_hint)
-        event_shape = tf.shape(value)[tf.rank(value) - properties.event_ndims :]
-        values[name] = tf.broadcast_to(value, tf.concat([inner_shape, event_shape], 0))
-    return values
+        values[name] = tf.convert_to_tensor(value, dtype_hint=dtype_hint)
+        shape = tf.shape(values[name])
+        batch_shapes[name] = shape[: tf.size(shape) - properties.event_ndims]
+        event_shapes[name] = shape[tf.size(shape) - properties.event_ndims :]
+    batch_shape = functools.reduce(tf.broadcast_dynamic_shape, batch_shapes.values())
+    return {name: tf.broadcast_to(v, tf.concat([batch_shape, event_shapes[name]], 0)) for name, v in values.items()}
 
 
 def with_parameters(components: tfd.Distribution, values: dict[str, tf.Tensor]) -> tfd.Distribution:
@@ -58,19 +57,33 @@ def with_parameters(components: tfd.Distribution, values: dict[str, tf.Tensor]) 
     return components.copy(**values)
 
 
-def take(components: tfd.Distribution, batch_shape: tf.Tensor, index: tf.Tensor) -> tfd.Distribution:
-    """For each `index` `[S, *B]` into K, that one component: a distribution of batch shape `[S, *B]`."""
+def take(
+    components: tfd.Distribution, values: dict[str, tf.Tensor], batch_shape: tf.Tensor, index: tf.Tensor
+) -> tfd.Distribution:
+    """For each `index` `[S, *B]` into K, that one component: a distribution of batch shape `[S, *B]`.
+
+    Args:
+      components: of batch shape `[*B, K]` or broadcastable with it.
+      values: their `parameters`.
+      batch_shape: `B`.
+      index: component numbers.
+    """
     batch_size = tf.reduce_prod(batch_shape)
-    num_components = components.batch_shape_tensor()[-1]
     # One gather along a single merged [B K] axis: a gather with batch axes is several times slower.
     rows = tf.reshape(tf.range(batch_size), tf.concat([[1], batch_shape], 0))  # [1, B]
-    flat_index = rows * num_components + index  # [S, B]
 
     def gather(value):
-        flat_shape = tf.concat([[batch_size * num_components], tf.shape(value)[tf.size(batch_shape) + 1 :]], 0)
-        return tf.gather(tf.reshape(value, flat_shape), flat_index)  # [S, B, ...]
+        trailing = tf.shape(value)[components.batch_shape.rank - 1 :]  # [K, ...]
+        value = tf.broadcast_to(value, tf.concat([batch_shape, trailing], 0))
+        flat = tf.reshape(value, tf.concat([[batch_size * trailing[0]], trailing[1:]], 0))
+        return tf.gather(flat, rows * trailing[0] + index)  # [S, B, ...]
 
-    return with_parameters(components, tf.nest.map_structure(gather, parameters(components, batch_shape)))
+    return with_parameters(components, tf.nest.map_structure(gather, values))
+
+
+def is_factorized(components: tfd.Distribution) -> bool:
+    """Whether the coordinates of the event are univariate distributions side by side."""
+    return isinstance(components, tfd.Independent) and components.distribution.event_shape.rank == 0
 
 
 def marginals(components: tfd.Distribution) -> tfd.Distribution:
@@ -81,7 +94,7 @@ def marginals(components: tfd.Distribution) -> tfd.Distribution:
     """
     if components.event_shape.rank == 0:
         return components
-    if isinstance(components, tfd.Independent) and components.distribution.event_shape.rank == 0:
+    if is_factorized(components):
         return components.distribution
     if isinstance(components, tfd.MultivariateNormalLinearOperator):
         return tfd.Normal(components.mean(), components.stddev())
@@ -97,8 +110,9 @@ def log_prob(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor:
     however far away y is: beyond `reach` standard deviations the log density stays what it is there, where its
     square would overflow and its gradient turn into NaN.
     """
-    # With validate_args the checks that TFP attaches to its own log_prob must run.
-    return components.log_prob(y) if components.validate_args else _log_prob(components, y)
+    # With validate_args TFP's own checks must run; a subclass may have a density of its own.
+    stable = None if components.validate_args else STABLE_LOG_PROBS.get(type(components))
+    return components.log_prob(y) if stable is None else stable(components, y)
 
 
 def reach(dtype: tf.DType) -> float:
@@ -106,35 +120,27 @@ def reach(dtype: tf.DType) -> float:
     return float(np.finfo(dtype.as_numpy_dtype).max) ** 0.4
 
 
-@functools.singledispatch
-def _log_prob(components, y):
-    return components.log_prob(y)
-
-
-@_log_prob.register(tfd.Normal)
-def _(components, y):
+def _normal_log_prob(components, y):
     scale = tf.convert_to_tensor(components.scale)
     z = _standardize(y - components.loc, scale)
     return -0.5 * tf.square(z) - tf.math.log(scale) - HALF_LOG_TWO_PI
 
 
-@_log_prob.register(tfd.MultivariateNormalDiag)
-def _(components, y):
+def _diag_log_prob(components, y):
     scale_diag = components.parameters["scale_diag"]
     if components.loc is None or scale_diag is None:
         return components.log_prob(y)
-    scale_diag = tf.convert_to_tensor(scale_diag)
+    scale_diag = tf.abs(tf.convert_to_tensor(scale_diag, components.dtype))  # TFP allows any scale but 0
     z = _standardize(y - components.loc, scale_diag)
     return -tf.reduce_sum(0.5 * tf.square(z) + tf.math.log(scale_diag) + HALF_LOG_TWO_PI, -1)
 
 
-@_log_prob.register(tfd.MultivariateNormalTriL)
-def _(components, y):
+def _tril_log_prob(components, y):
     scale_tril = components.parameters["scale_tril"]
     if components.loc is None or scale_tril is None:
         return components.log_prob(y)
-    scale_tril = tf.convert_to_tensor(scale_tril)
-    diagonal = tf.linalg.diag_part(scale_tril)
+    scale_tril = tf.convert_to_tensor(scale_tril, components.dtype)
+    diagonal = tf.abs(tf.linalg.diag_part(scale_tril))  # TFP allows any diagonal but 0
     # Rows in units of their own scale: neither the difference nor the solution then leaves the range of the dtype.
     z = _standardize(y - components.loc, diagonal)  # [S, B, K, D]
     unit_tril = scale_tril / diagonal[..., tf.newaxis]
@@ -143,9 +149,18 @@ def _(components, y):
     return -tf.reduce_sum(0.5 * tf.square(z) + tf.math.log(diagonal) + HALF_LOG_TWO_PI, -1)
 
 
+STABLE_LOG_PROBS = {
+    tfd.Normal: _normal_log_prob,
+    tfd.MultivariateNormalDiag: _diag_log_prob,
+    tfd.MultivariateNormalTriL: _tril_log_prob,
+}
+
+
 def _standardize(difference: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
     """difference / scale, held within reach. Below it, value and gradient are those of the plain quotient."""
     limit = tf.stop_gradient(reach(scale.dtype) * scale)
+    if tf.broadcast_static_shape(difference.shape, limit.shape) != difference.shape:
+        difference += tf.zeros_like(limit)  # a gradient can pass only to a tensor of the full shape
     # The difference is what is held: the quotient's gradient would still square the difference itself.
     return tf.grad_pass_through(lambda value: tf.clip_by_value(value, -limit, limit))(difference) / scale
 

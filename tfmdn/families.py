@@ -175,7 +175,10 @@ class ComponentSpec:
         parameters = [
             Parameter("loc", self.event_shape, location, lambda centre, _: centre),
             Parameter(
-                "scale", scale_shape, scale, lambda _, scales: self.bounds.raw(scales.reshape(-1, *[1] * len(scale_shape)))
+                "scale",
+                scale_shape,
+                scale,
+                lambda _, scales: self.bounds.raw(scales.reshape(-1, *[1] * len(scale_shape))),
             ),
         ]
         for name, shape_parameter in FAMILIES[self.family].shape_parameters.items():

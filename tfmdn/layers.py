@@ -234,8 +234,7 @@ class MDNLayer(keras.layers.Layer):
     def _initial_bias(self, shape, dtype=None):
         """Centres spread like a standard normal target, each component as wide as the way to its nearest neighbour.
 
-        Wider ones overlap and compete for the same targets, and in the first epochs most of them die. Narrower ones leave
-        gaps.
+        Wider ones overlap and compete for the same targets, narrower ones leave gaps.
         """
         k = self.num_components
         with tf.init_scope():  # Keras also builds layers while it traces a graph

@@ -144,16 +144,21 @@ class Mixture(tfd.MixtureSameFamily):
 
     def _sample_n(self, n, seed=None):
         """Chooses a component for each draw first, and draws from that one alone: 1/K of the base class's work."""
+        components = self.components_distribution
         if not isinstance(self.mixture_distribution, tfd.Categorical):
             return super()._sample_n(n, seed)
-        component_seed, index_seed = tfp.random.split_seed(seed, salt="Mixture")
         try:
-            index = self._draw_index(n, index_seed)  # [S, B]
-            chosen = component_lib.take(self.components_distribution, self.batch_shape_tensor(), index)
+            values = component_lib.parameters(components)  # [B, K, ...]
         except NotImplementedError:  # an unusual kind of component, or a rank that only the run will tell
             return super()._sample_n(n, seed)
-        draws = chosen.sample(seed=component_seed)  # [S, B, E]
-        return self._reparameterize_sample(draws, self.event_shape_tensor()) if self._reparameterize else draws
+        component_seed, index_seed = tfp.random.split_seed(seed, salt="Mixture")
+        probs = self.mixture_distribution.probs_parameter()  # [B, K]
+        # Not batch_shape_tensor(), which would read all parameters again.
+        components_shape = tf.shape(next(iter(values.values())))[: components.batch_shape.rank - 1]
+        batch_shape = tf.broadcast_dynamic_shape(tf.shape(probs)[:-1], components_shape)
+        index = _draw_index(n, probs, batch_shape, index_seed)  # [S, B]
+        draws = component_lib.take(components, values, batch_shape, index).sample(seed=component_seed)  # [S, B, E]
+        return self._reparameterize_sample(draws, components.event_shape_tensor()) if self._reparameterize else draws
 
     # Cumulative probability. For a vector event these are of each coordinate by itself: shape [S, B, E], not [S, B].
 
@@ -217,7 +222,7 @@ class Mixture(tfd.MixtureSameFamily):
 
     def _covariance(self):
         components = self.components_distribution
-        if not isinstance(components, tfd.Independent) or self.event_shape.rank != 1:
+        if self.event_shape.rank != 1 or not component_lib.is_factorized(components):
             return super()._covariance()
         # TFP has no covariance for Independent. The law of total variance, as in the base class.
         shift = components.mean() - self.mean()[..., tf.newaxis, :]  # [B, K, D]
@@ -245,18 +250,18 @@ class Mixture(tfd.MixtureSameFamily):
     def _pad_event_dims(self, weights: tf.Tensor) -> tf.Tensor:
         return tf.reshape(weights, tf.concat([tf.shape(weights), tf.ones([self.event_shape.rank], tf.int32)], 0))
 
-    def _draw_index(self, n, seed) -> tf.Tensor:
-        """Component numbers `[n, *B]` drawn by their weights: how many cumulative weights lie below a uniform draw."""
-        probs = self.mixture_distribution.probs_parameter()
-        num_components = tf.shape(probs)[-1]
-        batch_shape = self.batch_shape_tensor()
-        probs = tf.broadcast_to(probs, tf.concat([batch_shape, [num_components]], 0))
-        cumulative = tf.cumsum(tf.reshape(probs, [-1, num_components]), axis=-1)  # [prod(B), K]
-        # Divided by the sum as rounded, the last is exactly 1: no draw lies beyond, none falls on a weight of 0.
-        cumulative /= cumulative[:, -1:]
-        uniform = tf.random.stateless_uniform([tf.shape(cumulative)[0], n], seed, dtype=probs.dtype)
-        index = tf.searchsorted(cumulative, uniform, side="right")  # [prod(B), n]
-        return tf.reshape(tf.transpose(index), tf.concat([[n], batch_shape], 0))
+
+def _draw_index(n, probs: tf.Tensor, batch_shape: tf.Tensor, seed) -> tf.Tensor:
+    """Component numbers `[n, *B]` drawn by their weights: how many cumulative weights lie below a uniform draw."""
+    num_components = tf.shape(probs)[-1]
+    probs = tf.broadcast_to(probs, tf.concat([batch_shape, [num_components]], 0))
+    cumulative = tf.cumsum(tf.reshape(probs, [-1, num_components]), axis=-1)  # [prod(B), K]
+    # Divided by the sum as rounded, the last is exactly 1: no draw lies beyond, none falls on a weight of 0.
+    cumulative /= cumulative[:, -1:]
+    uniform = tf.random.stateless_uniform([tf.shape(cumulative)[0], n], seed, dtype=probs.dtype)
+    index = tf.searchsorted(cumulative, uniform, side="right")  # [prod(B), n]
+    index = tf.minimum(index, num_components - 1)  # weights of NaN would point beyond the last, into the next row
+    return tf.reshape(tf.transpose(index), tf.concat([[n], batch_shape], 0))
 
 
 def conversion_name(convert_to_tensor: str | Callable[[Mixture], tf.Tensor]) -> str:
