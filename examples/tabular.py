@@ -47,7 +47,7 @@ import matplotlib.pyplot as plt
 MIN_ROWS = 50
 MIN_CATEGORY_COUNT, MAX_CATEGORIES = 3, 200
 MISSING = ["?", "-", "."]  # besides what pandas takes as missing
-PATIENCE = 40
+PATIENCE = 60
 QUICK_ROWS, QUICK_EPOCHS = 1000, 20
 
 # All that a server needs: TensorFlow and raw rows.
@@ -126,12 +126,16 @@ def read_file(path: pathlib.Path, target: str | None, drop: str) -> tuple[pd.Dat
             values = ", ".join(map(repr, frame[name].dropna().unique()[:3]))
             fail(f"a target must be numeric. Column {name!r} holds {values}.")
     features = frame.drop(columns={*targets, *find_columns(drop, frame.columns)})
-    features.columns = input_names(features.columns, targets)
+    names = input_names(features.columns, targets)
+    renamed = [f"{column} -> {name}" for column, name in zip(features.columns, names) if column != name]
+    if renamed:
+        print("Inputs of the model are named", ", ".join(renamed))
+    features.columns = names
     return features.join(frame[targets]), targets
 
 
 def read_table(path: pathlib.Path) -> pd.DataFrame:
-    separator, decimal = dialect(first_lines(path))
+    separator, decimal, width = dialect(first_lines(path))
     options = {"sep": separator, "decimal": decimal, "na_values": MISSING, "skipinitialspace": True}
     options |= {"encoding_errors": "replace", "low_memory": False}
     try:
@@ -139,9 +143,9 @@ def read_table(path: pathlib.Path) -> pd.DataFrame:
         header = is_header(frame)
         frame = frame if header else pd.read_csv(path, header=None, **options)
     except ValueError as error:
-        fail(f"{path} is not a table that pandas can read: {error}")
-    # R gives its row names no name, and pandas makes an index of them. Separators at the lines' ends are no index.
-    if not isinstance(frame.index, pd.RangeIndex) and frame.iloc[:, -1].isna().all():
+        fail(f"{path} is not a table that pandas can read. {str(error).strip()}.")
+    # R gives its row names no name, and pandas makes an index of them. After separators at lines' ends it does so, too.
+    if frame.shape[1] < width and frame.iloc[:, -1].isna().all():
         fail(f"the lines of {path} have more values than its header has names.")
     frame.columns = [str(name).strip() if header else f"column_{name}" for name in frame.columns]
     return frame.apply(parse_numbers).replace([np.inf, -np.inf], np.nan).reset_index(drop=True)
@@ -158,15 +162,16 @@ def first_lines(path: pathlib.Path, count: int = 200) -> list[str]:
     return lines
 
 
-def dialect(lines: list[str]) -> tuple[str, str]:
-    """The separator for pandas, and the decimal sign. In most lines the right separator occurs equally often."""
-    for sign in ";\t, ":
+def dialect(lines: list[str]) -> tuple[str, str, int]:
+    """The separator for pandas, the decimal sign and the width: most lines have the right separator equally often."""
+    only_numbers = np.mean([" " in line and re.fullmatch(r"[-+.\deE\s]+", line) is not None for line in lines]) > 0.8
+    for sign in " " if only_numbers else ";\t, ":
         tidy = [" ".join(line.split()) for line in lines] if sign == " " else lines
         rows = list(csv.reader(tidy, delimiter=sign, skipinitialspace=True))
         width, count = Counter(map(len, rows)).most_common(1)[0]
         if width > 1 and count >= 0.8 * len(rows):
             comma = sign != "," and any(re.fullmatch(r"[+-]?\d+,\d+", cell) for row in rows for cell in row)
-            return r"\s+" if sign == " " else sign, "," if comma else "."
+            return r"\s+" if sign == " " else sign, "," if comma else ".", width
     fail("the file seems to have one column. Columns are separated by commas, semicolons, tabs or blanks.")
 
 
@@ -302,10 +307,10 @@ def fit(x: np.ndarray, y: np.ndarray, num_components: int, epochs: int, seed: in
     layer = tfmdn.MDNLayer(num_components, event_shape=y.shape[1])
     layer.adapt(y_fit)
     network = keras.Sequential([keras.Input(x.shape[1:]), *hidden_layers(), *hidden_layers(), layer])
-    optimizer = keras.optimizers.AdamW(2e-3, weight_decay=0.01, beta_2=0.99, clipnorm=1.0)
+    optimizer = keras.optimizers.AdamW(5e-3, weight_decay=0.01, beta_2=0.99, clipnorm=1.0)
     network.compile(optimizer, loss=tfmdn.NegativeLogLikelihood(), metrics=["mae"])
     callbacks = [
-        keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=PATIENCE // 2),
+        keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=PATIENCE // 3),
         keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True),
         progress_bar(f"K = {num_components}", epochs),
     ]
@@ -315,7 +320,7 @@ def fit(x: np.ndarray, y: np.ndarray, num_components: int, epochs: int, seed: in
 
 
 def hidden_layers() -> list[keras.layers.Layer]:
-    return [keras.layers.Dense(64, "silu", kernel_initializer="he_normal"), keras.layers.Dropout(0.1)]
+    return [keras.layers.Dense(64, "silu", kernel_initializer="he_normal"), keras.layers.Dropout(0.05)]
 
 
 def progress_bar(title: str, epochs: int) -> keras.callbacks.Callback:
@@ -363,13 +368,14 @@ def plot_reliability(ax: plt.Axes, mixtures: dict[str, tfmdn.Mixture], y: np.nda
     """How often the central interval of each probability holds the target."""
     levels = np.linspace(0, 1, 101)
     chance = 1.645 * np.sqrt(levels * (1 - levels) / len(y))
-    ax.fill_between(levels, levels - chance, levels + chance, color="0.88", label="90 % of perfect models")
+    low, high = np.clip([levels - chance, levels + chance], 0, 1)
+    ax.fill_between(levels, low, high, color="0.88", label="chance (90 %)")
     ax.plot(levels, levels, ":", color="black", linewidth=1)
     for (name, mixture), style in zip(mixtures.items(), ["-", "--"]):
         smallest = abs(2 * mixture.cdf(y).numpy() - 1).ravel()  # interval that holds the target
         ax.plot(levels, [np.mean(smallest <= level) for level in levels], style, label=name)
     ax.set(xlabel="probability of the central interval", ylabel="share of held-out rows within it", aspect="equal")
-    ax.legend()
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
 
 
 def plot_intervals(
@@ -383,7 +389,7 @@ def plot_intervals(
     ax.plot(place, median[rows], "_", color="black", label="median")
     ax.plot(place, y[rows, i], "o", color="C3", markersize=3.5, label="truth")
     ax.set(xlabel=f"{len(rows)} held-out rows, sorted by median", ylabel=target)
-    ax.legend()
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
 
 
 # Export
