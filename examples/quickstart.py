@@ -137,7 +137,7 @@ def main() -> None:
     x, y = problem.sample(rows, seed=arguments.seed)
     x_test, y_test = problem.sample(50_000, seed=arguments.seed + 10_000)
     mixture = train(20, x, y, epochs, arguments.seed)
-    single = train(1, x, y, max(epochs // 4, 5), arguments.seed)
+    single = train(1, x, y, epochs, arguments.seed)
 
     print(f"\nTest NLL in nats per point, {len(x_test):,} fresh points:")
     print(f"  best possible           {problem.best_nll:.3f}")
