@@ -313,7 +313,7 @@ def raw_inputs(table: pd.DataFrame) -> dict[str, np.ndarray]:
 def fit(x: np.ndarray, y: np.ndarray, num_components: int, epochs: int, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
     x_fit, x_stop, y_fit, y_stop = train_test_split(x, y, test_size=0.1, random_state=seed)
-    layer = tfmdn.MDNLayer(num_components, event_shape=y.shape[1])
+    layer = tfmdn.MDNLayer(num_components, y.shape[1], covariance="full" if y.shape[1] > 1 else "diag")
     layer.adapt(y_fit)
     network = keras.Sequential([keras.Input(x.shape[1:]), *hidden_layers(), *hidden_layers(), layer])
     optimizer = keras.optimizers.AdamW(5e-3, weight_decay=0.01, beta_2=0.99, clipnorm=1.0)
@@ -329,7 +329,7 @@ def fit(x: np.ndarray, y: np.ndarray, num_components: int, epochs: int, seed: in
 
 
 def hidden_layers() -> list[keras.layers.Layer]:
-    return [keras.layers.Dense(64, "silu", kernel_initializer="he_normal"), keras.layers.Dropout(0.05)]
+    return [keras.layers.Dense(64, "silu", kernel_initializer="he_normal"), keras.layers.Dropout(0.1)]
 
 
 def progress_bar(title: str, epochs: int) -> keras.callbacks.Callback:

@@ -272,6 +272,18 @@ def test_quantile_gradients_are_those_of_finite_differences(case):
             assert float(gradients[position].numpy()[index]) == pytest.approx(numeric, rel=1e-4, abs=1e-6)
 
 
+def test_quantile_of_components_that_tfmdn_does_not_have():
+    mixture = tfmdn.Mixture(tfd.Categorical(probs=[0.3, 0.7]), tfd.Gamma([2.0, 9.0], [1.0, 2.0]))
+    levels = np.float32([0.001, 0.3, 0.9])
+    cdf = lambda y: 0.3 * scipy.stats.gamma(2.0).cdf(y) + 0.7 * scipy.stats.gamma(9.0, scale=0.5).cdf(y)  # noqa: E731
+    expected = [scipy.optimize.brentq(lambda y, q=q: cdf(y) - float(q), 0.0, 50.0, xtol=1e-12) for q in levels]
+    np.testing.assert_allclose(mixture.quantile(levels), expected, rtol=1e-5)
+    discrete = tfmdn.Mixture(tfd.Categorical(probs=[0.3, 0.7]), tfd.Poisson([2.0, 9.0]))
+    for ask in (lambda: discrete.quantile(0.5), discrete.mode):
+        with pytest.raises(NotImplementedError, match=r"continuous components. Received: Poisson"):
+            ask()
+
+
 def test_quantile_of_components_without_marginals_says_so():
     mixture = tfmdn.Mixture(tfd.Categorical(logits=[0.0, 0.0]), tfd.Dirichlet([[1.0, 2.0], [3.0, 4.0]]))
     with pytest.raises(NotImplementedError, match="Dirichlet"):

@@ -34,6 +34,7 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     Returns:
       `[*S, *B, *E]`, differentiable in `probability` and in the parameters.
     """
+    _check_continuous(marginals)
     if isinstance(marginals, tfd.LogNormal):  # in log y no tail is long, and quantiles commute with exp
         values = component_lib.parameters(marginals)
         normals = tfd.Normal(values["loc"], values["scale"])
@@ -47,10 +48,14 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     def of_mixture(function, y):
         return tf.reduce_sum(weights * function(tf.expand_dims(y, axis)), axis)
 
+    def cdf(y):
+        p = marginals.cdf(y)  # NaN outside the support of some of TFP's families, such as gamma
+        return tf.where(tf.math.is_nan(p), tf.cast(y > marginals.mean(), p.dtype), p)
+
     low, high = _cantelli_bounds(marginals, weights, probability, axis)
     is_finite = tf.math.is_finite(low) & tf.math.is_finite(high)
     root = tfp.math.find_root_chandrupatla(
-        lambda y: of_mixture(marginals.cdf, y) - probability,
+        lambda y: of_mixture(cdf, y) - probability,
         tf.where(is_finite, low, 0.0),
         tf.where(is_finite, high, 0.0),
         position_tolerance=1e-9 * tf.reduce_min(marginals.stddev(), axis),
@@ -76,6 +81,13 @@ def _cantelli_bounds(marginals, weights, probability, axis) -> tuple[tf.Tensor, 
     return tf.stop_gradient(low), tf.stop_gradient(high)
 
 
+def _check_continuous(components: tfd.Distribution) -> None:
+    if components.reparameterization_type != tfd.FULLY_REPARAMETERIZED:
+        raise NotImplementedError(
+            f"Quantiles and the mode are searched for continuous components. Received: {type(components).__name__}."
+        )
+
+
 def highest_density_point(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     """The y `[*B, *E]` of highest density.
 
@@ -87,6 +99,7 @@ def highest_density_point(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     event_rank = mixture.event_shape.rank
     if isinstance(components, tfd.LogNormal) or isinstance(getattr(components, "distribution", None), tfd.LogNormal):
         return tf.exp(highest_density_point(_log_of_lognormals(mixture)))
+    _check_continuous(components)
     centres = components.mode()  # [B, K, E]
     centres = tf.broadcast_to(
         centres, tf.concat([mixture.batch_shape_tensor(), tf.shape(centres)[-1 - event_rank :]], 0)
