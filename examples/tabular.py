@@ -7,13 +7,23 @@ Usage:
     python examples/tabular.py --csv trips.csv --target dropoff_lon,dropoff_lat --drop trip_id,duration
     python examples/tabular.py --csv data.txt --target=-1                   # no header: a column by its number
 
-The file may be separated by commas, semicolons, tabs or blanks, with or without a header. Columns are numbers or
-categories, and both may have missing values: filling those in, scaling and encoding are layers of the model. Columns
-that do not vary, or of which every row has another value, are left out; what a prediction must not know is for --drop.
+The file may be separated by commas, semicolons, tabs or blanks, with or without a header, or be HDF5 with an array for
+each column. Columns are numbers or categories, and both may have missing values: filling those in, scaling and encoding
+are layers of the model. Columns that do not vary, or of which every row has another value, are left out; what a
+prediction must not know is for --drop.
 
 A mixture of K normals and a single one (K = 1) are trained in the same way on 80 % of the rows, and scored on the rest.
 Into --output go `model.keras`, `saved_model`, which needs neither tfmdn nor Keras, and `calibration.png`. Both models
 are loaded again, the second in a fresh process, and must give the same densities.
+
+The diabetes data (442 rows, so 89 held out) give about:
+
+                                          K = 5  K = 1
+    NLL in nats                           5.449  5.556
+    progression: MAE                      47.54  48.04
+    progression: 90 % interval, coverage 0.8989 0.8989
+    progression: 90 % interval, width     182.6  199.6
+    The mixture gains 0.106 +- 0.056 nats a row (standard error)
 """
 
 from __future__ import annotations
@@ -31,6 +41,7 @@ import sys
 from collections import Counter
 from typing import NoReturn
 
+import h5py
 import keras
 import matplotlib
 import numpy as np
@@ -65,6 +76,7 @@ print(json.dumps({"log_prob": log_prob.numpy().tolist(), "mean": mean.numpy().to
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    make_folder(args.output)  # before the training, which would be lost
     frame, targets = diabetes() if args.csv is None else read_file(args.csv, args.target, args.drop)
     frame = usable_rows(frame, targets, QUICK_ROWS if args.quick else None, args.seed)
     frame = dequantize(frame, targets, args.seed) if args.dequantize else frame
@@ -76,7 +88,6 @@ def main(argv: list[str] | None = None) -> None:
     networks = {k: fit(x_train, y_train, k, args.epochs, args.seed) for k in dict.fromkeys([args.components, 1])}
     mixtures = {f"K = {k}": network(x_test) for k, network in networks.items()}
     print_scores(mixtures, y_test, targets)
-    args.output.mkdir(parents=True, exist_ok=True)
     plot(mixtures, y_test, targets, args.output / "calibration.png")
     model = keras.Model(preprocessing.input, networks[args.components](preprocessing.output))
     save_and_check(model, raw_inputs(test[columns]), y_test, args.output)
@@ -85,7 +96,12 @@ def main(argv: list[str] | None = None) -> None:
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     option = parser.add_argument
-    option("--csv", type=pathlib.Path, metavar="FILE", help="a table as text; default: scikit-learn's diabetes data")
+    option(
+        "--csv",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="a table as text or HDF5; default: scikit-learn's diabetes data",
+    )
     option("--target", metavar="COLUMNS", help="by name, or by number from 0, negative from the end (--target=-1)")
     option("--drop", metavar="COLUMNS", default="", help="columns that the model must not see")
     option("--dequantize", action="store_true", help="spread a target with few values evenly between them")
@@ -105,6 +121,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def fail(message: str) -> NoReturn:
     raise SystemExit(f"error: {message}")
+
+
+def make_folder(path: pathlib.Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"cannot write to {path}: {error.strerror}.")
 
 
 # From a file to a frame: numbers are numeric columns, everything else is text.
@@ -137,6 +160,8 @@ def read_file(path: pathlib.Path, target: str | None, drop: str) -> tuple[pd.Dat
 
 
 def read_table(path: pathlib.Path) -> pd.DataFrame:
+    if path.suffix in (".h5", ".hdf5"):
+        return read_hdf5(path)
     separator, decimal, width = dialect(first_lines(path))
     options = {"sep": separator, "decimal": decimal, "na_values": MISSING, "skipinitialspace": True}
     options |= {"encoding_errors": "replace", "low_memory": False}
@@ -147,10 +172,26 @@ def read_table(path: pathlib.Path) -> pd.DataFrame:
     except ValueError as error:
         fail(f"{path} is not a table that pandas can read. {str(error).strip()}.")
     # R gives its row names no name, and pandas makes an index of them. After separators at lines' ends it does so, too.
-    if frame.shape[1] < width and frame.iloc[:, -1].isna().all():
+    if frame.index.nlevels > 1 or (frame.shape[1] < width and frame.iloc[:, -1].isna().all()):
         fail(f"the lines of {path} have more values than its header has names.")
     frame.columns = [str(name).strip() if header else f"column_{name}" for name in frame.columns]
     return frame.apply(parse_numbers).replace([np.inf, -np.inf], np.nan).reset_index(drop=True)
+
+
+def read_hdf5(path: pathlib.Path) -> pd.DataFrame:
+    """The one-dimensional arrays of a file, wherever they lie in it, as columns."""
+    columns = {}
+
+    def add(name, item):
+        if isinstance(item, h5py.Dataset) and item.ndim == 1:
+            columns[name.rpartition("/")[2]] = item.asstr()[:] if item.dtype.kind == "O" else item[:]
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(add)
+        return pd.DataFrame(columns).replace([np.inf, -np.inf], np.nan)
+    except (OSError, ValueError) as error:
+        fail(f"{path} is not an HDF5 file of columns of one length: {error}.")
 
 
 def first_lines(path: pathlib.Path, count: int = 200) -> list[str]:
