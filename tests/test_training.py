@@ -256,6 +256,16 @@ def test_mirrored_strategy_trains_as_one_replica_does(build):
     np.testing.assert_allclose(evaluations[1], evaluations[0], rtol=1e-4, atol=1e-5)
 
 
+def test_a_replica_without_rows():
+    """The last batch has one row for two replicas."""
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        model = compiled(sequential(), jit_compile=False)
+    history = model.fit(X[:33], Y[:33], batch_size=32, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert np.isfinite(weights_of(model)).all()
+    assert np.isfinite(model.evaluate(X[:33], Y[:33], batch_size=32, verbose=0))
+
+
 # Saving, cloning, drawing
 
 LOAD_AND_SCORE = """

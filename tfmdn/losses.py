@@ -31,12 +31,14 @@ def negative_log_likelihood(y_true, mixture: tfd.Distribution) -> tf.Tensor:
     TensorShape([3])
     """
     y_true = reconcile_target(y_true, mixture)
-    is_nan = tf.math.is_nan(y_true)
     # The gradient of a NaN target would turn every weight into NaN: it is cut off, the value is not.
-    score = -mixture.log_prob(tf.where(is_nan, tf.zeros_like(y_true), y_true))
-    if mixture.event_shape.rank:
-        is_nan = tf.reduce_any(is_nan, -1)
-    return tf.where(is_nan, tf.cast(float("nan"), score.dtype), score)
+    score = -mixture.log_prob(tf.where(tf.math.is_nan(y_true), tf.zeros_like(y_true), y_true))
+    return tf.where(_has_nan(y_true, mixture), tf.cast(float("nan"), score.dtype), score)
+
+
+def _has_nan(y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
+    """Which targets `[*B, *E]` have a NaN in them: `[*B]`."""
+    return tf.reduce_any(tf.math.is_nan(y_true), list(range(-mixture.event_shape.rank, 0)))
 
 
 def reconcile_target(y_true, mixture: tfd.Distribution) -> tf.Tensor:
@@ -103,7 +105,9 @@ class NegativeLogLikelihood(keras.losses.Loss):
         for weight in (mask, sample_weight):
             if weight is not None:
                 counts &= tf.cast(weight, tf.bool)
-        with tf.control_dependencies(_nan_checks(y_true, scores, counts)):
+        with tf.control_dependencies(
+            _nan_checks(_has_nan(y_true, y_pred) & counts, tf.math.is_nan(scores) & counts, counts)
+        ):
             scores = tf.where(counts, scores, tf.zeros_like(scores))
         if mask is not None:
             scores._keras_mask = mask
@@ -127,17 +131,15 @@ def _like_scores(sample_weight, scores: tf.Tensor) -> tf.Tensor:
     return tf.reshape(sample_weight, tf.concat([tf.shape(sample_weight), tf.ones([max(missing, 0)], tf.int32)], 0))
 
 
-def _nan_checks(y_true: tf.Tensor, scores: tf.Tensor, counts: tf.Tensor) -> list[tf.Operation]:
-    target_is_nan = tf.reshape(tf.math.is_nan(y_true), tf.concat([tf.shape(scores), [-1]], 0))
-    bad_targets = tf.reduce_any(target_is_nan, -1) & counts
-    bad_mixtures = tf.math.is_nan(scores) & counts
+def _nan_checks(bad_targets: tf.Tensor, bad_scores: tf.Tensor, counts: tf.Tensor) -> list[tf.Operation]:
     return [
         *_require(
             ~tf.reduce_any(bad_targets),
             "`y_true` contains NaN. Remove those rows, or give them a sample_weight of 0.",
         ),
         *_require(
-            ~tf.reduce_any(counts) | tf.reduce_any(counts & ~bad_mixtures),
+            # A replica of a tf.distribute strategy may have no rows at all.
+            ~tf.reduce_any(counts) | tf.reduce_any(counts & ~bad_scores),
             "The density is NaN for every row of the batch: the inputs or the weights of the model are NaN.",
         ),
     ]
