@@ -133,6 +133,16 @@ def test_kinds_of_models(tmp_path):
         tfmdn.export_saved_model(Subclassed(), tmp_path / "unbuilt")
 
 
+@pytest.mark.parametrize(
+    "names", [("y", "z"), ("a", "A"), ("class", "b"), ("a b", "c"), ("größe", "b"), ("_a", "b"), ("self", "b")]
+)
+def test_names_of_inputs_that_cannot_be_arguments(names, tmp_path):
+    inputs = [keras.Input((1,), name=name) for name in names]
+    model = keras.Model(inputs, tfmdn.MDNLayer(2)(keras.layers.Concatenate()(inputs)))
+    with pytest.raises(ValueError, match=r"become arguments of the signatures.*Received: inputs named"):
+        tfmdn.export_saved_model(model, tmp_path / "model")
+
+
 def test_lookup_tables_and_normalization_are_exported(tmp_path):
     words = keras.Input((1,), dtype="string", name="word")
     lookup = keras.layers.StringLookup(vocabulary=["low", "high"], output_mode="one_hot")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import os
 import pathlib
 import shutil
@@ -41,7 +42,8 @@ def export_saved_model(
 
     Raises:
       TypeError: if the model's output is not a mixture.
-      ValueError: if the model is not built, or if `path` is a file, a folder of other things, or not writable.
+      ValueError: if the model is not built, if names of its inputs cannot be arguments, or if `path` is a file, a
+        folder of other things, or not writable.
 
     Example:
 
@@ -103,11 +105,32 @@ def _input_specs(model: keras.Model, input_signature):
         input_signature = _inputs_of(model)
     single = not keras.tree.is_nested(input_signature) or len(keras.tree.flatten(input_signature)) == 1
 
+    if not single:
+        _check_names([tensor.name for tensor in keras.tree.flatten(input_signature)])
+
     def spec(tensor):
         shape = tuple(tensor.shape)
         return tf.TensorSpec((None, *shape[1:]), tensor.dtype or "float32", "x" if single else tensor.name)
 
     return keras.tree.map_structure(spec, input_signature)
+
+
+def _check_names(names: list) -> None:
+    """Several inputs become arguments of the signatures, beside the signatures' own."""
+    fits = [
+        str(name).isascii()
+        and str(name).isidentifier()
+        and not keyword.iskeyword(name)
+        and not str(name).startswith("_")
+        for name in names
+    ]
+    taken = {"self", "y", "q", "num_samples", "seed"}
+    if not all(fits) or taken & set(names) or len({str(name).lower() for name in names}) < len(names):
+        raise ValueError(
+            "The names of several inputs become arguments of the signatures: each must be a Python name in ASCII, "
+            f"differ from the others not only in case, and not be one of {sorted(taken)}. "
+            f"Received: inputs named {names}. Give keras.Input(..., name=...) other names."
+        )
 
 
 def _inputs_of(model: keras.Model):
