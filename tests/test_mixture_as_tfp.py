@@ -245,6 +245,17 @@ def test_a_row_of_nan_draws_nan_and_leaves_the_others_alone():
     assert np.isfinite(draws[:, [0, 2]]).all()
 
 
+def test_gradients_where_only_the_run_tells_which_parameter_broadcasts():
+    @tf.function(input_signature=[tf.TensorSpec([None, None])] * 2)
+    def gradients(loc, scale):
+        mixture = tfmdn.Mixture(tfd.Categorical(logits=[0.0, 1.0]), tfd.Normal(loc, scale))
+        return tf.gradients(mixture.log_prob(tf.zeros(4)), [loc, scale])
+
+    for loc, scale in (((4, 1), (4, 2)), ((4, 2), (1, 2)), ((1, 2), (4, 2)), ((1, 1), (4, 2))):
+        parts = gradients(tf.zeros(loc), tf.ones(scale))
+        assert [tuple(part.shape) for part in parts] == [loc, scale]
+
+
 class ShiftedNormal(tfd.Normal):
     def _log_prob(self, x):
         return super()._log_prob(x - 1.0)

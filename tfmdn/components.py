@@ -159,8 +159,7 @@ STABLE_LOG_PROBS = {
 def _standardize(difference: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
     """difference / scale, held within reach. Below it, value and gradient are those of the plain quotient."""
     limit = tf.stop_gradient(reach(scale.dtype) * scale)
-    if tf.broadcast_static_shape(difference.shape, limit.shape) != difference.shape:
-        difference += tf.zeros_like(limit)  # a gradient can pass only to a tensor of the full shape
+    difference += tf.zeros_like(limit)  # clip_by_value does not broadcast, and a gradient passes only to the full shape
     # The difference is what is held: the quotient's gradient would still square the difference itself.
     return tf.grad_pass_through(lambda value: tf.clip_by_value(value, -limit, limit))(difference) / scale
 

@@ -24,9 +24,10 @@ TENSOR_CONVERSIONS = ("mean", "mode", "sample")
 class Mixture(tfd.MixtureSameFamily):
     """A mixture distribution that TensorFlow, Keras and NumPy also take as a tensor.
 
-    It is a `tfd.MixtureSameFamily` in every respect. Wherever numbers are needed instead of a distribution (a metric
-    such as "mae", `model.predict`, a layer, `np.asarray`), it stands for its mean, or for what `convert_to_tensor`
-    names. An `MDNLayer` outputs one; by hand it is made like its base class.
+    It is a `tfd.MixtureSameFamily`, but for `cdf` and its kin, which are of each coordinate of a vector by itself.
+    Wherever numbers are needed instead of a distribution (a metric such as "mae", `model.predict`, a layer,
+    `np.asarray`), it stands for its mean, or for what `convert_to_tensor` names. An `MDNLayer` outputs one; by hand it
+    is made like its base class.
 
     Args:
       mixture_distribution: a `tfd.Categorical` over the K components, of batch shape `B` or broadcastable with it.
@@ -182,7 +183,7 @@ class Mixture(tfd.MixtureSameFamily):
         """The inverse of `cdf`: the y below which the probability is `value`, of each coordinate by itself.
 
         Exact to float32's last digits wherever the density is not 0, and differentiable in `value` and in all
-        parameters. Needs components with independent or jointly normal coordinates.
+        parameters. Needs components of finite variance, with independent or jointly normal coordinates.
 
         Args:
           value: probabilities in [0, 1]. A number, a list or a one-dimensional NumPy array of Q levels gives every
