@@ -20,6 +20,27 @@ def positive_number(name: str, value) -> float:
     return float(value)
 
 
+def nonnegative_number(name: str, value) -> float:
+    """Returns `value` as a float, or says that it must be a finite number, 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < float("inf"):
+        raise ValueError(f"`{name}` must be a finite number, 0 or greater. Received: {name}={value!r}.")
+    return float(value)
+
+
+def proportion(name: str, value) -> float:
+    """Returns `value` as a float, or says that it must be a number from 0 up to but not including 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1:
+        raise ValueError(f"`{name}` must be at least 0 and less than 1. Received: {name}={value!r}.")
+    return float(value)
+
+
+def fraction(name: str, value) -> float:
+    """Returns `value` as a float, or says that it must lie strictly between 0 and 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < 1:
+        raise ValueError(f"`{name}` must lie between 0 and 1. Received: {name}={value!r}.")
+    return float(value)
+
+
 def one_of(name: str, value, allowed: Collection[str]) -> str:
     """Returns `value`, or lists the values that `name` can take."""
     if not isinstance(value, str) or value not in allowed:
