@@ -23,6 +23,8 @@ COMPONENTS = [
     for event_shape in EVENT_SHAPES
     if covariance != "full" or (family == "normal" and event_shape != ())
 ]
+# One of each class of distribution: for what only sees the distribution, not how a layer makes its parameters.
+DISTRIBUTIONS = [case for case in COMPONENTS if case[1] != "spherical" and case[2] != (1,)]
 SCALAR_COMPONENTS = [(family, "diag", ()) for family in families.FAMILIES]
 
 

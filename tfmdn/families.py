@@ -101,12 +101,14 @@ class Family:
       shape_parameters: further parameters by name, one for each scale.
       max_scale: the default ceiling of the scale, in units of the target's scale.
       standardize: the function of the target that `loc` and `scale` are the location and scale of.
+      restore: its inverse.
     """
 
     distribution: type[tfd.Distribution]
     shape_parameters: dict[str, ShapeParameter] = dataclasses.field(default_factory=dict)
     max_scale: float = 1e6
     standardize: Callable[[np.ndarray], np.ndarray] = lambda y: y
+    restore: Callable[[np.ndarray], np.ndarray] = lambda standardized: standardized
 
 
 def _log_of_positive(y: np.ndarray) -> np.ndarray:
@@ -125,7 +127,7 @@ FAMILIES = {
         shape_parameters={"df": ShapeParameter(lambda raw: MIN_DEGREES_OF_FREEDOM + tf.math.softplus(raw), 5.0)},
     ),
     # The variance grows like exp(2 scale^2): a larger scale would overflow float32.
-    "lognormal": Family(LogNormal, max_scale=5.0, standardize=_log_of_positive),
+    "lognormal": Family(LogNormal, max_scale=5.0, standardize=_log_of_positive, restore=np.exp),
 }
 
 COVARIANCES = ("diag", "spherical", "full")

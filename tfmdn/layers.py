@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import families, validation
+from tfmdn import families, starts, validation
 from tfmdn.mixture import Mixture, conversion_name
 
 tfd = tfp.distributions
@@ -18,6 +19,22 @@ tfd = tfp.distributions
 # adapt() keeps a random sample of this many targets: enough for statistics to one percent, in constant memory.
 ADAPT_SAMPLE_SIZE = 20_000
 SAMPLING_SEED = 0x6D69787475726573
+# The scale of the background component, in units of the target's scale.
+BACKGROUND_SCALE = 1.5
+
+
+class ParameterBlock(NamedTuple):
+    """Where the raw outputs lie that one parameter of all components is made of.
+
+    Attributes:
+      name: "logits", or the name of a parameter of the components.
+      shape: the shape of the parameter in one component.
+      columns: the numbers of the outputs, which are those of the kernel's and the bias' columns: `[K, size]`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    columns: np.ndarray
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
@@ -39,12 +56,16 @@ class MDNLayer(keras.layers.Layer):
       min_scale: the smallest scale a component can have, in units of the target's scale (which is 1 before `adapt`).
         It keeps a component from collapsing onto a single target, where the density would grow without bound.
       max_scale: the largest scale, in the same units. None means 1e6, for "lognormal" 5.
+      background: the weight of one more component, which is the same for every input: as broad as 1.5 times the
+        target's scale, around its location. A target far from all that was learnt then costs at most about
+        `-log(background)` nats more than under the target's marginal, in training too. 0 means none.
       convert_to_tensor: what the output is wherever a tensor is needed, as in metrics and `model.predict`: "mean",
         "mode", "sample", or a function of the mixture, registered with `keras.saving.register_keras_serializable`.
       kernel_initializer: initializer of the weights. None means a tenth of LeCun's, which leaves the first
         predictions where the biases put them.
-      bias_initializer: initializer of the biases. None means centres spread over a standard normal target, scales
-        that cover the gaps between them, and equal weights.
+      bias_initializer: initializer of the biases. None means components that start on the targets `adapt` has seen; and
+        without `adapt` centres spread over a standard normal target, scales that cover the gaps between them, and equal
+        weights.
       kernel_regularizer: regularizer of the weights.
       bias_regularizer: regularizer of the biases.
       kernel_constraint: constraint on the weights.
@@ -79,6 +100,7 @@ class MDNLayer(keras.layers.Layer):
         scale_activation: str = "softplus",
         min_scale: float = 1e-3,
         max_scale: float | None = None,
+        background: float = 0.0,
         convert_to_tensor: str | Callable[[Mixture], tf.Tensor] = "mean",
         kernel_initializer=None,
         bias_initializer=None,
@@ -99,6 +121,7 @@ class MDNLayer(keras.layers.Layer):
         self.scale_activation = scale_activation
         self.min_scale = min_scale
         self.max_scale = max_scale
+        self.background = validation.proportion("background", background)
         self.convert_to_tensor = conversion_name(convert_to_tensor)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -118,6 +141,7 @@ class MDNLayer(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="dense",
         )
+        self._start: starts.Start | None = None
         # They do not depend on the input, and so exist before build(): adapt() can come first.
         self.target_location = self._add_target_statistic("target_location", "zeros")
         self.target_scale = self._add_target_statistic("target_scale", "ones")
@@ -140,7 +164,18 @@ class MDNLayer(keras.layers.Layer):
     @property
     def params_size(self) -> int:
         """The number of raw outputs of the network for one row: the logits and every component's parameters."""
-        return self.num_components * (1 + sum(math.prod(parameter.shape) for parameter in self.spec.parameters))
+        return sum(block.columns.size for block in self.parameter_blocks)
+
+    @property
+    def parameter_blocks(self) -> list[ParameterBlock]:
+        """The parts of the raw outputs in their order: the logits, then each parameter of the components."""
+        shapes = {"logits": (), **{parameter.name: parameter.shape for parameter in self.spec.parameters}}
+        blocks, first = [], 0
+        for name, shape in shapes.items():
+            last = first + self.num_components * math.prod(shape)
+            blocks.append(ParameterBlock(name, shape, np.arange(first, last).reshape(self.num_components, -1)))
+            first = last
+        return blocks
 
     def build(self, input_shape):
         if input_shape[-1] is None:
@@ -159,12 +194,17 @@ class MDNLayer(keras.layers.Layer):
     def call(self, inputs):
         params = tf.cast(self.dense(inputs), self.density_dtype)
         batch_shape = tf.shape(params)[:-1]
-        shapes = [(), *(parameter.shape for parameter in self.spec.parameters)]
-        blocks = tf.split(params, [self.num_components * math.prod(shape) for shape in shapes], axis=-1)
+        blocks = self.parameter_blocks
         logits, *raw = [
-            tf.reshape(block, tf.concat([batch_shape, [self.num_components, *shape]], 0))  # [B, K, *shape]
-            for block, shape in zip(blocks, shapes)
+            tf.reshape(values, tf.concat([batch_shape, [self.num_components, *block.shape]], 0))  # [B, K, *shape]
+            for values, block in zip(tf.split(params, [block.columns.size for block in blocks], axis=-1), blocks)
         ]
+        if self.background:
+            logits = tf.math.log_softmax(logits) + math.log1p(-self.background)
+            logits, *raw = [
+                _append_component(value, constant, len(block.shape))
+                for value, constant, block in zip([logits, *raw], self._background_raw(), blocks)
+            ]
         location, scale = tf.convert_to_tensor(self.target_location), tf.convert_to_tensor(self.target_scale)
         values = {
             parameter.name: parameter.constrain(value, location, scale)
@@ -174,12 +214,22 @@ class MDNLayer(keras.layers.Layer):
             tfd.Categorical(logits=logits), self.spec.distribution(**values), convert_to_tensor=self.convert_to_tensor
         )
 
-    def adapt(self, y) -> None:
-        """Learns the location and the scale of the target, so that the mixture is in the target's own units.
+    def _background_raw(self) -> list:
+        """The logit and the raw parameters of the background, which broadcast to `[1, *shape]`."""
+        centre, scales = np.zeros((1, *self.event_shape)), np.array([BACKGROUND_SCALE])
+        return [math.log(self.background), *(p.initial_raw(centre, scales) for p in self.spec.parameters)]
 
-        Call it once before training. `min_scale` and `max_scale` are relative to the scale found here. Outliers count
-        at most like the far end of the bulk, rows that are not finite do not count, and a coordinate that does not
-        vary gets the scale 1. For family "lognormal" the statistics are of log y.
+    def adapt(self, y) -> None:
+        """Learns the location and the scale of the target, and starts the components on the targets.
+
+        Call it once before training. The mixture is then in the target's own units, and `min_scale` and `max_scale`
+        are relative to the scale found here. Outliers count at most like the far end of the bulk, rows that are
+        not finite do not count, and a coordinate that does not vary gets the scale 1. For family "lognormal" the
+        statistics are of log y.
+
+        The components start on clusters of the targets (k-means++, Arthur and Vassilvitskii 2007): their centres, their
+        weights, and scales that cover the way to the nearest other centre. With a `bias_initializer` they start as that
+        says.
 
         Args:
           y: targets `[*B, *event_shape]` as an array or a tensor; or a `tf.data.Dataset` of batches of y, of `(x, y)`
@@ -203,8 +253,13 @@ class MDNLayer(keras.layers.Layer):
         rows = np.clip(rows, first - fence, third + fence)
         location, scale = rows.mean(0), rows.std(0)
         resolution = np.finfo(self.density_dtype).eps * np.abs(location)
+        scale = np.where(scale > resolution, scale, 1.0)
         self.target_location.assign(location)
-        self.target_scale.assign(np.where(scale > resolution, scale, 1.0))
+        self.target_scale.assign(scale)
+        rows = ((rows - location) / scale).reshape(len(rows), -1)
+        self._start = starts.clusters(rows, self.num_components, np.random.default_rng(SAMPLING_SEED))
+        if self.built and self.bias_initializer is None:
+            self.dense.bias.assign(self._initial_bias(self.dense.bias.shape, self.dense.bias.dtype))
 
     def _sample_rows(self, y) -> np.ndarray:
         """A uniform random sample of the finite rows, `[n, *E]` in float64."""
@@ -232,20 +287,16 @@ class MDNLayer(keras.layers.Layer):
         return batch.reshape(-1, *self.event_shape)
 
     def _initial_bias(self, shape, dtype=None):
-        """Centres spread like a standard normal target, each component as wide as the way to its nearest neighbour.
-
-        Wider ones overlap and compete for the same targets, narrower ones leave gaps.
-        """
         k = self.num_components
-        with tf.init_scope():  # Keras also builds layers while it traces a graph
-            centres = _spread_normal(k, math.prod(self.event_shape))  # [K, D]
-        distances = np.linalg.norm(centres[:, np.newaxis] - centres, axis=-1) + np.diag(np.full(k, np.inf))
-        scales = np.minimum(distances.min(1), 1.0)
-        centres = centres.reshape(k, *self.event_shape)
-        starts = [np.zeros(k)]
+        if self._start is None:
+            with tf.init_scope():  # Keras also builds layers while it traces a graph
+                self._start = starts.spread(k, math.prod(self.event_shape))
+        centres = self._start.centres.reshape(k, *self.event_shape)
+        raw = [np.log(self._start.weights)]
         for parameter in self.spec.parameters:
-            starts.append(np.broadcast_to(parameter.initial_raw(centres, scales), (k, *parameter.shape)).ravel())
-        return tf.cast(np.concatenate(starts), dtype)
+            initial = parameter.initial_raw(centres, self._start.scales)
+            raw.append(np.broadcast_to(initial, (k, *parameter.shape)).ravel())
+        return tf.cast(np.concatenate(raw), dtype)
 
     def get_config(self):
         return {
@@ -257,6 +308,7 @@ class MDNLayer(keras.layers.Layer):
             "scale_activation": self.scale_activation,
             "min_scale": self.min_scale,
             "max_scale": self.max_scale,
+            "background": self.background,
             "convert_to_tensor": self.convert_to_tensor,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
@@ -267,15 +319,11 @@ class MDNLayer(keras.layers.Layer):
         }
 
 
-def _spread_normal(num_points: int, size: int) -> np.ndarray:
-    """Points `[num_points, size]` that are spread evenly over a standard normal, with mean 0."""
-    # A Hammersley set: evenly spaced in the first coordinate, of low discrepancy in all of them together.
-    points = (np.arange(num_points)[:, np.newaxis] + 0.5) / num_points
-    if size > 1:
-        halton = tfp.mcmc.sample_halton_sequence(size - 1, num_points, randomized=False, dtype=tf.float64)
-        points = np.concatenate([points, halton], 1)
-    points = tfd.Normal(tf.constant(0.0, tf.float64), 1.0).quantile(points).numpy()
-    return points - points.mean(0)
+def _append_component(value: tf.Tensor, constant, event_rank: int) -> tf.Tensor:
+    """One more component behind those of `value` `[B, K, *E]`, the same in every row of the batch."""
+    axis = -1 - event_rank
+    first = tf.gather(value, [0], axis=axis)
+    return tf.concat([value, tf.zeros_like(first) + tf.cast(constant, value.dtype)], axis)
 
 
 def _batches(y) -> Iterator:
