@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import tfmdn
+from tfmdn import components as component_lib
 
 tfd = tfp.distributions
 every_kind = pytest.mark.parametrize("case", COMPONENTS, ids=case_name)
@@ -367,6 +368,66 @@ def test_entropy_by_quadrature(case):
         grid = grid[(grid > low) & (grid < high)]
         log_prob = truth.log_prob(row, grid)
         assert estimate == pytest.approx(-scipy.integrate.trapezoid(np.exp(log_prob) * log_prob, grid), abs=0.02)
+
+
+# Tempering
+
+
+TEMPERED = [case for case in COMPONENTS if case[1] != "spherical" and case[2] != (1,)]
+
+
+@pytest.mark.parametrize("case", TEMPERED, ids=case_name)
+def test_tempered_density_by_scipy(case):
+    mixture = mixture_of(case, batch_shape=(2,), dtype="float64")
+    y = np.asarray(mixture.sample(2, seed=0))
+    for temperature, scale_temperature in [(0.5, 1.0), (1.0, 0.3), (3.0, 2.0)]:
+        truth = SciPyMixture(case, mixture)
+        truth.logits = truth.logits / temperature
+        for name in {"scale", "scale_diag", "scale_tril"} & set(truth.parameters):
+            truth.parameters[name] = truth.parameters[name] * scale_temperature
+        expected = np.stack([truth.log_prob(row, y[:, row]) for row in range(2)], -1)
+        np.testing.assert_allclose(mixture.temper(temperature, scale_temperature).log_prob(y), expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("case", TEMPERED, ids=case_name)
+def test_limits_of_the_temperatures(case):
+    mixture = mixture_of(case, batch_shape=(3,))
+    centres = np.asarray(component_lib.parameters(mixture.components_distribution)["loc"])  # [B, K, E]
+    centres = np.exp(centres) if case[0] == "lognormal" else centres
+    draws = np.asarray(mixture.temper(scale_temperature=1e-9).sample(500, seed=0))
+    distances = np.abs(draws[:, :, np.newaxis] - centres).reshape(500, 3, 4, -1).max(-1)
+    assert distances.min(-1).max() < 1e-4 * np.abs(centres).max()
+    assert len(np.unique(distances.argmin(-1))) > 1
+    heaviest = np.argmax(mixture.mixture_distribution.logits, -1)
+    for temperature in (1e-4, 1e-300):
+        coldest = mixture.temper(temperature)
+        np.testing.assert_allclose(coldest.mixture_distribution.probs_parameter(), np.eye(4)[heaviest], atol=1e-6)
+    hottest = mixture.temper(1e30)
+    np.testing.assert_allclose(hottest.mixture_distribution.probs_parameter(), np.full((3, 4), 0.25), rtol=1e-5)
+
+
+def test_temper_keeps_what_it_does_not_name():
+    mixture = tfmdn.merge([two_normals(convert_to_tensor="mode"), two_normals()]).temper(0.5, 2.0)
+    assert mixture.member_sizes == (2, 2)
+    assert float(mixture + 0.0) == pytest.approx(float(mixture.mode()))
+    sharp = tfmdn.Mixture(tfd.Categorical(logits=[[0.0, -np.inf]]), tfd.Normal([0.0, 1.0], 1.0)).temper(0.1)
+    np.testing.assert_array_equal(sharp.mixture_distribution.probs_parameter(), [[1.0, 0.0]])
+    np.testing.assert_allclose(two_normals().temper().log_prob([0.0, 1.0]), two_normals().log_prob([0.0, 1.0]))
+    tempered = tf.function(lambda d: d.temper(0.5, 2.0).stddev())(two_normals())
+    assert float(tempered) == pytest.approx(float(two_normals().temper(0.5, 2.0).stddev()))
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.inf, np.nan, "cold", True])
+@pytest.mark.parametrize("name", ["temperature", "scale_temperature"])
+def test_bad_temperatures(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be a finite number greater than 0. Received: {name}="):
+        two_normals().temper(**{name: value})
+
+
+def test_components_without_a_scale_cannot_be_tempered():
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=[0.0, 0.0]), tfd.Poisson([2.0, 9.0]))
+    with pytest.raises(ValueError, match=r"have no scale to temper\. Received: .*Poisson"):
+        mixture.temper(0.5)
 
 
 def test_covariance_of_a_scalar_is_left_as_tfp_has_it():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -14,9 +15,17 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
-from tfmdn import search
+from tfmdn import search, validation
 
 tfd = tfp.distributions
+
+
+class Decomposition(NamedTuple):
+    """The two parts of a variance, each `[*B, *E]`."""
+
+    aleatoric: tf.Tensor
+    epistemic: tf.Tensor
+
 
 TENSOR_CONVERSIONS = ("mean", "mode", "sample")
 
@@ -39,6 +48,8 @@ class Mixture(tfd.MixtureSameFamily):
       name: prefix of the names of operations.
       convert_to_tensor: what stands for the distribution where a tensor is needed: "mean", "mode", "sample", or a
         function of the mixture, registered with `keras.saving.register_keras_serializable`.
+      member_sizes: of a mixture of mixtures, as `tfmdn.merge` makes them, the number of components of each. None means
+        one mixture.
 
     Example:
 
@@ -64,10 +75,13 @@ class Mixture(tfd.MixtureSameFamily):
         allow_nan_stats: bool = True,
         name: str = "Mixture",
         convert_to_tensor: str | Callable[[Mixture], tf.Tensor] = "mean",
+        member_sizes: tuple[int, ...] | None = None,
     ):
         convert_to_tensor = conversion_name(convert_to_tensor)
+        member_sizes = None if member_sizes is None else tuple(member_sizes)
         parameters = dict(locals())
         self._convert_to_tensor = convert_to_tensor
+        self.member_sizes = member_sizes
         super().__init__(
             mixture_distribution,
             components_distribution,
@@ -240,6 +254,53 @@ class Mixture(tfd.MixtureSameFamily):
         """
         with self._name_and_control_scope(name):
             return -tf.reduce_mean(self.log_prob(self.sample(num_samples, seed=seed)), 0)
+
+    def decompose(self) -> Decomposition:
+        """Splits the variance of a mixture of mixtures: how far the members are spread, and how far they disagree.
+
+        By the law of total variance, the mean of the members' variances (aleatoric: what x does not tell of y, and more
+        data would not either) and the variance of their means (epistemic: what the model does not know, and more data
+        would tell). Their sum is `variance()`. A mixture that was not merged has one member, and so no epistemic part.
+
+        Returns:
+          A named tuple of `aleatoric` and `epistemic`, each of shape `[*B, *E]`, in squared units of the target.
+        """
+        components, axis = self.components_distribution, self._component_axis
+        weights = self._pad_event_dims(self.mixture_distribution.probs_parameter())  # [B, K, E]
+        sizes = list(self.member_sizes or [tf.shape(weights)[axis]])
+        parts = [tf.split(part, sizes, axis) for part in (weights, components.mean(), components.variance())]
+        aleatoric, epistemic = 0.0, 0.0
+        for weight, mean, variance in zip(*parts):
+            share = tf.reduce_sum(weight, axis, keepdims=True)
+            member_mean = tf.math.divide_no_nan(tf.reduce_sum(weight * mean, axis, keepdims=True), share)
+            aleatoric += tf.reduce_sum(weight * (variance + tf.square(mean - member_mean)), axis)
+            epistemic += tf.squeeze(share * tf.square(member_mean - tf.expand_dims(self.mean(), axis)), axis)
+        return Decomposition(aleatoric, epistemic)
+
+    def temper(self, temperature: float = 1.0, scale_temperature: float = 1.0) -> Mixture:
+        """A sharper or broader mixture of the same components: logits / temperature, scales * scale_temperature.
+
+        Below 1 both sharpen. Graves' (2013) bias b is `temperature=1 / (1 + b), scale_temperature=exp(-b)`.
+
+        Args:
+          temperature: above 0. Towards 0 the component of the largest weight remains.
+          scale_temperature: above 0. Towards 0 every draw lies at the centre of its component.
+        """
+        temperature = validation.positive_number("temperature", temperature)
+        scale_temperature = validation.positive_number("scale_temperature", scale_temperature)
+        components = self.components_distribution
+        values = component_lib.parameters(components)
+        scaled = {key: scale_temperature * values[key] for key in values if key.startswith("scale")}
+        if not scaled:
+            raise ValueError(f"The components have no scale to temper. Received: {components}.")
+        log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
+        # The largest becomes 0, and remains 0 divided by any number but 0.
+        log_ratios = log_weights - tf.reduce_max(log_weights, -1, keepdims=True)
+        temperature = max(temperature, float(np.finfo(self.dtype.as_numpy_dtype).tiny))
+        return self.copy(
+            mixture_distribution=tfd.Categorical(logits=log_ratios / temperature),
+            components_distribution=component_lib.with_parameters(components, {**values, **scaled}),
+        )
 
     # Helpers
 
