@@ -1,22 +1,22 @@
-"""The likelihood as a function and as a Keras loss."""
+"""The likelihood as a function, and the scores as Keras losses."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from cases import COMPONENTS, case_name, mixture_of
+from cases import DISTRIBUTIONS, case_name, mixture_of
 
 import tfmdn
+from tfmdn import losses
 
 tfd = tfp.distributions
-every_kind = pytest.mark.parametrize("case", COMPONENTS, ids=case_name)
+every_kind = pytest.mark.parametrize("case", DISTRIBUTIONS, ids=case_name)
 
 
 @every_kind
-@pytest.mark.parametrize("batch_shape", [(5,), (5, 3)])
-def test_is_minus_log_prob(case, batch_shape):
-    mixture = mixture_of(case, batch_shape)
+def test_is_minus_log_prob(case):
+    mixture = mixture_of(case, (5, 3))
     y = mixture.sample(seed=1)
     np.testing.assert_allclose(tfmdn.negative_log_likelihood(y, mixture), -mixture.log_prob(y), rtol=1e-6)
     loss = tfmdn.NegativeLogLikelihood()(y, mixture)
@@ -44,6 +44,17 @@ def test_unknown_last_axis_in_a_graph():
         lambda y: tfmdn.negative_log_likelihood(y, mixture), input_signature=[tf.TensorSpec([None, None])]
     )
     assert score(tf.zeros((5, 1))).shape == (5,)
+
+
+@pytest.mark.parametrize("event_shape", [(), (1,)])
+def test_targets_of_changing_rank_in_one_graph(event_shape):
+    mixture = mixture_of(("normal", "diag", event_shape))
+    y = np.arange(5.0, dtype="float32")
+    score = tf.function(lambda y: tfmdn.negative_log_likelihood(y, mixture), input_signature=[tf.TensorSpec(None)])
+    for target in (y, y[:, None]):
+        np.testing.assert_allclose(score(target), tfmdn.negative_log_likelihood(y, mixture), rtol=1e-6)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        score(np.zeros((5, 2), "float32"))
 
 
 REFUSED = [
@@ -195,3 +206,57 @@ def test_second_derivatives_are_those_of_tfp():
 
     for ours, tfps in zip(hessian(tfmdn.Mixture), hessian(tfd.MixtureSameFamily)):
         np.testing.assert_allclose(ours, tfps, rtol=1e-10, atol=1e-12)
+
+
+# All of them
+
+
+LOSSES = {
+    "NegativeLogLikelihood": ({}, {"reduction": "sum"}),
+    "CRPS": ({}, {"reduction": "sum"}),
+    "EnergyScore": ({"seed": 0}, {"num_samples": 20, "seed": 3}),
+    "PinballLoss": ({}, {"levels": [0.1, 0.9]}),
+}
+every_loss = pytest.mark.parametrize("name", LOSSES)
+
+
+def test_every_loss_is_in_the_table():
+    classes = [
+        value for value in vars(losses).values() if isinstance(value, type) and value.__module__ == "tfmdn.losses"
+    ]
+    assert {kind.__name__ for kind in classes if issubclass(kind, keras.losses.Loss)} == {*LOSSES, "ScoreLoss"}
+
+
+@every_loss
+def test_losses_round_trip(name):
+    loss = getattr(losses, name)(**LOSSES[name][1], name="mine")
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert type(again) is type(loss)
+    assert again.get_config() == loss.get_config()
+    assert LOSSES[name][1].items() <= again.get_config().items()
+
+
+@every_loss
+@pytest.mark.parametrize("event_shape", [(), (2,)])
+def test_losses_are_mean_scores_of_what_counts(name, event_shape):
+    mixture = mixture_of(("normal", "diag", event_shape))
+    y = np.asarray(mixture.sample(seed=1)).copy()
+    loss = getattr(losses, name)(**LOSSES[name][0])
+    scores = loss.scores(tf.constant(y), mixture)
+    assert float(loss(y, mixture)) == pytest.approx(float(np.mean(scores)), rel=1e-5)
+    weight = np.array([1.0, 0.0, 2.0, 1.0, 0.5], "float32")
+    expected = float(np.mean(weight * scores))
+    assert float(loss(y, mixture, sample_weight=weight)) == pytest.approx(expected, rel=1e-5)
+    y[1] = np.nan
+    assert float(loss(y, mixture, sample_weight=weight)) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match="`y_true` contains NaN"):
+        loss(y, mixture)
+
+
+@every_loss
+def test_training_on_each_loss_lowers_it(name):
+    x, y = tfmdn.datasets.inverse_sinusoid().sample(128, seed=0)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(8, "tanh"), tfmdn.MDNLayer(3)])
+    model.compile(keras.optimizers.Adam(0.02), loss=getattr(losses, name)(**LOSSES[name][0]), jit_compile=False)
+    history = model.fit(x, y[:, None], epochs=8, batch_size=32, verbose=0).history["loss"]
+    assert history[-1] < 0.97 * history[0]

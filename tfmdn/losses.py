@@ -1,75 +1,63 @@
-"""Scores of a mixture: per-example functions, and thin `keras.losses.Loss` classes over them."""
+"""The scores of `tfmdn.scores` as `keras.losses.Loss` classes.
+
+Shapes in comments: B batch.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn import scores as score_lib
+from tfmdn import validation
+
 tfd = tfp.distributions
 
 
-def negative_log_likelihood(y_true, mixture: tfd.Distribution) -> tf.Tensor:
-    """-log p(y_true) of each example, in nats. Negative where the density is above 1, which is no error.
+class ScoreLoss(keras.losses.Loss):
+    """A loss that is the mean of a score of each example. A subclass says which in `scores`.
+
+    Rows of weight 0 and masked steps do not count, whatever their targets are. A NaN in any other target is an error;
+    where XLA compiles the training step, which cannot raise, the loss is NaN and the weights stay as they were
+    for that row. A `sample_weight` of one number for each row also fits sequences.
 
     Args:
-      y_true: targets `[*B, *E]` of the mixture's batch and event shape. For a scalar event, `[*B, 1]` too; for an event
-        shape of `(1,)`, `[*B]` too. Integers are cast.
-      mixture: the output of an `MDNLayer`, or any other `tfd.Distribution`.
-
-    Returns:
-      A tensor of the batch shape `[*B]`. NaN for the rows where the target or the mixture is NaN.
-
-    Raises:
-      TypeError: if `mixture` is not a distribution.
-      ValueError: if the shapes do not fit, or if there is no row.
-
-    Example:
-
-    >>> mixture = tfmdn.MDNLayer(2)(np.zeros((3, 4)))
-    >>> tfmdn.negative_log_likelihood(np.zeros((3, 1)), mixture).shape
-    TensorShape([3])
+      reduction: how the examples' scores are reduced, as in `keras.losses.Loss`.
+      name: name of the loss.
+      dtype: dtype of the reduction. The density keeps its own.
     """
-    y_true = reconcile_target(y_true, mixture)
-    # The gradient of a NaN target would turn every weight into NaN: it is cut off, the value is not.
-    score = -mixture.log_prob(tf.where(tf.math.is_nan(y_true), tf.zeros_like(y_true), y_true))
-    return tf.where(_has_nan(y_true, mixture), tf.cast(float("nan"), score.dtype), score)
 
+    def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
+        """The score of each example: `[*B]`."""
+        raise NotImplementedError
 
-def _has_nan(y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-    """Which targets `[*B, *E]` have a NaN in them: `[*B]`."""
-    return tf.reduce_any(tf.math.is_nan(y_true), list(range(-mixture.event_shape.rank, 0)))
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        if is_placeholder(y_pred):
+            # Under a tf.distribute strategy Keras first calls the loss on bare placeholders, to create its state.
+            return super().__call__(y_true, tf.zeros(tf.shape(y_pred)[:1]))
+        y_true = score_lib.reconcile_target(y_true, y_pred)
+        scores = self.scores(y_true, y_pred)
+        counts = example_weights(y_pred, sample_weight, scores) != 0
+        with tf.control_dependencies(
+            _nan_checks(score_lib.has_nan(y_true, y_pred) & counts, tf.math.is_nan(scores) & counts, counts)
+        ):
+            scores = tf.where(counts, scores, tf.zeros_like(scores))
+        mask = getattr(y_pred, "_keras_mask", None)
+        if mask is not None:
+            scores._keras_mask = mask
+        if sample_weight is not None:
+            sample_weight = _like_scores(sample_weight, scores)
+        return super().__call__(y_true, scores, sample_weight)
 
-
-def reconcile_target(y_true, mixture: tfd.Distribution) -> tf.Tensor:
-    """The targets as a tensor of exactly the mixture's shape and dtype.
-
-    TFP broadcasts `(n, 1)` targets against n scalar distributions to n x n densities without a word: here a last axis
-    of size 1 is removed or added, and any other difference is an error.
-    """
-    if not isinstance(mixture, tfd.Distribution):
-        raise TypeError(
-            "Expected the distribution that an MDNLayer outputs. Is it the last layer, and reached this unchanged? "
-            f"Received: {type(mixture).__name__} of shape {getattr(mixture, 'shape', None)}."
-        )
-    y_true = tf.cast(tf.convert_to_tensor(y_true), mixture.dtype)
-    received, expected = y_true.shape, mixture.batch_shape + mixture.event_shape
-    if mixture.event_shape.rank == 0 and received.rank == expected.rank + 1 and received[-1] in (1, None):
-        y_true = tf.squeeze(y_true, -1)
-    elif mixture.event_shape == (1,) and received.rank == expected.rank - 1:
-        y_true = y_true[..., tf.newaxis]
-    if not y_true.shape.is_compatible_with(expected):
-        raise ValueError(
-            f"The targets do not fit the mixture. Expected: y_true of shape {expected}, which is batch shape "
-            f"{mixture.batch_shape} and event shape {mixture.event_shape}. Received: y_true of shape {received}."
-        )
-    if 0 in y_true.shape:
-        raise ValueError(f"Expected at least one row. Received: an empty batch, y_true of shape {received}.")
-    return tf.ensure_shape(y_true, expected)
+    def call(self, y_true, y_pred):
+        return y_pred  # already scores: __call__ needs the mixture itself, which Keras would cast to its own dtype
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
-class NegativeLogLikelihood(keras.losses.Loss):
+class NegativeLogLikelihood(ScoreLoss):
     """The loss of mixture density networks: the mean of -log p(y | x), see `negative_log_likelihood`.
 
     Rows of weight 0 and masked steps do not count, whatever their targets are. A NaN in any other target is an error;
@@ -92,33 +80,119 @@ class NegativeLogLikelihood(keras.losses.Loss):
     def __init__(self, reduction="sum_over_batch_size", name="negative_log_likelihood", dtype=None):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        if _is_placeholder(y_pred):
-            # Under a tf.distribute strategy Keras first calls the loss on bare placeholders, to create its state.
-            return super().__call__(y_true, tf.zeros(tf.shape(y_pred)[:1]))
-        y_true = reconcile_target(y_true, y_pred)
-        scores = negative_log_likelihood(y_true, y_pred)
-        mask = getattr(y_pred, "_keras_mask", None)
-        if sample_weight is not None:
-            sample_weight = _like_scores(sample_weight, scores)
-        counts = tf.ones(tf.shape(scores), tf.bool)
-        for weight in (mask, sample_weight):
-            if weight is not None:
-                counts &= tf.cast(weight, tf.bool)
-        with tf.control_dependencies(
-            _nan_checks(_has_nan(y_true, y_pred) & counts, tf.math.is_nan(scores) & counts, counts)
-        ):
-            scores = tf.where(counts, scores, tf.zeros_like(scores))
-        if mask is not None:
-            scores._keras_mask = mask
-        return super().__call__(y_true, scores, sample_weight)
-
-    def call(self, y_true, y_pred):
-        return y_pred  # already scores: __call__ needs the mixture itself, which Keras would cast to its own dtype
+    def scores(self, y_true, mixture):
+        return score_lib.negative_log_likelihood(y_true, mixture)
 
 
-def _is_placeholder(tensor) -> bool:
+@keras.saving.register_keras_serializable(package="tfmdn")
+class CRPS(ScoreLoss):
+    """The mean continuous ranked probability score, see `crps`: a loss in the units of the targets.
+
+    It is more robust to outliers than the likelihood, and trains components of poor start more slowly. Masks, weights
+    and NaN are treated as `NegativeLogLikelihood` treats them.
+
+    Args:
+      reduction: how the examples' scores are reduced, as in `keras.losses.Loss`.
+      name: name of the loss.
+      dtype: dtype of the reduction. The scores keep the mixture's.
+
+    Example:
+
+    >>> standard_normal = tfmdn.Mixture(tfd.Categorical(logits=[[0.0]]), tfd.Normal([[0.0]], [[1.0]]))
+    >>> round(float(tfmdn.CRPS()([0.0], standard_normal)), 4)
+    0.2337
+    """
+
+    def __init__(self, reduction="sum_over_batch_size", name="crps", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def scores(self, y_true, mixture):
+        return score_lib.crps(y_true, mixture)
+
+
+@keras.saving.register_keras_serializable(package="tfmdn")
+class EnergyScore(ScoreLoss):
+    """The mean energy score, see `energy_score`: a loss for vectors in the units of the targets.
+
+    Masks, weights and NaN are treated as `NegativeLogLikelihood` treats them.
+
+    Args:
+      num_samples: number of draws of each component for each row.
+      seed: an integer, for which the draws are the same at each call; or None.
+      reduction: how the examples' scores are reduced, as in `keras.losses.Loss`.
+      name: name of the loss.
+      dtype: dtype of the reduction. The scores keep the mixture's.
+
+    Example:
+
+    >>> loss = tfmdn.EnergyScore(num_samples=20, seed=0)
+    >>> mixture = tfmdn.MDNLayer(3, event_shape=2)(np.zeros((4, 5)))
+    >>> loss(np.zeros((4, 2)), mixture).shape
+    TensorShape([])
+    """
+
+    def __init__(
+        self, num_samples: int = 50, seed=None, reduction="sum_over_batch_size", name="energy_score", dtype=None
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.num_samples = validation.positive_integer("num_samples", num_samples)
+        self.seed = seed
+
+    def scores(self, y_true, mixture):
+        return score_lib.energy_score(y_true, mixture, self.num_samples, self.seed)
+
+    def get_config(self):
+        return {**super().get_config(), "num_samples": self.num_samples, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="tfmdn")
+class PinballLoss(ScoreLoss):
+    """The mean pinball loss of the mixture's quantiles, see `pinball_loss`.
+
+    Masks, weights and NaN are treated as `NegativeLogLikelihood` treats them.
+
+    Args:
+      levels: the probabilities of the quantiles, strictly between 0 and 1: one or several.
+      reduction: how the examples' scores are reduced, as in `keras.losses.Loss`.
+      name: name of the loss.
+      dtype: dtype of the reduction. The scores keep the mixture's.
+
+    Example:
+
+    >>> standard_normal = tfmdn.Mixture(tfd.Categorical(logits=[[0.0]]), tfd.Normal([[0.0]], [[1.0]]))
+    >>> float(tfmdn.PinballLoss(levels=[0.5])([2.0], standard_normal))
+    1.0
+    """
+
+    def __init__(
+        self,
+        levels: float | Sequence[float] = score_lib.DECILES,
+        reduction="sum_over_batch_size",
+        name="pinball_loss",
+        dtype=None,
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.levels = score_lib.checked_levels(levels)
+
+    def scores(self, y_true, mixture):
+        return score_lib.pinball_loss(y_true, mixture, self.levels)
+
+    def get_config(self):
+        return {**super().get_config(), "levels": self.levels}
+
+
+def is_placeholder(tensor) -> bool:
+    """Whether it is the bare placeholder that Keras passes to losses and metrics to create their state."""
     return not tf.executing_eagerly() and getattr(getattr(tensor, "op", None), "type", None) == "Placeholder"
+
+
+def example_weights(mixture: tfd.Distribution, sample_weight, scores: tf.Tensor) -> tf.Tensor:
+    """How much each of the scores `[*B]` counts: its `sample_weight`, and 0 where Keras has masked the mixture."""
+    weights = tf.ones_like(scores)
+    mask = getattr(mixture, "_keras_mask", None)
+    if mask is not None:
+        weights *= tf.cast(mask, weights.dtype)
+    return weights if sample_weight is None else weights * _like_scores(sample_weight, scores)
 
 
 def _like_scores(sample_weight, scores: tf.Tensor) -> tf.Tensor:
