@@ -2,26 +2,56 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
 import tfmdn
 
 ROOT = pathlib.Path(tfmdn.__file__).parents[1]
-# Each module, and the modules of the package that it may import.
+# Each module, and the modules of the package that it imports: none but those above it.
 LAYERS = {
     "validation": set(),
     "datasets": {"validation"},
     "families": {"validation"},
     "components": set(),
+    "deviations": {"components"},
     "search": {"components"},
-    "mixture": {"components", "search"},
-    "losses": {"mixture"},
-    "layers": {"families", "mixture", "validation"},
-    "export": {"layers", "mixture"},
+    "mixture": {"components", "search", "validation"},
+    "merging": {"components", "mixture"},
+    "starts": set(),
+    "scores": {"components", "deviations", "mixture", "validation"},
+    "losses": {"scores", "validation"},
+    "layers": {"families", "mixture", "starts", "validation"},
+    "features": {"validation"},
+    "metrics": {"losses", "mixture", "scores", "validation"},
+    "health": {"components", "families", "layers", "mixture", "scores"},
+    "callbacks": {"health", "layers", "validation"},
+    "ensemble": {"components", "losses", "merging", "mixture", "scores", "validation"},
+    "training": {"ensemble", "validation"},
+    "recipe": {"ensemble", "families", "features", "layers", "losses", "training", "validation"},
+    "estimator": {"components", "mixture", "recipe", "validation"},
+    "export": {"mixture"},
 }
-PUBLIC = sorted(name for name in vars(tfmdn) if not name.startswith("_") and getattr(tfmdn, name) is not tfmdn.datasets)
-PUBLIC = [name for name in PUBLIC if getattr(getattr(tfmdn, name), "__module__", "").startswith("tfmdn")]
+# What an extra installs. The modules named import it when they are imported, the others when it is used.
+OPTIONAL = {"sklearn": {"estimator"}, "pandas": set(), "matplotlib": set()}
+
+
+def public_names(module):
+    """The names of what a module offers: neither imported from elsewhere nor only there to be subclassed."""
+    own = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    own = {name: value for name, value in own.items() if getattr(value, "__module__", "").startswith(module.__name__)}
+    bases = {base for value in own.values() if isinstance(value, type) for base in value.__mro__[1:]}
+    return sorted(name for name, value in own.items() if value not in bases)
+
+
+PUBLIC = {
+    **{name: getattr(tfmdn, name) for name in [*public_names(tfmdn), "MDNRegressor"]},
+    **{f"features.{name}": getattr(tfmdn.features, name) for name in public_names(tfmdn.features)},
+    **{f"metrics.{name}": getattr(tfmdn.metrics, name) for name in public_names(tfmdn.metrics)},
+}
 
 
 def test_every_module_has_its_place():
@@ -38,20 +68,90 @@ def test_imports_point_one_way(module):
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tfmdn."):
             imported.add(node.module.removeprefix("tfmdn."))
         assert not (isinstance(node, ast.ImportFrom) and node.level), "relative import"
-    assert imported <= LAYERS[module]
+    assert imported == LAYERS[module]
+    assert imported <= set(list(LAYERS)[: list(LAYERS).index(module)])
+
+
+@pytest.mark.parametrize("module", [*LAYERS, "__init__"])
+def test_optional_packages_are_imported_where_they_are_used(module):
+    tree = ast.parse((ROOT / "tfmdn" / f"{module}.py").read_text())
+    imports = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = [alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in imports if isinstance(node, ast.ImportFrom)]
+    packages = {name.partition(".")[0] for name in names}
+    assert packages & set(OPTIONAL) == {package for package in OPTIONAL if module in OPTIONAL[package]}
+
+
+def test_without_the_optional_packages():
+    """Keras imports them where they are installed: only without them does it show that tfmdn does not need them."""
+    script = f"""
+        import sys
+        sys.modules.update(dict.fromkeys({list(OPTIONAL)}))
+        import tfmdn
+        try:
+            tfmdn.MDNRegressor
+        except ImportError as error:
+            print(error)
+        try:
+            tfmdn.MDNClassifier
+        except AttributeError as error:
+            print(error)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "tfmdn.MDNRegressor needs scikit-learn: pip install 'tfmdn[sklearn]'.",
+        "module 'tfmdn' has no attribute 'MDNClassifier'",
+    ]
 
 
 def test_the_public_names():
-    assert PUBLIC == ["MDNLayer", "Mixture", "NegativeLogLikelihood", "export_saved_model", "negative_log_likelihood"]
+    assert list(PUBLIC) == [
+        "CRPS",
+        "ComponentHealth",
+        "ComponentHealthWarning",
+        "EnergyScore",
+        "Ensemble",
+        "EnsembleEarlyStopping",
+        "MDNLayer",
+        "Mixture",
+        "NegativeLogLikelihood",
+        "PinballLoss",
+        "crps",
+        "energy_score",
+        "export_saved_model",
+        "merge",
+        "negative_log_likelihood",
+        "pinball_loss",
+        "probability_integral_transform",
+        "MDNRegressor",
+        "features.NoiseRegularization",
+        "features.PeriodicEmbedding",
+        "features.PiecewiseLinearEmbedding",
+        "features.Standardization",
+        "metrics.CRPS",
+        "metrics.CalibrationError",
+        "metrics.EnergyScore",
+        "metrics.IntervalCoverage",
+        "metrics.IntervalWidth",
+        "metrics.NegativeLogLikelihood",
+        "metrics.PinballLoss",
+        "metrics.SkillScore",
+    ]
 
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_names_are_documented(name):
-    documentation = getattr(tfmdn, name).__doc__
+    documentation = PUBLIC[name].__doc__
     assert "Args:" in documentation
     assert ">>>" in documentation
-    assert name in (ROOT / "README.md").read_text()
-    assert name in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("file", ["README.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_are_listed(name, file):
+    assert name.rpartition(".")[2] in (ROOT / file).read_text()
 
 
 def test_version_is_in_the_changelog():

@@ -20,10 +20,37 @@ import keras as _keras
 _require_tensorflow_backend(_keras.backend.backend())
 
 from tfmdn import datasets as datasets
+from tfmdn import features as features
+from tfmdn import metrics as metrics
+from tfmdn.callbacks import ComponentHealth as ComponentHealth
+from tfmdn.callbacks import ComponentHealthWarning as ComponentHealthWarning
+from tfmdn.ensemble import Ensemble as Ensemble
 from tfmdn.export import export_saved_model as export_saved_model
 from tfmdn.layers import MDNLayer as MDNLayer
+from tfmdn.losses import CRPS as CRPS
+from tfmdn.losses import EnergyScore as EnergyScore
 from tfmdn.losses import NegativeLogLikelihood as NegativeLogLikelihood
-from tfmdn.losses import negative_log_likelihood as negative_log_likelihood
+from tfmdn.losses import PinballLoss as PinballLoss
+from tfmdn.merging import merge as merge
 from tfmdn.mixture import Mixture as Mixture
+from tfmdn.scores import crps as crps
+from tfmdn.scores import energy_score as energy_score
+from tfmdn.scores import negative_log_likelihood as negative_log_likelihood
+from tfmdn.scores import pinball_loss as pinball_loss
+from tfmdn.scores import probability_integral_transform as probability_integral_transform
+from tfmdn.training import EnsembleEarlyStopping as EnsembleEarlyStopping
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    """Imports what needs an optional package when it is asked for."""
+    if name != "MDNRegressor":
+        raise AttributeError(f"module 'tfmdn' has no attribute {name!r}")
+    try:
+        from tfmdn.estimator import MDNRegressor
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "sklearn":
+            raise
+        raise ImportError("tfmdn.MDNRegressor needs scikit-learn: pip install 'tfmdn[sklearn]'.") from error
+    return MDNRegressor

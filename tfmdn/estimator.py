@@ -1,0 +1,383 @@
+"""`MDNRegressor`: mixture density networks behind scikit-learn's interface.
+
+Shapes in comments: n rows, F features, d outputs, M members, Q quantiles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import numbers
+import os
+import pathlib
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from tfmdn import components as component_lib
+from tfmdn import validation
+from tfmdn.mixture import Mixture
+from tfmdn.recipe import Recipe
+
+tfd = tfp.distributions
+
+AUTO_COMPONENTS = (1, 2, 4, 8, 16)
+# Rows of one computation; fewer are filled up. Matrix products of one shape round alike, so that a row's prediction
+# does not depend on how many are asked for with it.
+FEW_ROWS, MANY_ROWS = 256, 4_096
+METADATA = "regressor.json"
+
+
+class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Predicts the whole distribution of the targets with an ensemble of mixture density networks.
+
+    Nothing needs to be scaled or set. Features and targets are standardised inside; each network learns on all folds of
+    the rows but its own, on which it is stopped early; the prediction is the mixture of all of them, in the targets'
+    units.
+
+    Args:
+      num_components: the number of components of each network's mixture; "auto" tries 1, 2, 4, 8 and 16 and keeps what
+        the held-out rows are most likely under, at five times the cost.
+      family: the kind of component, see `tfmdn.MDNLayer`.
+      covariance: "diag", "spherical" or "full" for several outputs, see `tfmdn.MDNLayer`. "auto" means "full" for 2 to
+        10 outputs with normal components, else "diag".
+      n_ensembles: the number of networks M.
+      network: a function without arguments that returns a new Keras model from standardised features `[n, F]` to hidden
+        features `[n, H]`; the mixture's layer is put behind it. None means the default: each feature embedded by
+        `tfmdn.features`, then two dense layers.
+      hidden_units: sizes of the dense layers of the default network.
+      learning_rate: the learning rate of AdamW, after a short warm-up.
+      weight_decay: the decay of AdamW, on kernels only.
+      batch_size: rows in a batch. "auto" means 32, from 2,000 rows on 64, and from 5,000 on 128.
+      max_steps: the largest number of batches to learn from.
+      patience: training stops when no network has improved on its held-out rows for this many batches.
+      min_scale: the smallest scale of a component, in units of the targets' scale.
+      background: the weight of a broad component that no feature changes, see `tfmdn.MDNLayer`.
+      x_noise: noise on the features while training, as a multiple of the rule of thumb of
+        `tfmdn.features.NoiseRegularization`.
+      y_noise: the same on the targets.
+      random_state: an integer or a `numpy.random.RandomState` for results that repeat; None for others each time.
+      verbose: 1 shows a progress bar.
+
+    Attributes:
+      model_: the fitted `tfmdn.Ensemble`, a Keras model from features to the mixture, in original units. It can be
+        exported with `tfmdn.export_saved_model`.
+      num_components_: the number of components, chosen if `num_components="auto"`.
+      n_steps_: the number of batches learnt from.
+      held_out_scores_: the best held-out negative log-likelihood of each member `[M]`, of targets in standard units.
+      n_features_in_: the number of features F.
+      feature_names_in_: their names, if X had names.
+
+    Example:
+
+    >>> x, y = tfmdn.datasets.inverse_sinusoid().sample(300, seed=0)
+    >>> regressor = tfmdn.MDNRegressor(n_ensembles=2, max_steps=200, random_state=0).fit(x, y)
+    >>> regressor.predict_interval(x[:5], coverage=0.9).shape
+    (5, 2)
+    >>> regressor.predict_dist(x[:5]).log_prob(y[:5]).shape
+    TensorShape([5])
+    """
+
+    def __init__(
+        self,
+        num_components: int | str = Recipe.num_components,
+        *,
+        family: str = Recipe.family,
+        covariance: str = Recipe.covariance,
+        n_ensembles: int = Recipe.n_ensembles,
+        network: Callable[[], keras.Model] | None = Recipe.network,
+        hidden_units: Sequence[int] = Recipe.hidden_units,
+        learning_rate: float = Recipe.learning_rate,
+        weight_decay: float = Recipe.weight_decay,
+        batch_size: int | str = Recipe.batch_size,
+        max_steps: int = Recipe.max_steps,
+        patience: int = Recipe.patience,
+        min_scale: float = Recipe.min_scale,
+        background: float = Recipe.background,
+        x_noise: float = Recipe.x_noise,
+        y_noise: float = Recipe.y_noise,
+        random_state=None,
+        verbose: int = 0,
+    ):
+        self.num_components = num_components
+        self.family = family
+        self.covariance = covariance
+        self.n_ensembles = n_ensembles
+        self.network = network
+        self.hidden_units = hidden_units
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_steps = max_steps
+        self.patience = patience
+        self.min_scale = min_scale
+        self.background = background
+        self.x_noise = x_noise
+        self.y_noise = y_noise
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # score() is a log-likelihood, not the R^2 that scikit-learn's tests look at.
+        tags.regressor_tags.poor_score = True
+        return tags
+
+    def fit(self, X, y, sample_weight=None) -> MDNRegressor:
+        """Fits the networks.
+
+        Args:
+          X: features `(n, F)`.
+          y: targets `(n,)` or `(n, d)`.
+          sample_weight: weights of the rows `(n,)`, 0 or more, or None. Their scale does not matter.
+
+        Returns:
+          Itself.
+        """
+        recipes = self._recipes()
+        self._target_names = _names(y)
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2)
+        y = np.asarray(y, np.float64)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        counted = weights > 0
+        if counted.sum() < 2:
+            raise ValueError(
+                f"`sample_weight` must be above 0 for at least 2 rows. Received: {counted.sum()} such rows."
+            )
+        self._output_shape = y.shape[1:]
+        X, y, weights = X[counted], y.reshape(len(y), *self._event_shape)[counted], weights[counted]
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        fits = {recipe.num_components: recipe.fit(X, y, weights, seed, self.verbose) for recipe in recipes}
+        self.num_components_ = min(fits, key=lambda count: fits[count].scores.mean())
+        best = fits[self.num_components_]
+        self.held_out_scores_, self.n_steps_ = best.scores, best.num_steps
+        self._set_model(best.model)
+        return self
+
+    def _set_model(self, model: keras.Model) -> None:
+        self.model_ = model
+        rows = tf.TensorSpec([None, self.n_features_in_], tf.float64)
+        self._forward = tf.function(model, input_signature=[rows], autograph=False)
+
+    def _recipes(self) -> list[Recipe]:
+        """What is to be tried: one recipe, or one for each number of components."""
+        if isinstance(self.num_components, str) and self.num_components != "auto":
+            raise ValueError(
+                "`num_components` must be a positive integer or 'auto'. "
+                f"Received: num_components={self.num_components!r}."
+            )
+        counts = AUTO_COMPONENTS if self.num_components == "auto" else (self.num_components,)
+        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(Recipe)}
+        return [Recipe(**{**settings, "num_components": count}) for count in counts]
+
+    @property
+    def _event_shape(self) -> tuple[int, ...]:
+        """One column of targets is a scalar event, whatever the shape it came in."""
+        return () if self._output_shape in ((), (1,)) else self._output_shape
+
+    def predict(self, X, return_std: bool = False):
+        """The mean of the targets, `(n,)` or `(n, d)`; with `return_std` a tuple of it and the standard deviation."""
+        X, index = self._checked(X)
+        parts = [(mixture.mean(), mixture.stddev()) if return_std else (mixture.mean(),) for mixture in self._chunks(X)]
+        results = [self._labelled(self._in_output_shape(np.concatenate(part)), index) for part in zip(*parts)]
+        return tuple(results) if return_std else results[0]
+
+    def predict_dist(self, X) -> Mixture:
+        """The predictive distribution as one `tfmdn.Mixture` of batch shape `(n,)`, in float64.
+
+        For targets `(n, 1)` its events are scalars.
+        """
+        X, _ = self._checked(X)
+        return _concatenated(list(self._chunks(X)))
+
+    def predict_quantiles(self, X, quantiles: Sequence[float]) -> np.ndarray:
+        """The given quantiles of each target: `(n, Q)`, for d outputs `(n, d, Q)`."""
+        quantiles = np.asarray(quantiles, np.float64)
+        if quantiles.ndim != 1 or not ((quantiles > 0) & (quantiles < 1)).all():
+            raise ValueError(f"`quantiles` must be a list of numbers between 0 and 1. Received: quantiles={quantiles}.")
+        X, index = self._checked(X)
+        parts = [np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1) for mixture in self._chunks(X)]
+        return self._labelled(np.concatenate(parts), index, columns=quantiles)
+
+    def predict_interval(self, X, coverage: float = 0.9) -> np.ndarray:
+        """The central interval of probability `coverage` for each target: `(n, 2)`, for d outputs `(n, d, 2)`."""
+        coverage = validation.fraction("coverage", coverage)
+        return self.predict_quantiles(X, [0.5 - 0.5 * coverage, 0.5 + 0.5 * coverage])
+
+    def sample(self, X, num_samples: int = 1, random_state=None) -> np.ndarray:
+        """Draws from the predictive distributions: `(n, num_samples)`, for d outputs `(n, num_samples, d)`."""
+        num_samples = validation.positive_integer("num_samples", num_samples)
+        X, _ = self._checked(X)
+        rng = check_random_state(random_state)
+        draws = [
+            mixture.sample(num_samples, seed=int(rng.randint(np.iinfo(np.int32).max))).numpy()
+            for mixture in self._chunks(X)
+        ]
+        return np.moveaxis(np.concatenate(draws, 1), 0, 1)
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """The mean log-likelihood of the targets in nats; higher is better, and it can have either sign."""
+        check_is_fitted(self)
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=False)
+        y = np.asarray(y, np.float64)
+        if math.prod(y.shape[1:]) != math.prod(self._event_shape):
+            raise ValueError(
+                f"`y` must have the {math.prod(self._event_shape)} outputs that the regressor was fitted to. "
+                f"Received: y of shape {y.shape}."
+            )
+        y = y.reshape(len(y), *self._event_shape)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        log_probs, start = [], 0
+        for mixture in self._chunks(X):
+            size = mixture.batch_shape[0]
+            log_probs.append(mixture.log_prob(y[start : start + size]).numpy())
+            start += size
+        return float(np.average(np.concatenate(log_probs), weights=weights))
+
+    def _checked(self, X) -> tuple[np.ndarray, object]:
+        """Checked features `(n, F)`, and the index of their rows if they were pandas'."""
+        check_is_fitted(self)
+        index = getattr(X, "index", None) if hasattr(X, "iloc") else None
+        return validate_data(self, X, dtype=np.float64, reset=False), index
+
+    def _chunks(self, X: np.ndarray) -> Iterator[Mixture]:
+        """The distributions of rows `(n, F)`, some thousands at a time, so that memory does not grow with n."""
+        size = FEW_ROWS if len(X) <= FEW_ROWS else MANY_ROWS
+        for start in range(0, len(X), size):
+            rows = X[start : start + size]
+            yield self._forward(tf.constant(np.resize(rows, (size, X.shape[1]))))[: len(rows)]
+
+    def _in_output_shape(self, values: np.ndarray) -> np.ndarray:
+        return values.reshape(len(values), *self._output_shape)
+
+    def _labelled(self, values: np.ndarray, index, columns=None):
+        """pandas for those who gave pandas' X and y, with their names."""
+        if index is None or self._target_names is None or values.ndim > 2:
+            return values
+        import pandas as pd
+
+        if columns is not None:
+            return pd.DataFrame(values, index=index, columns=columns)
+        if values.ndim == 1:
+            return pd.Series(values, index=index, name=self._target_names[0])
+        return pd.DataFrame(values, index=index, columns=self._target_names)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the fitted regressor to a file, which `load` reads. An earlier file stays as it is if that fails.
+
+        The file is Keras' (`keras.models.load_model` opens the ensemble in it), with the regressor's parameters beside.
+        Unlike a pickle it holds no code. A `network` function is not in it: a loaded regressor predicts, but is
+        fitted anew with the default network.
+
+        Raises:
+          sklearn.exceptions.NotFittedError: if it is not fitted.
+        """
+        check_is_fitted(self)
+        path = pathlib.Path(path)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            draft = pathlib.Path(folder) / "regressor.keras"
+            self.model_.save(draft)
+            with zipfile.ZipFile(draft, "a") as archive:
+                archive.writestr(METADATA, json.dumps(self._metadata()))
+            os.replace(draft, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> MDNRegressor:
+        """Reads a regressor that `save` wrote.
+
+        Raises:
+          ValueError: if the file is not one.
+        """
+        path = pathlib.Path(path)
+        if not zipfile.is_zipfile(path) or METADATA not in zipfile.ZipFile(path).namelist():
+            raise ValueError(f"Expected a file that MDNRegressor.save wrote. Received: path={str(path)!r}.")
+        with tempfile.TemporaryDirectory() as folder:
+            copy = pathlib.Path(folder) / "regressor.keras"  # Keras goes by the suffix
+            copy.write_bytes(path.read_bytes())
+            metadata = json.loads(zipfile.ZipFile(copy).read(METADATA))
+            model = keras.models.load_model(copy, compile=False)
+        regressor = cls(**metadata["parameters"])
+        regressor._set_metadata(metadata, model)
+        return regressor
+
+    def _metadata(self) -> dict:
+        """What there is to know of a fitted regressor beside the model and the function `network`, as JSON."""
+        parameters = {**self.get_params(deep=False), "network": None}
+        if not isinstance(self.random_state, (numbers.Integral, type(None))):
+            parameters["random_state"] = None  # a generator that has been used
+        return {
+            "parameters": {name: _plain(value) for name, value in parameters.items()},
+            "num_components_": self.num_components_,
+            "n_steps_": self.n_steps_,
+            "held_out_scores_": self.held_out_scores_.tolist(),
+            "n_features_in_": self.n_features_in_,
+            "feature_names_in_": _plain(getattr(self, "feature_names_in_", None)),
+            "output_shape": self._output_shape,
+            "target_names": self._target_names,
+        }
+
+    def _set_metadata(self, metadata: dict, model: keras.Model) -> None:
+        self.num_components_, self.n_steps_ = metadata["num_components_"], metadata["n_steps_"]
+        self.held_out_scores_ = np.array(metadata["held_out_scores_"], np.float32)
+        self.n_features_in_ = metadata["n_features_in_"]
+        if metadata["feature_names_in_"] is not None:
+            self.feature_names_in_ = np.array(metadata["feature_names_in_"], object)
+        self._output_shape = tuple(metadata["output_shape"])
+        self._target_names = metadata["target_names"]
+        self._set_model(model)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if "model_" in state:
+            with tempfile.TemporaryDirectory() as folder:
+                file = pathlib.Path(folder) / "model.keras"
+                self.model_.save(file)
+                state = {**state, "model_": file.read_bytes()}
+                del state["_forward"]
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "model_" in state:
+            with tempfile.TemporaryDirectory() as folder:
+                file = pathlib.Path(folder) / "model.keras"
+                file.write_bytes(state["model_"])
+                self._set_model(keras.models.load_model(file, compile=False))
+
+
+def _plain(value):
+    """A value as JSON can hold it."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _names(y) -> list | None:
+    """The names of pandas' targets, None of other kinds."""
+    if hasattr(y, "iloc"):
+        return list(y.columns) if hasattr(y, "columns") else [y.name]
+    return None
+
+
+def _concatenated(mixtures: list[Mixture]) -> Mixture:
+    """The mixtures of some rows after the others' along the first axis."""
+    if len(mixtures) == 1:
+        return mixtures[0]
+    values = [component_lib.parameters(mixture.components_distribution) for mixture in mixtures]
+    joined = {name: tf.concat([value[name] for value in values], 0) for name in values[0]}
+    logits = tf.concat([mixture.mixture_distribution.logits_parameter() for mixture in mixtures], 0)
+    return mixtures[0].copy(
+        mixture_distribution=tfd.Categorical(logits=logits),
+        components_distribution=component_lib.with_parameters(mixtures[0].components_distribution, joined),
+    )

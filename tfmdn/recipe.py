@@ -1,0 +1,270 @@
+"""The default way from a table to its conditional density: an ensemble of networks, trained together.
+
+Shapes in comments: n rows, F features, M members.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+import keras
+import numpy as np
+
+from tfmdn import families, features, validation
+from tfmdn.ensemble import Ensemble
+from tfmdn.layers import MDNLayer
+from tfmdn.losses import NegativeLogLikelihood
+from tfmdn.training import EnsembleEarlyStopping, fit_in_memory
+
+STEPS_PER_EPOCH = 25
+# The number of correlations, and so the cost, grows with the square of the number of outputs.
+MAX_CORRELATED = 10
+# With one or two features the bins made the known densities worse, and the periodic embedding alone is enough.
+MIN_BINNED_FEATURES = 3
+# Rows by which one member is judged: enough to compare, and little work beside the training.
+MAX_HELD_OUT = 5_000
+# Compiling with XLA takes longer than it saves in fewer steps.
+XLA_STEPS = 1_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A trained ensemble.
+
+    Attributes:
+      model: from features `[n, F]` to the mixture.
+      scores: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
+      num_steps: the number of batches learnt from.
+    """
+
+    model: Ensemble
+    scores: np.ndarray
+    num_steps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """The default configuration of `tfmdn.MDNRegressor`, which documents the fields.
+
+    benchmarks/README.md has the experiments that it was chosen by.
+    """
+
+    num_components: int = 12
+    family: str = "normal"
+    covariance: str = "auto"
+    n_ensembles: int = 10
+    network: Callable[[], keras.Model] | None = None
+    hidden_units: Sequence[int] = (128, 128)
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+    batch_size: int | str = "auto"
+    max_steps: int = 5_000
+    patience: int = 500
+    min_scale: float = 0.01
+    background: float = 0.003
+    x_noise: float = 0.0
+    y_noise: float = 0.0
+
+    def __post_init__(self):
+        if isinstance(self.batch_size, str) and self.batch_size != "auto":
+            raise ValueError(
+                f"`batch_size` must be a positive integer or 'auto'. Received: batch_size={self.batch_size!r}."
+            )
+        if self.batch_size != "auto":
+            validation.positive_integer("batch_size", self.batch_size)
+        # A model itself is callable too, but would be one and the same for every member.
+        if self.network is not None and (not callable(self.network) or isinstance(self.network, keras.layers.Layer)):
+            raise TypeError(
+                "`network` must be a function without arguments that returns a new Keras model. "
+                f"Received: network={self.network!r}."
+            )
+        for name in ("n_ensembles", "max_steps", "patience"):
+            validation.positive_integer(name, getattr(self, name))
+        for name in ("weight_decay", "x_noise", "y_noise"):
+            validation.nonnegative_number(name, getattr(self, name))
+        validation.positive_number("learning_rate", self.learning_rate)
+        if np.ndim(self.hidden_units) != 1:
+            raise ValueError(
+                f"`hidden_units` must be a list of positive integers. Received: hidden_units={self.hidden_units!r}."
+            )
+        for units in self.hidden_units:
+            validation.positive_integer("hidden_units", units)
+        if self.y_noise and self.family == "lognormal":
+            raise ValueError(
+                "Noise could bring targets below 0, which family='lognormal' excludes. "
+                f"Received: y_noise={self.y_noise}. Use y_noise=0."
+            )
+
+    def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int, verbose: int = 0) -> Fitted:
+        """Trains an ensemble on features `[n, F]`, targets `[n, *E]` and weights `[n]`."""
+        with _repeatable(seed):
+            return self._fit(x, y, weights, seed, verbose)
+
+    def _fit(self, x, y, weights, seed, verbose) -> Fitted:
+        units = self._head(y)
+        location, scale = units.target_location.numpy(), units.target_scale.numpy()
+        y = self._in_standard_units(y, location, scale)
+        heads, networks = zip(*(self._network(x, y) for _ in range(self.n_ensembles)))
+        target_noise = self._noise_on(y)
+        model = Ensemble(networks, weights_by_member=True, max_gradient_norm=1.0)
+        model.compile(self._optimizer(), loss=NegativeLogLikelihood(), jit_compile=self._uses_xla(networks[0]))
+        rng = np.random.default_rng(seed)
+        held_out = _folds(len(x), self.n_ensembles, rng)
+        weights = weights[:, np.newaxis] / weights.mean() * ~held_out
+        stopping = EnsembleEarlyStopping(x, y, held_out, patience=-(-self.patience // STEPS_PER_EPOCH))
+        steps = min(STEPS_PER_EPOCH, self.max_steps)
+        history = fit_in_memory(
+            model,
+            (x, y, weights.astype(np.float32)),
+            batch_size=_batch_size(len(x)) if self.batch_size == "auto" else self.batch_size,
+            epochs=self.max_steps // steps,
+            steps_per_epoch=steps,
+            callbacks=[
+                keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
+                stopping,
+                *([_Progress(steps)] if verbose else []),
+            ],
+            seed=seed,
+            augment=lambda x, y, weights: (x, target_noise(y), weights),
+        )
+        model.set_in_all_members(heads[0].target_location, location)
+        model.set_in_all_members(heads[0].target_scale, scale)
+        return Fitted(model, stopping.best_scores, len(history.epoch) * steps)
+
+    def _head(self, y: np.ndarray) -> MDNLayer:
+        # In float64: the targets may be far from 0, or of any scale.
+        head = MDNLayer(
+            self.num_components,
+            y.shape[1:],
+            family=self.family,
+            covariance=self._covariance(y.shape[1:]),
+            min_scale=self.min_scale,
+            background=self.background,
+            dtype="float64",
+        )
+        head.adapt(y)
+        return head
+
+    def _covariance(self, event_shape: tuple[int, ...]) -> str:
+        if self.covariance != "auto":
+            return self.covariance
+        correlated = self.family == "normal" and event_shape and event_shape[0] <= MAX_CORRELATED
+        return "full" if correlated else "diag"
+
+    def _in_standard_units(self, y: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """The targets in units in which their location is 0 and their scale 1."""
+        family = families.FAMILIES[self.family]
+        z = (family.standardize(y) - location) / scale
+        # Rounding errors grow in training. Without those of the units, the units do not matter to the last digit.
+        return family.restore(z.astype(np.float32).astype(np.float64))
+
+    def _network(self, x: np.ndarray, y: np.ndarray) -> tuple[MDNLayer, keras.Model]:
+        # In float64 up to here: a date in seconds has more digits than float32.
+        standardization = features.Standardization(dtype="float64")
+        standardization.adapt(x)
+        inputs = keras.Input(x.shape[1:], dtype="float64")
+        standardized = standardization(inputs)
+        z = standardization(x).numpy()
+        hidden = standardized
+        if self.x_noise:
+            noise = features.NoiseRegularization(self.x_noise)
+            noise.adapt(z)
+            hidden = noise(hidden)
+        hidden = self._embedded(hidden, z) if self.network is None else self.network()(hidden)
+        head = self._head(y)
+        head.target_location.assign(np.zeros(y.shape[1:]))
+        head.target_scale.assign(np.ones(y.shape[1:]))
+        return head, keras.Model(inputs, head(hidden))
+
+    def _embedded(self, z, rows: np.ndarray):
+        """The default network: embeddings of each feature, then dense layers."""
+        hidden = features.PeriodicEmbedding()(z)
+        if rows.shape[1] >= MIN_BINNED_FEATURES:
+            piecewise = features.PiecewiseLinearEmbedding()
+            piecewise.adapt(rows)
+            hidden = keras.layers.Concatenate()([hidden, piecewise(z)])
+        for units in self.hidden_units:
+            # Biases of a width that matches the inputs' spread place the bends of the units over the data.
+            bound = hidden.shape[-1] ** -0.5
+            hidden = keras.layers.Dense(
+                units,
+                activation="silu",
+                kernel_initializer="he_normal",
+                bias_initializer=keras.initializers.RandomUniform(-bound, bound),
+            )(hidden)
+        return hidden
+
+    def _optimizer(self) -> keras.optimizers.Optimizer:
+        warm_up = keras.optimizers.schedules.PolynomialDecay(
+            self.learning_rate / 50, 10 + self.max_steps // 100, end_learning_rate=self.learning_rate
+        )
+        optimizer = keras.optimizers.AdamW(
+            warm_up, weight_decay=self.weight_decay, beta_2=0.99, use_ema=True, ema_momentum=0.98
+        )
+        optimizer.exclude_from_weight_decay(var_names=["bias", "frequencies"])
+        return optimizer
+
+    def _uses_xla(self, network: keras.Model) -> bool:
+        # Random numbers are slow under XLA on CPUs.
+        draws = len(network.variables) > len(network.weights)
+        return self.max_steps >= XLA_STEPS and not draws
+
+    def _noise_on(self, y: np.ndarray) -> Callable:
+        """Noise for batches of targets."""
+        if not self.y_noise:
+            return lambda batch: batch
+        noise = features.NoiseRegularization(self.y_noise, dtype="float64")
+        noise.adapt(y.reshape(len(y), -1))
+        return lambda batch: keras.ops.reshape(
+            noise(keras.ops.reshape(batch, (-1, noise.bandwidth.shape[0])), training=True), keras.ops.shape(batch)
+        )
+
+
+class _Progress(keras.callbacks.Callback):
+    """One progress bar for the whole training."""
+
+    def __init__(self, steps_per_epoch: int):
+        super().__init__()
+        self._steps_per_epoch = steps_per_epoch
+
+    def on_train_begin(self, logs=None):
+        self._bar = keras.utils.Progbar(
+            self.params["epochs"] * self._steps_per_epoch, stateful_metrics=["loss", "val_loss"], unit_name="step"
+        )
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._seen = (epoch + 1) * self._steps_per_epoch
+        self._bar.update(self._seen, list((logs or {}).items()), finalize=False)
+
+    def on_train_end(self, logs=None):
+        self._bar.update(self._seen, finalize=True)
+
+
+@contextlib.contextmanager
+def _repeatable(seed: int) -> Iterator[None]:
+    """Makes the seeds that Keras gives to initializers and layers follow from `seed`, and nothing else."""
+    state = random.getstate()  # Keras draws default seeds from Python's generator
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _batch_size(num_rows: int) -> int:
+    # The noise of small batches keeps networks from overfitting few rows.
+    return 32 if num_rows < 2_000 else 64 if num_rows < 5_000 else 128
+
+
+def _folds(num_rows: int, num_members: int, rng: np.random.Generator) -> np.ndarray:
+    """Which rows each member is judged by, booleans `[n, M]`: a tenth each, no row twice among ten members."""
+    num_folds = min(10, num_rows)
+    held_out = np.zeros((num_rows, num_members), bool)
+    for member in range(num_members):
+        if member % num_folds == 0:
+            parts = np.array_split(rng.permutation(num_rows), num_folds)
+        held_out[parts[member % num_folds][:MAX_HELD_OUT], member] = True
+    return held_out
