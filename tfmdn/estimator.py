@@ -64,7 +64,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
       background: the weight of a broad component that no feature changes, see `tfmdn.MDNLayer`.
       x_noise: noise on the features while training, as a multiple of the rule of thumb of
         `tfmdn.features.NoiseRegularization`.
-      y_noise: the same on the targets.
+      y_noise: the same on the targets. Not for family "lognormal", whose targets it could bring below 0.
       random_state: an integer or a `numpy.random.RandomState` for results that repeat; None for others each time.
       verbose: 1 shows a progress bar.
 
