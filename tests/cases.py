@@ -6,6 +6,7 @@ import numpy as np
 import scipy.optimize
 import scipy.special
 import scipy.stats
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfmdn
@@ -26,6 +27,12 @@ COMPONENTS = [
 # One of each class of distribution: for what only sees the distribution, not how a layer makes its parameters.
 DISTRIBUTIONS = [case for case in COMPONENTS if case[1] != "spherical" and case[2] != (1,)]
 SCALAR_COMPONENTS = [(family, "diag", ()) for family in families.FAMILIES]
+
+
+def two_replicas() -> tf.distribute.Strategy:
+    """A strategy over the two logical CPUs that conftest.py makes."""
+    # TensorFlow's collectives on CPUs confuse one strategy's variables with those of an earlier one in the process.
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
 
 
 def case_name(case) -> str:

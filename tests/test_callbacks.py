@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import COMPONENTS, case_name, layer_of
+from cases import COMPONENTS, case_name, layer_of, two_replicas
 
 import tfmdn
 from tfmdn import health as health_lib
@@ -262,7 +262,7 @@ def test_several_steps_at_once():
 
 def test_two_replicas():
     x, y = data_of()
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with two_replicas().scope():
         model = compiled(model_of(), keras.optimizers.Adam(0.01, use_ema=True))
     set_bias(model.layers[-1], "logits", 2, -20.0)
     health = ComponentHealth((x, y), reseed=True)

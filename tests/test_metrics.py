@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
-from cases import mixture_of
+from cases import mixture_of, two_replicas
 
 import tfmdn
 from tfmdn import metrics, scores
@@ -157,7 +157,7 @@ def test_fit_with_a_model_that_was_saved(tmp_path):
 
 def test_mirrored_strategy_counts_each_row_once():
     evaluations = []
-    one, two = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    one, two = tf.distribute.get_strategy(), two_replicas()
     for strategy, arguments in [(one, {"run_eagerly": True}), (two, {"jit_compile": False})]:
         with strategy.scope():
             keras.utils.set_random_seed(1)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from cases import two_replicas
 
 import tfmdn
 
@@ -244,7 +245,7 @@ def test_images_have_a_mixture_for_each_pixel():
 @every_model
 def test_mirrored_strategy_trains_as_one_replica_does(build):
     weights, evaluations = [], []
-    for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+    for strategy in (tf.distribute.get_strategy(), two_replicas()):
         with strategy.scope():
             keras.utils.set_random_seed(1)
             model = compiled(build(), metrics=["mae"], optimizer=keras.optimizers.SGD(0.01), jit_compile=False)
@@ -258,7 +259,7 @@ def test_mirrored_strategy_trains_as_one_replica_does(build):
 
 def test_a_replica_without_rows():
     """The last batch has one row for two replicas."""
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with two_replicas().scope():
         model = compiled(sequential(), jit_compile=False)
     history = model.fit(X[:33], Y[:33], batch_size=32, epochs=2, verbose=0).history
     assert np.isfinite(history["loss"]).all()
