@@ -61,7 +61,7 @@ class Recipe:
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     batch_size: int | str = "auto"
-    max_steps: int = 5_000
+    max_steps: int = 4_000
     patience: int = 500
     min_scale: float = 0.01
     background: float = 0.003
