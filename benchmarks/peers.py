@@ -16,6 +16,10 @@ from typing import ClassVar
 
 import numpy as np
 from scoring import NormalMixture, Prediction, Sampled
+from sklearn.preprocessing import StandardScaler
+
+import tfmdn
+from tfmdn import components
 
 Predict = Callable[[np.ndarray], Prediction]
 # The distributions of TFP that are normal, and what they call their scale.
@@ -39,21 +43,12 @@ class Method:
 
     def fit(self, x: np.ndarray, y: np.ndarray, seed: int) -> Predict:
         """Scales x and y to mean 0 and standard deviation 1, as the packages' own guides ask of their users."""
-        inputs, targets = Scaler(x), Scaler(y)
-        predict = self.fit_standardized(inputs(x), targets(y), seed)
-        return lambda x: predict(inputs(x)).in_units(targets.location, targets.scale)
+        inputs, targets = StandardScaler().fit(x), StandardScaler().fit(y)
+        predict = self.fit_standardized(inputs.transform(x), targets.transform(y), seed)
+        return lambda x: predict(inputs.transform(x)).in_units(targets.mean_, targets.scale_)
 
     def fit_standardized(self, x: np.ndarray, y: np.ndarray, seed: int) -> Predict:
         raise NotImplementedError
-
-
-class Scaler:
-    def __init__(self, rows: np.ndarray):
-        self.location, scale = rows.mean(0), rows.std(0)
-        self.scale = np.where(scale > 0, scale, 1.0)
-
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        return (rows - self.location) / self.scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,20 +56,15 @@ class Tfmdn(Method):
     """`tfmdn.MDNRegressor`, on the data as they are. `options` are its arguments: none is the default configuration."""
 
     packages = ("tfmdn", "keras", "tensorflow")
-    modules = ("tfmdn",)
+    modules = ("tfmdn.estimator",)
     options: dict = dataclasses.field(default_factory=dict)
-
-    def load(self):
-        super().load()
-        if not hasattr(importlib.import_module("tfmdn"), "MDNRegressor"):
-            raise ImportError("this tfmdn has no MDNRegressor")
 
     def config(self):
         # The defaults too: cells of another default configuration are other cells.
         return {**super().config(), "params": self._estimator().get_params()}
 
     def _estimator(self, **kwargs):
-        return importlib.import_module("tfmdn").MDNRegressor(**self.options, **kwargs)
+        return tfmdn.MDNRegressor(**self.options, **kwargs)
 
     def fit(self, x, y, seed):
         estimator = self._estimator(random_state=seed).fit(x, y[:, 0] if y.shape[1] == 1 else y)
@@ -83,13 +73,8 @@ class Tfmdn(Method):
 
 def normal_mixture(mixture) -> NormalMixture:
     """The parameters of a `tfmdn.Mixture` of normal components."""
-    import tensorflow_probability as tfp
-
-    from tfmdn import components
-
     kind = mixture.components_distribution
-    inner = kind.distribution if isinstance(kind, tfp.distributions.Independent) else kind
-    scale_name = NORMAL_SCALES.get(type(inner).__name__)
+    scale_name = NORMAL_SCALES.get(type(components.under_independent(kind)).__name__)
     if scale_name is None:
         raise TypeError(f"Expected normal components. Received: {kind}.")
     values = components.parameters(kind)

@@ -35,6 +35,15 @@ def two_replicas() -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
 
 
+def weights_of_members(ensemble: tfmdn.Ensemble) -> list[list[np.ndarray]]:
+    """The weights of each member of an ensemble."""
+    weights = [[] for _ in range(ensemble.num_members)]
+    for variable, members in ensemble.member_variables:
+        for own, value in zip(weights[members], variable.numpy()):
+            own.append(value)
+    return weights
+
+
 def case_name(case) -> str:
     family, covariance, event_shape = case
     return f"{family}-{covariance}-{'x'.join(map(str, event_shape)) or 'scalar'}"

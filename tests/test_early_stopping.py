@@ -8,6 +8,7 @@ import pytest
 import scipy.special
 import scipy.stats
 import tensorflow as tf
+from cases import weights_of_members
 
 import tfmdn
 from tfmdn.training import fit_in_memory
@@ -35,14 +36,6 @@ def by_keras(model, data, epochs, callbacks):
 
 def in_memory(model, data, epochs, callbacks, **arguments):
     return fit_in_memory(model, data, 20, epochs, steps_per_epoch=2, callbacks=callbacks, **arguments)
-
-
-def weights_of_members(ensemble):
-    weights = [[] for _ in range(ensemble.num_members)]
-    for variable, members in ensemble.member_variables:
-        for own, value in zip(weights[members], variable.numpy()):
-            own.append(value)
-    return weights
 
 
 def held_out_scores(ensemble, scale_temperature):

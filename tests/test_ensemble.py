@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import SCALAR_COMPONENTS, case_name, layer_of, two_replicas
+from cases import SCALAR_COMPONENTS, case_name, layer_of, two_replicas, weights_of_members
 
 import tfmdn
 
@@ -47,14 +47,6 @@ def compiled(model, **arguments):
     arguments = {"optimizer": "sgd", "loss": tfmdn.NegativeLogLikelihood(), "jit_compile": False, **arguments}
     model.compile(**arguments)
     return model
-
-
-def weights_of_members(ensemble):
-    weights = [[] for _ in range(ensemble.num_members)]
-    for variable, members in ensemble.member_variables:
-        for own, value in zip(weights[members], variable.numpy()):
-            own.append(value)
-    return weights
 
 
 def assert_same_weights(weights, expected, rtol=1e-4, atol=1e-5):

@@ -28,7 +28,7 @@ def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
     Raises:
       NotImplementedError: if the distribution is made of other distributions, or has batch axes of unknown number.
     """
-    inner = _inner(components)
+    inner = under_independent(components)
     if components.batch_shape.rank is None or inner.batch_shape.rank is None:
         raise NotImplementedError(f"The number of batch axes of {components} is not known.")
     # The dtype of a Bernoulli is int32, that of its parameter is not.
@@ -164,5 +164,5 @@ def _standardize(difference: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
     return tf.grad_pass_through(lambda value: tf.clip_by_value(value, -limit, limit))(difference) / scale
 
 
-def _inner(components: tfd.Distribution) -> tfd.Distribution:
+def under_independent(components: tfd.Distribution) -> tfd.Distribution:
     return components.distribution if isinstance(components, tfd.Independent) else components

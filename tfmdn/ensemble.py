@@ -371,10 +371,7 @@ def _tensors(mixture: Mixture) -> dict[str, tf.Tensor]:
 def _with_tensors(mixture: Mixture, tensors: dict[str, tf.Tensor]) -> Mixture:
     """The same kind of mixture, made of other tensors, named as `_tensors` names them."""
     logits, mask = tensors.pop("logits"), tensors.pop("mask", None)
-    copy = mixture.copy(
-        mixture_distribution=tfd.Categorical(logits=logits),
-        components_distribution=component_lib.with_parameters(mixture.components_distribution, tensors),
-    )
+    copy = mixture.with_parameters(logits, tensors)
     if mask is not None:
         copy._keras_mask = mask
     return copy

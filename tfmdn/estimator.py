@@ -298,15 +298,15 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
           ValueError: if the file is not one.
         """
         path = pathlib.Path(path)
-        if not zipfile.is_zipfile(path) or METADATA not in zipfile.ZipFile(path).namelist():
-            raise ValueError(f"Expected a file that MDNRegressor.save wrote. Received: path={str(path)!r}.")
-        with tempfile.TemporaryDirectory() as folder:
-            copy = pathlib.Path(folder) / "regressor.keras"  # Keras goes by the suffix
-            copy.write_bytes(path.read_bytes())
-            metadata = json.loads(zipfile.ZipFile(copy).read(METADATA))
-            model = keras.models.load_model(copy, compile=False)
+        refusal = f"Expected a file that MDNRegressor.save wrote. Received: path={str(path)!r}."
+        if not zipfile.is_zipfile(path):
+            raise ValueError(refusal)
+        with zipfile.ZipFile(path) as archive:
+            if METADATA not in archive.namelist():
+                raise ValueError(refusal)
+            metadata = json.loads(archive.read(METADATA))
         regressor = cls(**metadata["parameters"])
-        regressor._set_metadata(metadata, model)
+        regressor._set_metadata(metadata, _model_of(path.read_bytes()))
         return regressor
 
     def _metadata(self) -> dict:
@@ -348,10 +348,15 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def __setstate__(self, state):
         super().__setstate__(state)
         if "model_" in state:
-            with tempfile.TemporaryDirectory() as folder:
-                file = pathlib.Path(folder) / "model.keras"
-                file.write_bytes(state["model_"])
-                self._set_model(keras.models.load_model(file, compile=False))
+            self._set_model(_model_of(state["model_"]))
+
+
+def _model_of(content: bytes) -> keras.Model:
+    """The model in the content of a .keras file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "model.keras"  # Keras goes by the suffix
+        file.write_bytes(content)
+        return keras.models.load_model(file, compile=False)
 
 
 def _plain(value):
@@ -377,7 +382,4 @@ def _concatenated(mixtures: list[Mixture]) -> Mixture:
     values = [component_lib.parameters(mixture.components_distribution) for mixture in mixtures]
     joined = {name: tf.concat([value[name] for value in values], 0) for name in values[0]}
     logits = tf.concat([mixture.mixture_distribution.logits_parameter() for mixture in mixtures], 0)
-    return mixtures[0].copy(
-        mixture_distribution=tfd.Categorical(logits=logits),
-        components_distribution=component_lib.with_parameters(mixtures[0].components_distribution, joined),
-    )
+    return mixtures[0].with_parameters(logits, joined)

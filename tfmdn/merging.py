@@ -85,7 +85,7 @@ def _kind(mixture) -> tuple:
     if not isinstance(mixture, tfd.MixtureSameFamily):
         raise TypeError(f"`merge` needs mixtures, such as an MDNLayer's output. Received: {type(mixture).__name__}.")
     components = mixture.components_distribution
-    inner = components.distribution if isinstance(components, tfd.Independent) else components
+    inner = component_lib.under_independent(components)
     return type(components).__name__, type(inner).__name__, tuple(mixture.event_shape), mixture.dtype.name
 
 

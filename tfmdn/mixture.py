@@ -266,6 +266,7 @@ class Mixture(tfd.MixtureSameFamily):
           A named tuple of `aleatoric` and `epistemic`, each of shape `[*B, *E]`, in squared units of the target.
         """
         components, axis = self.components_distribution, self._component_axis
+        overall_mean = tf.expand_dims(self.mean(), axis)
         weights = self._pad_event_dims(self.mixture_distribution.probs_parameter())  # [B, K, E]
         sizes = list(self.member_sizes or [tf.shape(weights)[axis]])
         parts = [tf.split(part, sizes, axis) for part in (weights, components.mean(), components.variance())]
@@ -274,7 +275,7 @@ class Mixture(tfd.MixtureSameFamily):
             share = tf.reduce_sum(weight, axis, keepdims=True)
             member_mean = tf.math.divide_no_nan(tf.reduce_sum(weight * mean, axis, keepdims=True), share)
             aleatoric += tf.reduce_sum(weight * (variance + tf.square(mean - member_mean)), axis)
-            epistemic += tf.squeeze(share * tf.square(member_mean - tf.expand_dims(self.mean(), axis)), axis)
+            epistemic += tf.squeeze(share * tf.square(member_mean - overall_mean), axis)
         return Decomposition(aleatoric, epistemic)
 
     def temper(self, temperature: float = 1.0, scale_temperature: float = 1.0) -> Mixture:
@@ -297,12 +298,16 @@ class Mixture(tfd.MixtureSameFamily):
         # The largest becomes 0, and remains 0 divided by any number but 0.
         log_ratios = log_weights - tf.reduce_max(log_weights, -1, keepdims=True)
         temperature = max(temperature, float(np.finfo(self.dtype.as_numpy_dtype).tiny))
-        return self.copy(
-            mixture_distribution=tfd.Categorical(logits=log_ratios / temperature),
-            components_distribution=component_lib.with_parameters(components, {**values, **scaled}),
-        )
+        return self.with_parameters(log_ratios / temperature, {**values, **scaled})
 
     # Helpers
+
+    def with_parameters(self, logits: tf.Tensor, values: dict[str, tf.Tensor]) -> Mixture:
+        """The same kind of mixture of other logits and component parameters, named as TFP names them."""
+        return self.copy(
+            mixture_distribution=tfd.Categorical(logits=logits),
+            components_distribution=component_lib.with_parameters(self.components_distribution, values),
+        )
 
     @property
     def _component_axis(self) -> int:
@@ -372,9 +377,6 @@ def _cast(x, dtype, name=None):
     dtype = tf.as_dtype(dtype)
     if dtype not in (tf.float32, tf.float64):
         return tf.cast(tf.convert_to_tensor(x), dtype, name=name)
-    components = x.components_distribution
-    values = {key: tf.cast(value, dtype) for key, value in component_lib.parameters(components).items()}
-    return x.copy(
-        mixture_distribution=tfd.Categorical(logits=tf.cast(x.mixture_distribution.logits_parameter(), dtype)),
-        components_distribution=component_lib.with_parameters(components, values),
-    )
+    values = component_lib.parameters(x.components_distribution)
+    values = {key: tf.cast(value, dtype) for key, value in values.items()}
+    return x.with_parameters(tf.cast(x.mixture_distribution.logits_parameter(), dtype), values)

@@ -65,14 +65,15 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         self.patience = validation.positive_integer("patience", patience)
         self.scale_temperature = validation.positive_number("scale_temperature", scale_temperature)
         self.verbose = verbose
-        rows, self._row_weights = _padded_rows(held_out)
-        self._x = keras.tree.map_structure(lambda part: np.asarray(part)[rows], x)
-        self._y = np.asarray(y)[rows]
+        rows, weights = _padded_rows(held_out)
+        own_rows = keras.tree.map_structure(lambda part: np.asarray(part)[rows], (x, y))
+        self._held_out = keras.tree.map_structure(tf.convert_to_tensor, (*own_rows, weights))
+        self._num_members = held_out.shape[1]
 
     def on_train_begin(self, logs=None):
-        if not isinstance(self.model, Ensemble) or self.model.num_members != len(self._row_weights):
+        if not isinstance(self.model, Ensemble) or self.model.num_members != self._num_members:
             raise ValueError(
-                f"`held_out` has columns for {len(self._row_weights)} members. Received: {self.model.name}, "
+                f"`held_out` has columns for {self._num_members} members. Received: {self.model.name}, "
                 f"{getattr(self.model, 'num_members', 'not an Ensemble')}."
             )
         self._best = [tf.Variable(variable) for variable, _ in self.model.member_variables]
@@ -90,7 +91,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         return scores, tf.reduce_any(better)
 
     def on_epoch_end(self, epoch, logs=None):
-        scores, any_better = self._judge(self._x, self._y, self._row_weights)
+        scores, any_better = self._judge(*self._held_out)
         if logs is not None:
             logs["val_loss"] = float(tf.reduce_mean(scores))
         self._waited = 0 if any_better else self._waited + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 
 def positive_integer(name: str, value) -> int:
@@ -15,29 +15,27 @@ def positive_integer(name: str, value) -> int:
 
 def positive_number(name: str, value) -> float:
     """Returns `value` as a float, or says that it must be a finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < float("inf"):
-        raise ValueError(f"`{name}` must be a finite number greater than 0. Received: {name}={value!r}.")
-    return float(value)
+    return _number(name, value, lambda number: 0 < number < float("inf"), "be a finite number greater than 0")
 
 
 def nonnegative_number(name: str, value) -> float:
     """Returns `value` as a float, or says that it must be a finite number, 0 or more."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < float("inf"):
-        raise ValueError(f"`{name}` must be a finite number, 0 or greater. Received: {name}={value!r}.")
-    return float(value)
+    return _number(name, value, lambda number: 0 <= number < float("inf"), "be a finite number, 0 or greater")
 
 
 def proportion(name: str, value) -> float:
     """Returns `value` as a float, or says that it must be a number from 0 up to but not including 1."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1:
-        raise ValueError(f"`{name}` must be at least 0 and less than 1. Received: {name}={value!r}.")
-    return float(value)
+    return _number(name, value, lambda number: 0 <= number < 1, "be at least 0 and less than 1")
 
 
 def fraction(name: str, value) -> float:
     """Returns `value` as a float, or says that it must lie strictly between 0 and 1."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < 1:
-        raise ValueError(f"`{name}` must lie between 0 and 1. Received: {name}={value!r}.")
+    return _number(name, value, lambda number: 0 < number < 1, "lie between 0 and 1")
+
+
+def _number(name: str, value, is_allowed: Callable[[float], bool], expected: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not is_allowed(value):
+        raise ValueError(f"`{name}` must {expected}. Received: {name}={value!r}.")
     return float(value)
 
 
