@@ -102,7 +102,7 @@ def test_scales_at_their_bounds(case):
     weight = np.asarray(model(x).mixture_distribution.probs_parameter())[:, 1].mean()
     health = begin(ComponentHealth(x), model)
     for bound, other, argument, raw in [("floor", "ceiling", "min", -1e4), ("ceiling", "floor", "max", 1e9)]:
-        set_bias(model.layers[-1], "scale", 1, raw)
+        set_bias(model.layers[-1], "log_scale", 1, raw)
         logs, (message,) = look(health)
         assert logs[f"share_at_{bound}"] == pytest.approx(weight, rel=1e-4)
         assert logs[f"share_at_{other}"] == 0.0
@@ -114,7 +114,7 @@ def test_a_scale_near_its_floor_is_not_at_it():
     unit = float(model.layers[-1].target_scale)
     for factor, share in ((1.05, 1.0), (1.3, 0.0)):
         for k in range(K):
-            set_bias(model.layers[-1], "scale", k, np.log(np.expm1((factor - 1.0) * MIN_SCALE)))
+            set_bias(model.layers[-1], "log_scale", k, np.log(np.expm1((factor - 1.0) * MIN_SCALE)))
         x, _ = data_of()
         np.testing.assert_allclose(model(x).components_distribution.scale, factor * MIN_SCALE * unit, rtol=1e-3)
         assert diagnose(model, x)[0]["share_at_floor"] == pytest.approx(share)
@@ -523,7 +523,7 @@ def test_reseeded_components_live_and_disturb_little(case):
     dead = [0, 3]
     model = model_of(case, kernel_initializer="he_normal")
     for k in dead:
-        set_bias(model.layers[-1], "logits", k, -1e4)
+        set_bias(model.layers[-1], "logits", k, -1e9)
     health = begin(ComponentHealth((x, y), reseed=True), model)
     weights, before = model.get_weights(), np.asarray(model(x).log_prob(y))
     assert look(health)[0]["dead_components"] == len(dead)

@@ -15,8 +15,8 @@ ROOT = pathlib.Path(tfmdn.__file__).parents[1]
 LAYERS = {
     "validation": set(),
     "datasets": {"validation"},
-    "families": {"validation"},
     "components": set(),
+    "families": {"components", "validation"},
     "deviations": {"components"},
     "search": {"components"},
     "mixture": {"components", "search", "validation"},

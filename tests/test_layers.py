@@ -518,7 +518,7 @@ BAD_ARGUMENTS = [
     ({"family": "gauss"}, "`family` must be one of 'normal', 'laplace', 'logistic', 'student_t', 'lognormal'."),
     ({"family": None}, "Received: family=None."),
     ({"covariance": "tied"}, "`covariance` must be one of 'diag', 'spherical', 'full'. Received: covariance='tied'."),
-    ({"scale_activation": "relu"}, "`scale_activation` must be one of 'softplus', 'exp', 'elu+1'."),
+    ({"scale_activation": "relu"}, "`scale_activation` must be one of 'exp', 'softplus', 'elu+1'."),
     ({"covariance": "full"}, "covariance='full' needs a vector target"),
     ({"covariance": "full", "event_shape": 2, "family": "laplace"}, "defined for family='normal' only"),
     ({"min_scale": 0.0}, "`min_scale` must be a finite number greater than 0. Received: min_scale=0.0."),

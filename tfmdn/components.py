@@ -103,6 +103,22 @@ def marginals(components: tfd.Distribution) -> tfd.Distribution:
     )
 
 
+def remember_parameters(components: tfd.Distribution, loc: tf.Tensor, log_scale: tf.Tensor) -> tfd.Distribution:
+    """Lets the density of normal components be computed of what they were made of.
+
+    The logarithm of the scale saves another logarithm, and the gradient's way through it and back. With the components
+    on the last axis, the sum over the coordinates is vectorised. The same components with other parameters, and those
+    that TensorFlow rebuilds, do not have it and do without.
+
+    Args:
+      components: of batch shape `[*B, K]`.
+      loc: their centres, `[*B, *E, K]`.
+      log_scale: the logarithms of their scales, of the same shape.
+    """
+    components._made_of = loc, log_scale
+    return components
+
+
 def log_prob(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor:
     """log density of `y` `[S, B, 1, E]` under each component: `[S, B, K]`.
 
@@ -121,18 +137,62 @@ def reach(dtype: tf.DType) -> float:
 
 
 def _normal_log_prob(components, y):
-    scale = tf.convert_to_tensor(components.scale)
-    z = _standardize(y - components.loc, scale)
-    return -0.5 * tf.square(z) - tf.math.log(scale) - HALF_LOG_TWO_PI
+    loc, log_scale = getattr(components, "_made_of", None) or (components.loc, _log_of(components.scale))
+    return _standard_normal_log_prob(y, loc, log_scale) - HALF_LOG_TWO_PI
 
 
 def _diag_log_prob(components, y):
+    size = tf.cast(components.event_shape[0] or tf.shape(y)[-1], components.dtype)
+    if hasattr(components, "_made_of"):
+        y = tf.linalg.matrix_transpose(y)  # [S, B, D, 1]
+        return _standard_normal_log_prob(y, *components._made_of, axis=-2) - size * HALF_LOG_TWO_PI
     scale_diag = components.parameters["scale_diag"]
     if components.loc is None or scale_diag is None:
         return components.log_prob(y)
-    scale_diag = tf.abs(tf.convert_to_tensor(scale_diag, components.dtype))  # TFP allows any scale but 0
-    z = _standardize(y - components.loc, scale_diag)
-    return -tf.reduce_sum(0.5 * tf.square(z) + tf.math.log(scale_diag) + HALF_LOG_TWO_PI, -1)
+    scale_diag = tf.convert_to_tensor(scale_diag, components.dtype)
+    return _standard_normal_log_prob(y, components.loc, _log_of(scale_diag), axis=-1) - size * HALF_LOG_TWO_PI
+
+
+def _log_of(scale):
+    return tf.math.log(tf.abs(scale))  # TFP allows any scale but 0
+
+
+def _standard_normal_log_prob(y, loc, log_scale, axis: int | None = None) -> tf.Tensor:
+    """-z^2 / 2 - log_scale for z = (y - loc) / scale, summed over `axis` if there is one.
+
+    Of arrays as large as z, as many as there are components times coordinates for each y, only those that come in are
+    kept for the gradient. What is needed of them is computed again, which takes less time than to store it.
+    """
+
+    @tf.custom_gradient
+    def of_tensors(y, loc, log_scale):
+        limit = reach(log_scale.dtype)
+
+        def standardized():
+            inverse_scale = tf.exp(-log_scale)
+            return tf.clip_by_value((y - loc) * inverse_scale, -limit, limit), inverse_scale
+
+        def gradient(upstream):
+            upstream = upstream if axis is None else tf.expand_dims(upstream, axis)
+            z, inverse_scale = standardized()
+            pull = upstream * z
+            slope = pull * inverse_scale
+            return _sum_to(-slope, y), _sum_to(slope, loc), _sum_to(pull * z - upstream, log_scale)
+
+        z, _ = standardized()
+        log_prob = -0.5 * tf.square(z) - log_scale
+        return log_prob if axis is None else tf.reduce_sum(log_prob, axis), gradient
+
+    return of_tensors(*map(tf.convert_to_tensor, (y, loc, log_scale)))
+
+
+def _sum_to(gradient: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """The gradient of `value`, which was broadcast to the shape of `gradient`."""
+    if gradient.shape.is_fully_defined() and gradient.shape == value.shape:
+        return gradient
+    shape = tf.shape(value)
+    axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=shape, s1=tf.shape(gradient))
+    return tf.reshape(tf.reduce_sum(gradient, axes), shape)
 
 
 def _tril_log_prob(components, y):

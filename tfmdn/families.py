@@ -6,55 +6,108 @@ Shapes in comments: B batch, K components, E event. E is `()` or `(D,)`.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn import components as component_lib
 from tfmdn import validation
 
 tfd = tfp.distributions
 
-
-@dataclasses.dataclass(frozen=True)
-class PositiveLink:
-    """A function from any real number to a positive one, and its inverse in NumPy."""
-
-    forward: Callable[[tf.Tensor], tf.Tensor]
-    inverse: Callable[[np.ndarray], np.ndarray]
-
-
-POSITIVE_LINKS = {
-    "softplus": PositiveLink(tf.math.softplus, lambda scale: scale + np.log(-np.expm1(-scale))),
-    "exp": PositiveLink(tf.math.exp, np.log),
-    "elu+1": PositiveLink(
-        lambda raw: tf.nn.elu(raw) + 1.0, lambda scale: np.where(scale > 1.0, scale - 1.0, np.log(scale))
-    ),
-}
+# In the exponential link, of half the distance of the bounds: how near to one a component may start, how near a raw
+# output of 0 may be, and from where on the bound holds the scale back. The slope there is 2 %, 19 % and 10 %.
+NEAREST_START = 0.99
+NEAREST_ZERO = 0.9
+HELD = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
 class ScaleBounds:
-    """The smallest and the largest scale of a component, in units of the target's scale, and the link between them."""
+    """The smallest and the largest scale of a component, in units of the target's scale."""
 
-    link: str
     minimum: float
     maximum: float
 
-    def scale(self, raw: tf.Tensor) -> tf.Tensor:
-        """Maps raw network outputs to scales in [minimum, maximum].
 
-        At the ceiling the gradient passes as if it were not there, so that an oversized component can still shrink.
-        """
-        link = POSITIVE_LINKS[self.link]
-        ceiling = link.inverse(self.maximum - self.minimum)
-        bounded = tf.grad_pass_through(lambda value: tf.minimum(value, tf.cast(ceiling, value.dtype)))(raw)
-        return self.minimum + link.forward(bounded)
+class ScaleLink(Protocol):
+    """How raw network outputs become scales. Densities need the logarithm of a scale, and so that is what it gives."""
 
-    def raw(self, scale: np.ndarray) -> np.ndarray:
+    def log_scale(self, raw: tf.Tensor, bounds: ScaleBounds) -> tf.Tensor:
+        """Maps any real numbers to the logarithms of scales within the bounds."""
+
+    def raw(self, scale: np.ndarray, bounds: ScaleBounds) -> np.ndarray:
         """The raw outputs that scales come from. Scales beyond the bounds count as just inside."""
-        return POSITIVE_LINKS[self.link].inverse(np.clip(scale, 1.001 * self.minimum, self.maximum) - self.minimum)
+
+    def held(self, bounds: ScaleBounds) -> tuple[float, float]:
+        """The raw outputs below and above which a bound holds the scale back."""
+
+
+class ExponentialLink:
+    """The network predicts the logarithm of the scale, which bends smoothly towards its bounds.
+
+    With the middle m of the logarithms of the bounds, and half of their distance h, it is m + h tanh(v / h), v being
+    the raw output plus a constant that makes 0 the scale 1.
+    """
+
+    def log_scale(self, raw: tf.Tensor, bounds: ScaleBounds) -> tf.Tensor:
+        middle, half_width, offset = self._constants(bounds)
+        return middle + half_width * tf.tanh((raw + offset) / half_width)
+
+    def raw(self, scale: np.ndarray, bounds: ScaleBounds) -> np.ndarray:
+        middle, half_width, offset = self._constants(bounds)
+        position = np.clip((np.log(scale) - middle) / half_width, -NEAREST_START, NEAREST_START)
+        return half_width * np.arctanh(position) - offset
+
+    def held(self, bounds: ScaleBounds) -> tuple[float, float]:
+        _, half_width, offset = self._constants(bounds)
+        return -half_width * np.arctanh(HELD) - offset, half_width * np.arctanh(HELD) - offset
+
+    def _constants(self, bounds: ScaleBounds) -> tuple[float, float, float]:
+        low, high = math.log(bounds.minimum), math.log(bounds.maximum)
+        middle, half_width = (low + high) / 2.0, (high - low) / 2.0
+        # Where 1 is near a bound or beyond it, a raw output of 0 is a scale that has a gradient.
+        position = min(max(-middle / half_width, -NEAREST_ZERO), NEAREST_ZERO)
+        return middle, half_width, half_width * np.arctanh(position)
+
+
+@dataclasses.dataclass(frozen=True)
+class FlooredLink:
+    """The smallest scale plus a positive function of the raw output, cut at the largest scale.
+
+    At the ceiling the gradient passes as if it were not there, so that an oversized component can still shrink.
+
+    Attributes:
+      forward: a function from any real number to a positive one.
+      inverse: its inverse.
+    """
+
+    forward: Callable[[tf.Tensor], tf.Tensor]
+    inverse: Callable[[np.ndarray], np.ndarray]
+
+    def log_scale(self, raw: tf.Tensor, bounds: ScaleBounds) -> tf.Tensor:
+        ceiling = self.inverse(bounds.maximum - bounds.minimum)
+        bounded = tf.grad_pass_through(lambda value: tf.minimum(value, tf.cast(ceiling, value.dtype)))(raw)
+        return tf.math.log(bounds.minimum + self.forward(bounded))
+
+    def raw(self, scale: np.ndarray, bounds: ScaleBounds) -> np.ndarray:
+        return self.inverse(np.clip(scale, 1.001 * bounds.minimum, bounds.maximum) - bounds.minimum)
+
+    def held(self, bounds: ScaleBounds) -> tuple[float, float]:
+        return self.inverse(0.1 * bounds.minimum), self.inverse(0.99 * bounds.maximum - bounds.minimum)
+
+
+SCALE_LINKS: dict[str, ScaleLink] = {
+    "exp": ExponentialLink(),
+    "softplus": FlooredLink(tf.math.softplus, lambda scale: scale + np.log(-np.expm1(-scale))),
+    "elu+1": FlooredLink(
+        lambda raw: tf.nn.elu(raw) + 1.0, lambda scale: np.where(scale > 1.0, scale - 1.0, np.log(scale))
+    ),
+}
 
 
 class LogNormal(tfd.LogNormal):
@@ -140,7 +193,7 @@ class Parameter:
     Attributes:
       name: the name of the parameter.
       shape: its shape for one component.
-      constrain: maps raw outputs `[..., K, *shape]`, the target's location and scale `[*E]` to valid values.
+      constrain: maps raw outputs `[B, *shape, K]`, the target's location and scale `[*E, 1]` to valid values.
       initial_raw: maps the components' start in standard units, centres `[K, *E]` and scales `[K]`, to raw values that
         broadcast to `[K, *shape]`.
     """
@@ -158,6 +211,7 @@ class ComponentSpec:
     family: str
     covariance: str
     event_shape: tuple[int, ...]
+    link: ScaleLink
     bounds: ScaleBounds
 
     @property
@@ -169,19 +223,17 @@ class ComponentSpec:
         def location(raw, target_location, target_scale):
             return target_location + target_scale * raw
 
-        def scale(raw, _, target_scale):
+        def log_scale(raw, _, target_scale):
+            log_unit = tf.math.log(target_scale)
             # A spherical component has one scale in all coordinates, so it is relative to their geometric mean.
-            unit = tf.exp(tf.reduce_mean(tf.math.log(target_scale))) if one_scale else target_scale
-            return unit * self.bounds.scale(raw)
+            return self.link.log_scale(raw, self.bounds) + (tf.reduce_mean(log_unit) if one_scale else log_unit)
+
+        def initial_scale(_, scales):
+            return self.link.raw(scales.reshape(-1, *[1] * len(scale_shape)), self.bounds)
 
         parameters = [
             Parameter("loc", self.event_shape, location, lambda centre, _: centre),
-            Parameter(
-                "scale",
-                scale_shape,
-                scale,
-                lambda _, scales: self.bounds.raw(scales.reshape(-1, *[1] * len(scale_shape))),
-            ),
+            Parameter("log_scale", scale_shape, log_scale, initial_scale),
         ]
         for name, shape_parameter in FAMILIES[self.family].shape_parameters.items():
             parameters.append(
@@ -197,19 +249,24 @@ class ComponentSpec:
             parameters.append(Parameter("correlation", (size * (size - 1) // 2,), lambda raw, *_: raw, lambda *_: 0.0))
         return parameters
 
-    def distribution(self, loc: tf.Tensor, scale: tf.Tensor, **parameters: tf.Tensor) -> tfd.Distribution:
-        """The components `[B, K]` as one distribution, of parameters `[B, K, *shape]`."""
-        family = FAMILIES[self.family]
-        if not self.event_shape:
-            return family.distribution(loc=loc, scale=scale, **parameters)
+    def distribution(self, loc: tf.Tensor, log_scale: tf.Tensor, **parameters: tf.Tensor) -> tfd.Distribution:
+        """The components `[B, K]` as one distribution, of parameters `[B, *shape, K]`."""
+        if self.covariance == "spherical" and self.event_shape:
+            log_scale = tf.broadcast_to(log_scale[..., tf.newaxis, :], tf.shape(loc))  # [B, K] -> [B, D, K]
+            parameters = {name: value[..., tf.newaxis, :] for name, value in parameters.items()}
+        made_of = loc, log_scale
+        parameters = {"loc": loc, "scale": tf.exp(log_scale), **parameters}
+        if self.event_shape:
+            parameters = {name: tf.linalg.matrix_transpose(value) for name, value in parameters.items()}  # [B, K, D]
         if self.covariance == "full":
-            return tfd.MultivariateNormalTriL(loc, _scale_tril(scale, parameters["correlation"]))
-        if self.covariance == "spherical":
-            scale = tf.broadcast_to(scale[..., tf.newaxis], tf.shape(loc))  # [B, K] -> [B, K, D]
-            parameters = {name: value[..., tf.newaxis] for name, value in parameters.items()}
-        if self.family == "normal":
-            return tfd.MultivariateNormalDiag(loc, scale)
-        return tfd.Independent(family.distribution(loc=loc, scale=scale, **parameters), 1)
+            scale_tril = _scale_tril(parameters["scale"], parameters["correlation"])
+            return tfd.MultivariateNormalTriL(parameters["loc"], scale_tril)
+        if self.family == "normal" and self.event_shape:
+            distribution = tfd.MultivariateNormalDiag(parameters["loc"], parameters["scale"])
+        else:
+            distribution = FAMILIES[self.family].distribution(**parameters)
+            distribution = tfd.Independent(distribution, 1) if self.event_shape else distribution
+        return component_lib.remember_parameters(distribution, *made_of)
 
 
 def component_spec(
@@ -223,7 +280,7 @@ def component_spec(
     """Checks the arguments that describe a component and puts them together."""
     validation.one_of("family", family, FAMILIES)
     validation.one_of("covariance", covariance, COVARIANCES)
-    validation.one_of("scale_activation", scale_activation, POSITIVE_LINKS)
+    validation.one_of("scale_activation", scale_activation, SCALE_LINKS)
     minimum = validation.positive_number("min_scale", min_scale)
     maximum = FAMILIES[family].max_scale if max_scale is None else validation.positive_number("max_scale", max_scale)
     if maximum <= minimum:
@@ -241,7 +298,7 @@ def component_spec(
             "covariance='full' needs a vector target, and a scalar has no correlations. "
             "Received: event_shape=(), covariance='full'. Use covariance='diag', or an event_shape of (n,)."
         )
-    return ComponentSpec(family, covariance, event_shape, ScaleBounds(scale_activation, minimum, maximum))
+    return ComponentSpec(family, covariance, event_shape, SCALE_LINKS[scale_activation], ScaleBounds(minimum, maximum))
 
 
 def _scale_tril(scale: tf.Tensor, correlation: tf.Tensor) -> tf.Tensor:

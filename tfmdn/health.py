@@ -25,8 +25,6 @@ SAMPLING_SEED = 0x6865616C7468
 # A component is alive if it has this many times the dead component's weight somewhere, or explains a target mostly.
 LOCAL_FACTOR = 10.0
 LOCAL_RESPONSIBILITY = 0.5
-AT_FLOOR = 1.1  # in units of the floor; only at raw outputs of minus infinity a scale is exactly there
-AT_CEILING = 0.99
 # All re-seeded components together get this much of the weight of the components that they are split from.
 RESEEDED_WEIGHT = 0.1
 LOW_DENSITY_SHARE = 0.1
@@ -208,17 +206,18 @@ def _scale(mixture: Mixture) -> tf.Tensor:
 
 def _at_bounds(layer: MDNLayer, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Whether any scale of a component is at its floor, and whether at its ceiling: `[n, K, E]` to twice `[n, K]`."""
-    at_floor = scale <= AT_FLOOR * _scale_limit(layer, -np.inf)
-    at_ceiling = scale >= AT_CEILING * _scale_limit(layer, np.inf)
+    low, high = layer.spec.link.held(layer.spec.bounds)
+    at_floor, at_ceiling = scale <= _scale_of(layer, low), scale >= _scale_of(layer, high)
     event_axes = tuple(range(2, scale.ndim))
     return at_floor.any(event_axes), at_ceiling.any(event_axes)
 
 
-def _scale_limit(layer: MDNLayer, raw: float) -> np.ndarray:
-    """The scale that a raw output of plus or minus infinity gives, in the target's units."""
-    (parameter,) = (each for each in layer.spec.parameters if each.name == "scale")
-    location, scale = tf.convert_to_tensor(layer.target_location), tf.convert_to_tensor(layer.target_scale)
-    return parameter.constrain(tf.cast(tf.fill(parameter.shape, raw), layer.density_dtype), location, scale).numpy()
+def _scale_of(layer: MDNLayer, raw: float) -> np.ndarray:
+    """The scale that a raw output gives, in the target's units."""
+    (parameter,) = (each for each in layer.spec.parameters if each.name == "log_scale")
+    location, scale = layer.target_location[..., tf.newaxis], layer.target_scale[..., tf.newaxis]  # [E, 1]
+    raw = tf.cast(tf.fill((*parameter.shape, 1), raw), layer.density_dtype)
+    return tf.exp(parameter.constrain(raw, location, scale))[..., 0].numpy()
 
 
 def _standardized(layer: MDNLayer, targets: np.ndarray) -> np.ndarray:

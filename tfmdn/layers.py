@@ -173,7 +173,7 @@ class MDNLayer(keras.layers.Layer):
         blocks, first = [], 0
         for name, shape in shapes.items():
             last = first + self.num_components * math.prod(shape)
-            blocks.append(ParameterBlock(name, shape, np.arange(first, last).reshape(self.num_components, -1)))
+            blocks.append(ParameterBlock(name, shape, np.arange(first, last).reshape(-1, self.num_components).T))
             first = last
         return blocks
 
@@ -196,16 +196,15 @@ class MDNLayer(keras.layers.Layer):
         batch_shape = tf.shape(params)[:-1]
         blocks = self.parameter_blocks
         logits, *raw = [
-            tf.reshape(values, tf.concat([batch_shape, [self.num_components, *block.shape]], 0))  # [B, K, *shape]
+            tf.reshape(values, tf.concat([batch_shape, [*block.shape, self.num_components]], 0))  # [B, *shape, K]
             for values, block in zip(tf.split(params, [block.columns.size for block in blocks], axis=-1), blocks)
         ]
         if self.background:
             logits = tf.math.log_softmax(logits) + math.log1p(-self.background)
             logits, *raw = [
-                _append_component(value, constant, len(block.shape))
-                for value, constant, block in zip([logits, *raw], self._background_raw(), blocks)
+                _append_component(value, constant) for value, constant in zip([logits, *raw], self._background_raw())
             ]
-        location, scale = tf.convert_to_tensor(self.target_location), tf.convert_to_tensor(self.target_scale)
+        location, scale = self.target_location[..., tf.newaxis], self.target_scale[..., tf.newaxis]  # [E, 1]
         values = {
             parameter.name: parameter.constrain(value, location, scale)
             for parameter, value in zip(self.spec.parameters, raw)
@@ -215,9 +214,16 @@ class MDNLayer(keras.layers.Layer):
         )
 
     def _background_raw(self) -> list:
-        """The logit and the raw parameters of the background, which broadcast to `[1, *shape]`."""
-        centre, scales = np.zeros((1, *self.event_shape)), np.array([BACKGROUND_SCALE])
-        return [math.log(self.background), *(p.initial_raw(centre, scales) for p in self.spec.parameters)]
+        """The logit and the raw parameters `[*shape, 1]` of the background."""
+        start = starts.Start(np.zeros((1, math.prod(self.event_shape))), np.array([BACKGROUND_SCALE]), np.ones(1))
+        return [math.log(self.background), *self._initial_raw(start)]
+
+    def _initial_raw(self, start: starts.Start) -> list[np.ndarray]:
+        """The raw values that each parameter of the components starts at, `[*shape, K]`."""
+        k = len(start.scales)
+        centres = start.centres.reshape(k, *self.event_shape)
+        initial = [(p.initial_raw(centres, start.scales), (k, *p.shape)) for p in self.spec.parameters]
+        return [np.moveaxis(np.broadcast_to(raw, shape), 0, -1) for raw, shape in initial]
 
     def adapt(self, y) -> None:
         """Learns the location and the scale of the target, and starts the components on the targets.
@@ -287,16 +293,11 @@ class MDNLayer(keras.layers.Layer):
         return batch.reshape(-1, *self.event_shape)
 
     def _initial_bias(self, shape, dtype=None):
-        k = self.num_components
         if self._start is None:
             with tf.init_scope():  # Keras also builds layers while it traces a graph
-                self._start = starts.spread(k, math.prod(self.event_shape))
-        centres = self._start.centres.reshape(k, *self.event_shape)
-        raw = [np.log(self._start.weights)]
-        for parameter in self.spec.parameters:
-            initial = parameter.initial_raw(centres, self._start.scales)
-            raw.append(np.broadcast_to(initial, (k, *parameter.shape)).ravel())
-        return tf.cast(np.concatenate(raw), dtype)
+                self._start = starts.spread(self.num_components, math.prod(self.event_shape))
+        raw = [np.log(self._start.weights), *self._initial_raw(self._start)]
+        return tf.cast(np.concatenate([values.ravel() for values in raw]), dtype)
 
     def get_config(self):
         return {
@@ -319,11 +320,9 @@ class MDNLayer(keras.layers.Layer):
         }
 
 
-def _append_component(value: tf.Tensor, constant, event_rank: int) -> tf.Tensor:
-    """One more component behind those of `value` `[B, K, *E]`, the same in every row of the batch."""
-    axis = -1 - event_rank
-    first = tf.gather(value, [0], axis=axis)
-    return tf.concat([value, tf.zeros_like(first) + tf.cast(constant, value.dtype)], axis)
+def _append_component(value: tf.Tensor, constant) -> tf.Tensor:
+    """One more component behind those of `value` `[B, *shape, K]`, the same in every row of the batch."""
+    return tf.concat([value, tf.zeros_like(value[..., :1]) + tf.cast(constant, value.dtype)], -1)
 
 
 def _batches(y) -> Iterator:

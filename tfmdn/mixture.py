@@ -375,6 +375,8 @@ def _expand_dims(input, axis=None, name=None):
 def _cast(x, dtype, name=None):
     """Keeps a mixture a distribution when Keras casts it to the dtype of a loss. In half precision there is none."""
     dtype = tf.as_dtype(dtype)
+    if dtype == x.dtype:
+        return x
     if dtype not in (tf.float32, tf.float64):
         return tf.cast(tf.convert_to_tensor(x), dtype, name=name)
     values = component_lib.parameters(x.components_distribution)
