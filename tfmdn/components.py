@@ -166,24 +166,30 @@ def _standard_normal_log_prob(y, loc, log_scale, axis: int | None = None) -> tf.
 
     @tf.custom_gradient
     def of_tensors(y, loc, log_scale):
-        limit = reach(log_scale.dtype)
-
-        def standardized():
-            inverse_scale = tf.exp(-log_scale)
-            return tf.clip_by_value((y - loc) * inverse_scale, -limit, limit), inverse_scale
-
         def gradient(upstream):
             upstream = upstream if axis is None else tf.expand_dims(upstream, axis)
-            z, inverse_scale = standardized()
+            z, inverse_scale = _standardized(y, loc, log_scale)
             pull = upstream * z
             slope = pull * inverse_scale
             return _sum_to(-slope, y), _sum_to(slope, loc), _sum_to(pull * z - upstream, log_scale)
 
-        z, _ = standardized()
-        log_prob = -0.5 * tf.square(z) - log_scale
-        return log_prob if axis is None else tf.reduce_sum(log_prob, axis), gradient
+        return _summed_log_prob(y, loc, log_scale, axis), gradient
 
     return of_tensors(*map(tf.convert_to_tensor, (y, loc, log_scale)))
+
+
+# A graph overwrites arrays that it no longer needs. Eagerly, three times as many would be held at once.
+@tf.function(autograph=False, reduce_retracing=True)
+def _summed_log_prob(y, loc, log_scale, axis):
+    z, _ = _standardized(y, loc, log_scale)
+    log_prob = -0.5 * tf.square(z) - log_scale
+    return log_prob if axis is None else tf.reduce_sum(log_prob, axis)
+
+
+def _standardized(y, loc, log_scale) -> tuple[tf.Tensor, tf.Tensor]:
+    """(y - loc) / scale, held within reach, and 1 / scale."""
+    inverse_scale, limit = tf.exp(-log_scale), reach(log_scale.dtype)
+    return tf.clip_by_value((y - loc) * inverse_scale, -limit, limit), inverse_scale
 
 
 def _sum_to(gradient: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
