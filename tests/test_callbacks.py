@@ -109,12 +109,13 @@ def test_scales_at_their_bounds(case):
         assert f"whose scale is at the {bound}, {argument}_scale=" in message
 
 
-def test_a_scale_near_its_floor_is_not_at_it():
-    model = model_of()
-    unit = float(model.layers[-1].target_scale)
-    for factor, share in ((1.05, 1.0), (1.3, 0.0)):
+@pytest.mark.parametrize("activation", tfmdn.families.SCALE_LINKS)
+def test_a_scale_near_its_floor_is_not_at_it(activation):
+    model = model_of(scale_activation=activation)
+    unit, spec = float(model.layers[-1].target_scale), model.layers[-1].spec
+    for factor, share in ((1.05, 1.0), (2.0, 0.0)):
         for k in range(K):
-            set_bias(model.layers[-1], "log_scale", k, np.log(np.expm1((factor - 1.0) * MIN_SCALE)))
+            set_bias(model.layers[-1], "log_scale", k, spec.link.raw(factor * MIN_SCALE, spec.bounds))
         x, _ = data_of()
         np.testing.assert_allclose(model(x).components_distribution.scale, factor * MIN_SCALE * unit, rtol=1e-3)
         assert diagnose(model, x)[0]["share_at_floor"] == pytest.approx(share)

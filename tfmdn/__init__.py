@@ -24,6 +24,10 @@ from tfmdn import features as features
 from tfmdn import metrics as metrics
 from tfmdn.callbacks import ComponentHealth as ComponentHealth
 from tfmdn.callbacks import ComponentHealthWarning as ComponentHealthWarning
+from tfmdn.checkpoints import BackupAndRestore as BackupAndRestore
+from tfmdn.checkpoints import ModelCheckpoint as ModelCheckpoint
+from tfmdn.distribution import MultiWorkerMirroredStrategy as MultiWorkerMirroredStrategy
+from tfmdn.early_stopping import EnsembleEarlyStopping as EnsembleEarlyStopping
 from tfmdn.ensemble import Ensemble as Ensemble
 from tfmdn.export import export_saved_model as export_saved_model
 from tfmdn.layers import MDNLayer as MDNLayer
@@ -38,7 +42,7 @@ from tfmdn.scores import energy_score as energy_score
 from tfmdn.scores import negative_log_likelihood as negative_log_likelihood
 from tfmdn.scores import pinball_loss as pinball_loss
 from tfmdn.scores import probability_integral_transform as probability_integral_transform
-from tfmdn.training import EnsembleEarlyStopping as EnsembleEarlyStopping
+from tfmdn.training import fit as fit
 
 __version__ = "0.1.0"
 

@@ -57,6 +57,16 @@ def with_parameters(components: tfd.Distribution, values: dict[str, tf.Tensor]) 
     return components.copy(**values)
 
 
+def mixture_with_parameters(
+    mixture: tfd.MixtureSameFamily, logits: tf.Tensor, values: dict[str, tf.Tensor]
+) -> tfd.MixtureSameFamily:
+    """The same kind of mixture of other logits and component parameters."""
+    return mixture.copy(
+        mixture_distribution=tfd.Categorical(logits=logits),
+        components_distribution=with_parameters(mixture.components_distribution, values),
+    )
+
+
 def take(
     components: tfd.Distribution, values: dict[str, tf.Tensor], batch_shape: tf.Tensor, index: tf.Tensor
 ) -> tfd.Distribution:

@@ -371,7 +371,7 @@ def _tensors(mixture: Mixture) -> dict[str, tf.Tensor]:
 def _with_tensors(mixture: Mixture, tensors: dict[str, tf.Tensor]) -> Mixture:
     """The same kind of mixture, made of other tensors, named as `_tensors` names them."""
     logits, mask = tensors.pop("logits"), tensors.pop("mask", None)
-    copy = mixture.with_parameters(logits, tensors)
+    copy = component_lib.mixture_with_parameters(mixture, logits, tensors)
     if mask is not None:
         copy._keras_mask = mask
     return copy

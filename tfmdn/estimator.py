@@ -24,7 +24,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from tfmdn import components as component_lib
-from tfmdn import validation
+from tfmdn import files, validation
 from tfmdn.mixture import Mixture
 from tfmdn.recipe import Recipe
 
@@ -282,13 +282,10 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
           sklearn.exceptions.NotFittedError: if it is not fitted.
         """
         check_is_fitted(self)
-        path = pathlib.Path(path)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            draft = pathlib.Path(folder) / "regressor.keras"
+        with files.replacement(path, suffix=".keras") as draft:
             self.model_.save(draft)
             with zipfile.ZipFile(draft, "a") as archive:
                 archive.writestr(METADATA, json.dumps(self._metadata()))
-            os.replace(draft, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> MDNRegressor:
@@ -382,4 +379,4 @@ def _concatenated(mixtures: list[Mixture]) -> Mixture:
     values = [component_lib.parameters(mixture.components_distribution) for mixture in mixtures]
     joined = {name: tf.concat([value[name] for value in values], 0) for name in values[0]}
     logits = tf.concat([mixture.mixture_distribution.logits_parameter() for mixture in mixtures], 0)
-    return mixtures[0].with_parameters(logits, joined)
+    return component_lib.mixture_with_parameters(mixtures[0], logits, joined)

@@ -159,7 +159,7 @@ class Family:
 
     distribution: type[tfd.Distribution]
     shape_parameters: dict[str, ShapeParameter] = dataclasses.field(default_factory=dict)
-    max_scale: float = 1e6
+    max_scale: float = 1e3
     standardize: Callable[[np.ndarray], np.ndarray] = lambda y: y
     restore: Callable[[np.ndarray], np.ndarray] = lambda standardized: standardized
 

@@ -52,10 +52,12 @@ class MDNLayer(keras.layers.Layer):
         and stay above 2.1) or "lognormal" (for targets greater than 0).
       covariance: "diag" for a scale in each coordinate; "spherical" for one scale in all coordinates, as in
         Bishop (1994); "full" for correlated coordinates (family "normal" and vectors only).
-      scale_activation: how a scale is made positive: "softplus", "exp" or "elu+1".
+      scale_activation: how the network's output becomes a scale. "exp": it is the logarithm of the scale, which bends
+        smoothly towards `min_scale` and `max_scale`; the fastest. "softplus" or "elu+1": `min_scale` plus that function
+        of it, cut at `max_scale`.
       min_scale: the smallest scale a component can have, in units of the target's scale (which is 1 before `adapt`).
         It keeps a component from collapsing onto a single target, where the density would grow without bound.
-      max_scale: the largest scale, in the same units. None means 1e6, for "lognormal" 5.
+      max_scale: the largest scale, in the same units. None means 1000, for "lognormal" 5.
       background: the weight of one more component, which is the same for every input: as broad as 1.5 times the
         target's scale, around its location. A target far from all that was learnt then costs at most about
         `-log(background)` nats more than under the target's marginal, in training too. 0 means none.
@@ -97,7 +99,7 @@ class MDNLayer(keras.layers.Layer):
         event_shape: int | tuple[int, ...] = (),
         family: str = "normal",
         covariance: str = "diag",
-        scale_activation: str = "softplus",
+        scale_activation: str = "exp",
         min_scale: float = 1e-3,
         max_scale: float | None = None,
         background: float = 0.0,

@@ -240,7 +240,7 @@ class IntervalWidth(ScoreMetric):
         self.coverage = validation.fraction("coverage", coverage)
 
     def statistics(self, y_true, mixture):
-        low, high = tf.unstack(mixture.quantile([0.5 - 0.5 * self.coverage, 0.5 + 0.5 * self.coverage]))
+        low, high = tf.unstack(mixture.interval(self.coverage), axis=-1)
         return scores.mean_over_event(high - low, mixture)
 
     def get_config(self):

@@ -6,7 +6,7 @@ Shapes in comments: S samples, B batch, K components, E event, Q probabilities.
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
@@ -15,7 +15,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
-from tfmdn import search, validation
+from tfmdn import coordinates, regions, search, sklearn_mixtures, validation
+from tfmdn.batching import in_batches
 
 tfd = tfp.distributions
 
@@ -93,6 +94,26 @@ class Mixture(tfd.MixtureSameFamily):
         self._parameters = parameters
 
     @classmethod
+    def from_sklearn(cls, gaussian_mixture) -> Mixture:
+        """The same mixture as a fitted `sklearn.mixture.GaussianMixture`, in float64.
+
+        Of a `BayesianGaussianMixture` it is the one of the expected weights and means that its `sample` draws from.
+        `tf.cast(mixture, tf.float32)` changes the dtype.
+
+        Args:
+          gaussian_mixture: a mixture of any `covariance_type`, fitted to rows of D features.
+
+        Returns:
+          A mixture of batch shape `()` and event shape `(D,)`.
+
+        Raises:
+          TypeError: if it is not such a mixture.
+          ValueError: if it is not fitted.
+        """
+        logits, components = sklearn_mixtures.logits_and_components(gaussian_mixture)
+        return cls(tfd.Categorical(logits=logits), components)
+
+    @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         # TFP asks a subclass with an __init__ of its own to say that the inherited properties are also its own.
         return super()._parameter_properties(dtype, num_classes)
@@ -143,7 +164,7 @@ class Mixture(tfd.MixtureSameFamily):
 
     # Draws
 
-    def sample(self, sample_shape=(), seed=None, name="sample", **kwargs) -> tf.Tensor:
+    def sample(self, sample_shape=(), seed=None, name="sample", batch_size: int | None = None, **kwargs) -> tf.Tensor:
         """Draws of shape `[*sample_shape, *B, *E]`.
 
         Args:
@@ -151,10 +172,23 @@ class Mixture(tfd.MixtureSameFamily):
           seed: an integer, for which the draws are the same at each call; a stateless seed of TensorFlow, a tensor
             of two int32; or None for new draws at each call.
           name: name of the operation.
+          batch_size: draws for this many rows of the first batch axis at a time, and needs no more memory than that
+            beside the draws, which are others than without it.
           **kwargs: passed on to TFP.
         """
         if isinstance(seed, numbers.Integral) and not isinstance(seed, bool):
             seed = stateless_seed(int(seed))
+        if batch_size is not None:
+            seed = tfp.random.sanitize_seed(seed)
+            return in_batches(
+                lambda part, first: part.sample(
+                    sample_shape, tf.random.experimental.stateless_fold_in(seed, first), name, **kwargs
+                ),
+                self,
+                [],
+                batch_size,
+                self.event_shape.rank,
+            )
         return super().sample(sample_shape, seed=seed, name=name, **kwargs)
 
     def _sample_n(self, n, seed=None):
@@ -177,6 +211,28 @@ class Mixture(tfd.MixtureSameFamily):
 
     # Cumulative probability. For a vector event these are of each coordinate by itself: shape [S, B, E], not [S, B].
 
+    def cdf(self, value, name="cdf", batch_size: int | None = None, **kwargs) -> tf.Tensor:
+        """The probability of values up to `value`, of each coordinate by itself.
+
+        Args:
+          value: `[*S, *B, *E]`, or broadcastable with it.
+          name: name of the operation.
+          batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
+          **kwargs: passed on to TFP.
+
+        Returns:
+          Probabilities `[*S, *B, *E]`.
+        """
+        if batch_size is not None:
+            return in_batches(
+                lambda part, _, value: part.cdf(value, name, **kwargs),
+                self,
+                [value],
+                batch_size,
+                self.event_shape.rank,
+            )
+        return super().cdf(value, name, **kwargs)
+
     def _log_cdf(self, y):
         return self._log_of_marginals("log_cdf", y)
 
@@ -193,7 +249,7 @@ class Mixture(tfd.MixtureSameFamily):
             log_weights + getattr(marginals, method)(self._pad_sample_dims(y)), self._component_axis
         )
 
-    def quantile(self, value, name="quantile", **kwargs) -> tf.Tensor:
+    def quantile(self, value, name="quantile", batch_size: int | None = None, **kwargs) -> tf.Tensor:
         """The inverse of `cdf`: the y below which the probability is `value`, of each coordinate by itself.
 
         Exact to float32's last digits wherever the density is not 0, and differentiable in `value` and in all
@@ -205,22 +261,39 @@ class Mixture(tfd.MixtureSameFamily):
             whose shape ends with `[*B, *E]` is taken element by element, as TFP does, so that `quantile(cdf(y))` is
             y; any other tensor is taken as levels.
           name: name of the operation.
+          batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
           **kwargs: passed on to TFP.
 
         Returns:
           Quantiles. -inf (0 for lognormal components) at 0, inf at 1, NaN outside [0, 1].
         """
         if not tf.is_tensor(value) and np.ndim(value) <= 1:
-            return self._quantile_levels(value, name, **kwargs)
+            return self._quantile_levels(value, name, batch_size, **kwargs)
         value = tf.convert_to_tensor(value, self.dtype)
         trailing = self.shape.as_list()
         if trailing and value.shape.as_list()[-len(trailing) :] != trailing:
-            return self._quantile_levels(value, name, **kwargs)
+            return self._quantile_levels(value, name, batch_size, **kwargs)
+        if batch_size is not None:
+            return in_batches(
+                lambda part, _, value: tfd.MixtureSameFamily.quantile(part, value, name=name, **kwargs),
+                self,
+                [value],
+                batch_size,
+                self.event_shape.rank,
+            )
         return super().quantile(value, name=name, **kwargs)
 
-    def _quantile_levels(self, levels, name="quantile", **kwargs) -> tf.Tensor:
+    def _quantile_levels(self, levels, name="quantile", batch_size: int | None = None, **kwargs) -> tf.Tensor:
         """Each of the `levels` `[Q]` for every row and coordinate: `[Q, *B, *E]`."""
         levels = tf.convert_to_tensor(levels, self.dtype)
+        if batch_size is not None:
+            return in_batches(
+                lambda part, _: part._quantile_levels(levels, name, None, **kwargs),
+                self,
+                [],
+                batch_size,
+                self.event_shape.rank,
+            )
         padding = tf.ones([self.shape.rank], tf.int32)
         return super().quantile(tf.reshape(levels, tf.concat([tf.shape(levels), padding], 0)), name=name, **kwargs)
 
@@ -230,6 +303,18 @@ class Mixture(tfd.MixtureSameFamily):
         return search.mixture_quantile(marginals, logits, value, self._component_axis)
 
     # Summaries
+
+    def mode(self, name="mode", batch_size: int | None = None, **kwargs) -> tf.Tensor:
+        """The point of highest density, `[*B, *E]`. No gradient.
+
+        Args:
+          name: name of the operation.
+          batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
+          **kwargs: passed on to TFP.
+        """
+        if batch_size is not None:
+            return in_batches(lambda part, _: part.mode(name, **kwargs), self, [], batch_size, self.event_shape.rank)
+        return super().mode(name, **kwargs)
 
     def _mode(self):
         """The point of highest density, found by fixed-point iteration from every component's centre. No gradient."""
@@ -298,16 +383,148 @@ class Mixture(tfd.MixtureSameFamily):
         # The largest becomes 0, and remains 0 divided by any number but 0.
         log_ratios = log_weights - tf.reduce_max(log_weights, -1, keepdims=True)
         temperature = max(temperature, float(np.finfo(self.dtype.as_numpy_dtype).tiny))
-        return self.with_parameters(log_ratios / temperature, {**values, **scaled})
+        return component_lib.mixture_with_parameters(self, log_ratios / temperature, {**values, **scaled})
+
+    # Parts
+
+    def component(self, k: int) -> tfd.Distribution:
+        """The distribution of component `k` by itself, of batch shape `B`. Negative numbers count from the last.
+
+        Example:
+
+        >>> mixture = tfmdn.Mixture(tfd.Categorical(probs=[0.25, 0.75]), tfd.Normal([-1.0, 1.0], [0.1, 0.2]))
+        >>> float(mixture.component(-1).mean())
+        1.0
+        """
+        k = validation.index("k", k, self.mixture_distribution.logits_parameter().shape[-1])
+        return self._components_at(tf.fill(self.batch_shape_tensor(), k))
+
+    def most_likely_component(self) -> tfd.Distribution:
+        """For each row of the batch the component of the largest weight: a distribution of batch shape `B`."""
+        index = tf.argmax(self.mixture_distribution.logits_parameter(), -1, tf.int32)
+        return self._components_at(tf.broadcast_to(index, self.batch_shape_tensor()))
+
+    def marginal(self, axes: int | Sequence[int]) -> Mixture:
+        """The distribution of some coordinates of a vector, whatever the others are.
+
+        Args:
+          axes: as NumPy takes them: an integer gives a mixture of scalar events, a list of n integers one of event
+            shape `(n,)`, in the order of the list. Negative integers count from the last coordinate.
+
+        Returns:
+          A mixture of the same batch shape and weights, in closed form.
+
+        Raises:
+          ValueError: if the events are not vectors, or have no such axes.
+          NotImplementedError: if the components' coordinates are neither independent nor jointly normal.
+        """
+        return self.copy(components_distribution=coordinates.marginal(self.components_distribution, axes))
+
+    def condition(self, axes: int | Sequence[int], values) -> Mixture:
+        """The distribution of the other coordinates of a vector, given the values of some.
+
+        Of a mixture of (x, y) that was fitted jointly it gives p(y | x) for any x, and p(x | y) as well.
+
+        Args:
+          axes: an integer or a list of n integers. Negative ones count from the last coordinate.
+          values: what is known: for an integer of shape `[*B]`, for a list `[*B, n]`. They broadcast, and more axes
+            before those are more rows of the result's batch.
+
+        Returns:
+          A mixture of the coordinates that are left, in their order: a vector even if it is one, as in
+          `np.delete(y, axes, -1)`. `marginal(0)` makes a scalar of that one. The result is in closed form. Its weights
+          are those of the components at the values, computed in log space, so that they are right far from all centres.
+
+        Raises:
+          ValueError: if the events are not vectors, have no such axes or no other, or if the values do not fit.
+          NotImplementedError: if the components' coordinates are neither independent nor jointly normal.
+
+        Example:
+
+        >>> joint = tfmdn.Mixture(
+        ...     tfd.Categorical(probs=[0.5, 0.5]),
+        ...     tfd.MultivariateNormalTriL([[-1.0, 0.0], [1.0, 3.0]], [[1.0, 0.0], [0.8, 0.6]]),
+        ... )
+        >>> y_given_x = joint.condition(0, [-1.0, 0.0, 1.0]).marginal(0)
+        >>> y_given_x.mean().numpy().round(3)
+        array([0.167, 1.5  , 2.833], dtype=float32)
+        """
+        components, log_prob = coordinates.conditional(self.components_distribution, axes, values)
+        log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
+        return self.copy(
+            mixture_distribution=tfd.Categorical(logits=log_weights + log_prob), components_distribution=components
+        )
+
+    # Peaks and regions
+
+    def modes(self, max_modes: int) -> search.Modes:
+        """The local maxima of the density, from the highest down. No gradient.
+
+        They are found by climbing from every component's centre. That finds them all but in unusual mixtures, such as
+        that of a low peak amid three components of a plane.
+
+        Args:
+          max_modes: how many to return. There are seldom more than components.
+
+        Returns:
+          A named tuple of `points` `[max_modes, *B, *E]` and their `log_prob` `[max_modes, *B]`. Where there are fewer
+          modes than that, NaN and -inf follow.
+
+        Example:
+
+        >>> mixture = tfmdn.Mixture(tfd.Categorical(probs=[0.3, 0.6, 0.1]), tfd.Normal([-3.0, 2.0, 2.5], 1.0))
+        >>> mixture.modes(3).points.numpy().round(3)
+        array([ 2.066, -3.   ,    nan], dtype=float32)
+        """
+        return search.modes(self, validation.positive_integer("max_modes", max_modes))
+
+    def interval(self, coverage: float = 0.9) -> tf.Tensor:
+        """The central interval, of each coordinate by itself: as much probability lies below it as above.
+
+        Args:
+          coverage: the probability of the interval, strictly between 0 and 1.
+
+        Returns:
+          The two ends, `[*B, *E, 2]`, differentiable as `quantile` is.
+        """
+        tail = 0.5 - 0.5 * validation.fraction("coverage", coverage)
+        return tf.stack(tf.unstack(self.quantile([tail, 1.0 - tail])), -1)
+
+    def highest_density_region(self, coverage: float = 0.9) -> tf.Tensor:
+        """The smallest region of a scalar that has probability `coverage`: one interval, or several. No gradient.
+
+        Between two peaks, where a central interval has no choice but to contain the gap, it leaves the gap out.
+
+        Args:
+          coverage: the probability of all of the intervals together, strictly between 0 and 1.
+
+        Returns:
+          The ends of K disjoint intervals, `[K, *B, 2]`, from left to right. Where there are fewer, NaN follows.
+
+        Raises:
+          ValueError: if the events are not scalars. `marginal` takes one coordinate of a vector.
+
+        Example:
+
+        >>> mixture = tfmdn.Mixture(tfd.Categorical(probs=[0.5, 0.5]), tfd.Normal([-5.0, 5.0], 1.0))
+        >>> mixture.highest_density_region(0.9).numpy().round(3)
+        array([[-6.645, -3.355],
+               [ 3.355,  6.645]], dtype=float32)
+        """
+        if self.event_shape.rank != 0:
+            raise ValueError(
+                "`highest_density_region` is of scalar events; `marginal(axis)` takes one coordinate of a vector. "
+                f"Received: an event of shape {self.event_shape}."
+            )
+        return regions.highest_density_region(self, validation.fraction("coverage", coverage))
 
     # Helpers
 
-    def with_parameters(self, logits: tf.Tensor, values: dict[str, tf.Tensor]) -> Mixture:
-        """The same kind of mixture of other logits and component parameters, named as TFP names them."""
-        return self.copy(
-            mixture_distribution=tfd.Categorical(logits=logits),
-            components_distribution=component_lib.with_parameters(self.components_distribution, values),
-        )
+    def _components_at(self, index: tf.Tensor) -> tfd.Distribution:
+        """For each row the component whose number stands in `index` `[*B]`."""
+        components = self.components_distribution
+        values = component_lib.parameters(components)
+        return component_lib.take(components, values, tf.shape(index), index[tf.newaxis])[0]
 
     @property
     def _component_axis(self) -> int:
@@ -381,4 +598,4 @@ def _cast(x, dtype, name=None):
         return tf.cast(tf.convert_to_tensor(x), dtype, name=name)
     values = component_lib.parameters(x.components_distribution)
     values = {key: tf.cast(value, dtype) for key, value in values.items()}
-    return x.with_parameters(tf.cast(x.mixture_distribution.logits_parameter(), dtype), values)
+    return component_lib.mixture_with_parameters(x, tf.cast(x.mixture_distribution.logits_parameter(), dtype), values)

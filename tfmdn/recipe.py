@@ -14,10 +14,11 @@ import keras
 import numpy as np
 
 from tfmdn import families, features, validation
+from tfmdn.early_stopping import EnsembleEarlyStopping
 from tfmdn.ensemble import Ensemble
 from tfmdn.layers import MDNLayer
 from tfmdn.losses import NegativeLogLikelihood
-from tfmdn.training import EnsembleEarlyStopping, fit_in_memory
+from tfmdn.training import fit
 
 STEPS_PER_EPOCH = 25
 # The number of correlations, and so the cost, grows with the square of the number of outputs.
@@ -26,8 +27,6 @@ MAX_CORRELATED = 10
 MIN_BINNED_FEATURES = 3
 # Rows by which one member is judged: enough to compare, and little work beside the training.
 MAX_HELD_OUT = 5_000
-# Compiling with XLA takes longer than it saves in fewer steps.
-XLA_STEPS = 1_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,25 +109,30 @@ class Recipe:
         heads, networks = zip(*(self._network(x, y) for _ in range(self.n_ensembles)))
         target_noise = self._noise_on(y)
         model = Ensemble(networks, weights_by_member=True, max_gradient_norm=1.0)
-        model.compile(self._optimizer(), loss=NegativeLogLikelihood(), jit_compile=self._uses_xla(networks[0]))
+        model.compile(self._optimizer(), loss=NegativeLogLikelihood())
         rng = np.random.default_rng(seed)
         held_out = _folds(len(x), self.n_ensembles, rng)
         weights = weights[:, np.newaxis] / weights.mean() * ~held_out
         stopping = EnsembleEarlyStopping(x, y, held_out, patience=-(-self.patience // STEPS_PER_EPOCH))
         steps = min(STEPS_PER_EPOCH, self.max_steps)
-        history = fit_in_memory(
+        history = fit(
             model,
-            (x, y, weights.astype(np.float32)),
+            x,
+            y,
             batch_size=_batch_size(len(x)) if self.batch_size == "auto" else self.batch_size,
             epochs=self.max_steps // steps,
-            steps_per_epoch=steps,
+            verbose=0,
             callbacks=[
                 keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
                 stopping,
                 *([_Progress(steps)] if verbose else []),
             ],
+            sample_weight=weights,
+            steps_per_epoch=steps,
             seed=seed,
-            augment=lambda x, y, weights: (x, target_noise(y), weights),
+            augment=target_noise and (lambda x, y, weights: (x, target_noise(y), weights)),
+            drop_remainder=True,
+            dtype="float64",
         )
         model.set_in_all_members(heads[0].target_location, location)
         model.set_in_all_members(heads[0].target_scale, scale)
@@ -207,15 +211,10 @@ class Recipe:
         optimizer.exclude_from_weight_decay(var_names=["bias", "frequencies"])
         return optimizer
 
-    def _uses_xla(self, network: keras.Model) -> bool:
-        # Random numbers are slow under XLA on CPUs.
-        draws = len(network.variables) > len(network.weights)
-        return self.max_steps >= XLA_STEPS and not draws
-
-    def _noise_on(self, y: np.ndarray) -> Callable:
+    def _noise_on(self, y: np.ndarray) -> Callable | None:
         """Noise for batches of targets."""
         if not self.y_noise:
-            return lambda batch: batch
+            return None
         noise = features.NoiseRegularization(self.y_noise, dtype="float64")
         noise.adapt(y.reshape(len(y), -1))
         return lambda batch: keras.ops.reshape(

@@ -15,6 +15,7 @@ import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
 from tfmdn import deviations, validation
+from tfmdn.batching import in_batches
 from tfmdn.mixture import stateless_seed
 
 tfd = tfp.distributions
@@ -46,7 +47,7 @@ def negative_log_likelihood(y_true, mixture: tfd.Distribution) -> tf.Tensor:
     return _score_known(lambda y: -mixture.log_prob(y), y_true, mixture)
 
 
-def crps(y_true, mixture: tfd.MixtureSameFamily) -> tf.Tensor:
+def crps(y_true, mixture: tfd.MixtureSameFamily, batch_size: int | None = None) -> tf.Tensor:
     """The continuous ranked probability score, in the units of the targets: E|X - y| - E|X - X'| / 2.
 
     X and X' are independent draws of the mixture. For a prediction of no width it is the absolute error. Unlike the
@@ -56,6 +57,7 @@ def crps(y_true, mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     Args:
       y_true: targets, as in `negative_log_likelihood`.
       mixture: a mixture of normal, Laplace, logistic, Student-t or lognormal components.
+      batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
 
     Returns:
       A tensor of the batch shape `[*B]`. For a vector event it is the mean of the scores of the coordinates, each by
@@ -74,6 +76,9 @@ def crps(y_true, mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     array([0.2337], dtype=float32)
     """
     _require_mixture(mixture)
+    if batch_size is not None:
+        y_true = reconcile_target(y_true, mixture)
+        return in_batches(lambda part, _, y: crps(y, part), mixture, [y_true], batch_size, event_rank=0)
     return _score_known(lambda y: mean_over_event(_crps_of_coordinates(y, mixture), mixture), y_true, mixture)
 
 

@@ -1,9 +1,11 @@
-"""What has no closed form for a mixture and is searched for: its quantiles and its highest point.
+"""What has no closed form for a mixture and is searched for: its quantiles and its peaks.
 
 Shapes in comments: S samples, B batch, K components, E event.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +19,18 @@ tnp = tf.experimental.numpy
 # How near to its centre a component's pull is still resolved, in standard deviations (a Laplace's is infinite there).
 NEAREST = 1e-4
 MAX_STEPS = 500
+# Where to look for a dip between two points, in parts of their distance: peaks can be far narrower than that.
+WAY_TO_A_PEAK = 0.5 * 0.25 ** np.arange(12)
+
+
+class Modes(NamedTuple):
+    """Peaks of a density from the highest down: `points` `[M, *B, *E]`, `log_prob` `[M, *B]`.
+
+    Where a row has fewer than M peaks, the points end with NaN and their log density with -inf.
+    """
+
+    points: tf.Tensor
+    log_prob: tf.Tensor
 
 
 def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability: tf.Tensor, axis: int) -> tf.Tensor:
@@ -34,7 +48,7 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     Returns:
       `[*S, *B, *E]`, differentiable in `probability` and in the parameters.
     """
-    _check_continuous(marginals)
+    check_continuous(marginals)
     if isinstance(marginals, tfd.LogNormal):  # in log y no tail is long, and quantiles commute with exp
         values = component_lib.parameters(marginals)
         normals = tfd.Normal(values["loc"], values["scale"])
@@ -81,25 +95,62 @@ def _cantelli_bounds(marginals, weights, probability, axis) -> tuple[tf.Tensor, 
     return tf.stop_gradient(low), tf.stop_gradient(high)
 
 
-def _check_continuous(components: tfd.Distribution) -> None:
+def check_continuous(components: tfd.Distribution) -> None:
+    """Raises NotImplementedError if the density is not one in the usual sense."""
     if components.reparameterization_type != tfd.FULLY_REPARAMETERIZED:
         raise NotImplementedError(
-            f"Quantiles and the mode are searched for continuous components. Received: {type(components).__name__}."
+            f"Quantiles, modes and regions need continuous components. Received: {type(components).__name__}."
         )
 
 
 def highest_density_point(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
-    """The y `[*B, *E]` of highest density.
+    """The y `[*B, *E]` of highest density, as far as a climb from some component's centre leads to it."""
+    points = _tops(mixture)
+    return tf.stop_gradient(_choose(points, tf.argmax(mixture.log_prob(points), 0)))
 
-    From every component's centre, y is moved to the average of all centres, weighted by how strongly each component
-    pulls: the mean shift of Carreira-Perpinan (2000, "Mode-finding for mixtures of Gaussian distributions"), with the
-    pull of other families than the normal found from the slope of their density. Each step raises the density.
+
+def modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
+    """The highest `max_modes` peaks of the density, of those that climbs from the components' centres lead to.
+
+    Two climbs have reached the same peak if the density does not dip on the way from the lower to the higher end.
+    """
+    points = _tops(mixture)  # [K, B, E]
+    log_prob = mixture.log_prob(points)  # [K, B]
+    rounding = 32.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps * (1.0 + tf.abs(log_prob))
+
+    def take_highest(index, remaining, peaks, heights):
+        best = tf.argmax(remaining, 0)
+        height = tf.reduce_max(remaining, 0)  # [B]
+        peak = _choose(points, best)  # [B, E]
+        is_apart = [mixture.log_prob(points + part * (peak - points)) < log_prob - rounding for part in WAY_TO_A_PEAK]
+        remaining = tf.where(tf.reduce_any(is_apart, 0), remaining, -np.inf)
+        is_peak = _pad_right(height > -np.inf, mixture.event_shape.rank)
+        peaks = tf.tensor_scatter_nd_update(peaks, [[index]], [tf.where(is_peak, peak, np.nan)])
+        return index + 1, remaining, peaks, tf.tensor_scatter_nd_update(heights, [[index]], [height])
+
+    batch_shape = tf.shape(log_prob)[1:]
+    no_peaks = tf.fill(tf.concat([[max_modes], tf.shape(points)[1:]], 0), tf.constant(np.nan, mixture.dtype))
+    no_heights = tf.fill(tf.concat([[max_modes], batch_shape], 0), tf.constant(-np.inf, mixture.dtype))
+    _, _, peaks, heights = tf.while_loop(
+        lambda index, remaining, *_: (index < max_modes) & tf.reduce_any(remaining > -np.inf),
+        take_highest,
+        (0, log_prob, no_peaks, no_heights),
+    )
+    return Modes(tf.stop_gradient(peaks), tf.stop_gradient(heights))
+
+
+def _tops(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
+    """Where a climb from each component's centre ends, `[K, *B, *E]`.
+
+    y is moved to the average of all centres, weighted by how strongly each component pulls: the mean shift of
+    Carreira-Perpinan (2000, "Mode-finding for mixtures of Gaussian distributions"), with the pull of other families
+    than the normal found from the slope of their density. Each step raises the density.
     """
     components = mixture.components_distribution
     event_rank = mixture.event_shape.rank
-    if isinstance(components, tfd.LogNormal) or isinstance(getattr(components, "distribution", None), tfd.LogNormal):
-        return tf.exp(highest_density_point(_log_of_lognormals(mixture)))
-    _check_continuous(components)
+    if isinstance(component_lib.under_independent(components), tfd.LogNormal):
+        return tf.exp(_tops(_log_of_lognormals(mixture)))
+    check_continuous(components)
     centres = components.mode()  # [B, K, E]
     centres = tf.broadcast_to(
         centres, tf.concat([mixture.batch_shape_tensor(), tf.shape(centres)[-1 - event_rank :]], 0)
@@ -118,12 +169,21 @@ def highest_density_point(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     _, ends, _ = tf.while_loop(
         lambda index, _, moving: moving & (index < MAX_STEPS), step, (0, starts, tf.constant(True))
     )
-    # A Laplace's peak is a cusp that the search comes close to but never meets: the centres are candidates too.
-    candidates = tf.concat([starts, ends], 0)  # [2 K, B, E]
-    best = tf.argmax(mixture.log_prob(candidates), 0)  # [B]
-    choice = tf.one_hot(best, tf.shape(candidates)[0], on_value=True, off_value=False, axis=0)  # [2 K, B]
-    choice = tf.reshape(choice, tf.concat([tf.shape(choice), tf.ones([event_rank], tf.int32)], 0))
-    return tf.stop_gradient(tf.reduce_sum(tf.where(choice, candidates, tf.zeros_like(candidates)), 0))
+    # A Laplace's peak is a cusp that a climb comes close to but never meets: it may have started there.
+    has_climbed = mixture.log_prob(ends) > mixture.log_prob(starts)
+    return tf.where(_pad_right(has_climbed, event_rank), ends, starts)
+
+
+def _choose(points: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """Of points `[K, *B, *E]` the one whose number stands in `index` `[*B]`."""
+    choice = tf.one_hot(index, tf.shape(points)[0], on_value=True, off_value=False, axis=0)  # [K, B]
+    choice = _pad_right(choice, points.shape.rank - choice.shape.rank)
+    return tf.reduce_sum(tf.where(choice, points, tf.zeros_like(points)), 0)
+
+
+def _pad_right(tensor: tf.Tensor, count: int) -> tf.Tensor:
+    """The tensor with `count` more axes of size 1 at its end."""
+    return tf.reshape(tensor, tf.concat([tf.shape(tensor), tf.ones([count], tf.int32)], 0))
 
 
 def _mean_shift(components: tfd.Distribution, event_rank: int):
@@ -140,8 +200,7 @@ def _mean_shift(components: tfd.Distribution, event_rank: int):
         offset = tf.where(tf.abs(offset) < nearest, nearest, offset)
         slope = tfp.math.value_and_gradient(lambda offset: marginals.log_prob(centres + offset), offset)[1]
         pull = tf.maximum(-slope / offset, 0.0)
-        shape = tf.concat([tf.shape(responsibilities), tf.ones([event_rank], tf.int32)], 0)
-        weights = tf.reshape(responsibilities, shape) * pull
+        weights = _pad_right(responsibilities, event_rank) * pull
         return tf.reduce_sum(weights * centres, axis) / tf.reduce_sum(weights, axis)
 
     return move

@@ -1,214 +1,348 @@
-"""What `model.fit` cannot do: many steps compiled into one graph, and early stopping for each member of an ensemble.
-
-Shapes in comments: M members, V held-out rows, S steps, B batch.
-"""
+"""Training on rows in memory, with many steps in one graph."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+import math
+import random
+from collections.abc import Callable, Collection
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfmdn import validation
-from tfmdn.ensemble import Ensemble
+from tfmdn.rows import Batches, Rows
+
+# To compile a small network with XLA takes a second or two, which fewer steps do not win back.
+XLA_STEPS = 2_000
 
 
-class EnsembleEarlyStopping(keras.callbacks.Callback):
-    """Keeps the best weights of each member of an `Ensemble`, and stops when no member has improved for long.
-
-    Each member is judged at the end of every epoch by the negative log-likelihood of rows of its own, which it must not
-    learn from: give them `sample_weight` 0 in that member's column. All members get their own best weights when
-    training ends.
-
-    The members are judged with broader scales than they have. An ensemble is broader than its members, so they may
-    train on a little where they alone would already overfit.
-
-    With an optimizer that averages the weights (`use_ema=True`), put
-    `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)` before this callback: the averages are then judged and kept.
-
-    Args:
-      x: features, an array or a structure of arrays of n rows.
-      y: targets `[n, *E]`.
-      held_out: which rows each member is judged by, booleans `[n, M]`.
-      patience: how many epochs without any member's improvement end the training.
-      scale_temperature: factor of the scales while judging.
-      verbose: whether to print when training stops.
-
-    Raises:
-      ValueError: if `held_out` does not fit x and the ensemble, or leaves a member without rows.
-
-    Example:
-
-    >>> x = np.linspace(-1.0, 1.0, 60)[:, np.newaxis]
-    >>> y = x[:, 0]
-    >>> networks = [keras.Sequential([keras.Input((1,)), tfmdn.MDNLayer(2)]) for _ in range(3)]
-    >>> ensemble = tfmdn.Ensemble(networks, weights_by_member=True)
-    >>> ensemble.compile("adam", loss=tfmdn.NegativeLogLikelihood())
-    >>> held_out = np.arange(60)[:, np.newaxis] % 3 == np.arange(3)  # three folds
-    >>> stopping = tfmdn.EnsembleEarlyStopping(x, y, held_out, patience=3)
-    >>> history = ensemble.fit(x, y, sample_weight=~held_out, epochs=5, callbacks=[stopping], verbose=0)
-    >>> stopping.best_scores.shape
-    (3,)
-    """
-
-    def __init__(self, x, y, held_out, patience: int = 10, scale_temperature: float = 1.25, verbose: bool = False):
-        super().__init__()
-        held_out = np.asarray(held_out, bool)
-        if held_out.ndim != 2 or len(held_out) != len(y) or not held_out.any(0).all():
-            raise ValueError(
-                f"`held_out` must be booleans of shape (n, members) for the n = {len(y)} rows, with at least one row "
-                f"for each member. Received: shape {held_out.shape} with {held_out.sum(0).tolist()} rows."
-            )
-        self.patience = validation.positive_integer("patience", patience)
-        self.scale_temperature = validation.positive_number("scale_temperature", scale_temperature)
-        self.verbose = verbose
-        rows, weights = _padded_rows(held_out)
-        own_rows = keras.tree.map_structure(lambda part: np.asarray(part)[rows], (x, y))
-        self._held_out = keras.tree.map_structure(tf.convert_to_tensor, (*own_rows, weights))
-        self._num_members = held_out.shape[1]
-
-    def on_train_begin(self, logs=None):
-        if not isinstance(self.model, Ensemble) or self.model.num_members != self._num_members:
-            raise ValueError(
-                f"`held_out` has columns for {self._num_members} members. Received: {self.model.name}, "
-                f"{getattr(self.model, 'num_members', 'not an Ensemble')}."
-            )
-        self._best = [tf.Variable(variable) for variable, _ in self.model.member_variables]
-        self._best_scores = tf.Variable(tf.fill([self.model.num_members], float("inf")))
-        self._waited = 0
-        self._judge = _compiled(self._keep_better, self.model.jit_compile)
-
-    def _keep_better(self, x, y, row_weights):
-        scores = self.model.member_scores(x, y, row_weights, self.scale_temperature)
-        better = scores < self._best_scores
-        self._best_scores.assign(tf.where(better, scores, self._best_scores))
-        for best, (variable, members) in zip(self._best, self.model.member_variables):
-            chosen = tf.reshape(better[members], [-1] + [1] * (len(variable.shape) - 1))
-            best.assign(tf.where(chosen, variable, best))
-        return scores, tf.reduce_any(better)
-
-    def on_epoch_end(self, epoch, logs=None):
-        scores, any_better = self._judge(*self._held_out)
-        if logs is not None:
-            logs["val_loss"] = float(tf.reduce_mean(scores))
-        self._waited = 0 if any_better else self._waited + 1
-        if self._waited >= self.patience:
-            self.model.stop_training = True
-            if self.verbose:
-                print(f"Epoch {epoch + 1}: no member improved for {self.patience} epochs.")
-
-    def on_train_end(self, logs=None):
-        for best, (variable, _) in zip(self._best, self.model.member_variables):
-            variable.assign(best)
-
-    @property
-    def best_scores(self) -> np.ndarray:
-        """The best score of each member `[M]`, in nats for each row."""
-        return self._best_scores.numpy()
-
-
-def _padded_rows(held_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The row numbers of each member `[M, V]`, filled up to the same length, and weights that leave out the filling."""
-    counts = held_out.sum(0)
-    rows = np.zeros((len(counts), counts.max()), np.int64)
-    for member, column in enumerate(held_out.T):
-        rows[member] = np.resize(np.flatnonzero(column), rows.shape[1])
-    weights = (np.arange(rows.shape[1]) < counts[:, np.newaxis]) / counts[:, np.newaxis]
-    return rows, weights.astype(np.float32)
-
-
-def fit_in_memory(
+def fit(
     model: keras.Model,
-    data: tuple,
-    batch_size: int,
-    epochs: int,
-    steps_per_epoch: int,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    verbose: int = 0,
-    seed: int = 0,
+    x,
+    y=None,
+    batch_size: int | None = None,
+    epochs: int = 1,
+    verbose: int | str = "auto",
+    callbacks: list[keras.callbacks.Callback] | keras.callbacks.CallbackList | None = None,
+    validation_split: float = 0.0,
+    validation_data: tuple | None = None,
+    shuffle: bool = True,
+    class_weight: dict[int, float] | None = None,
+    sample_weight=None,
+    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
+    validation_batch_size: int | None = None,
+    validation_freq: int | Collection[int] = 1,
+    *,
+    seed: int | None = None,
+    jit_compile: bool | str = "auto",
     augment: Callable | None = None,
+    drop_remainder: bool = False,
+    dtype: str | None = None,
 ) -> keras.callbacks.History:
-    """Trains a compiled model on rows in memory, each epoch of `steps_per_epoch` steps in one graph.
+    """Trains a compiled model as `model.fit` does, with each epoch as one graph.
 
-    Small networks spend most of `fit` between the steps; here there is nothing between them. Every row is seen once
-    before any is seen again, in an order that depends on the seed alone.
+    For rows that fit in memory and networks so small that `model.fit` spends its time between the steps. Any compiled
+    Keras model can be trained, also one with a `train_step` of its own. Without shuffling it ends with the weights that
+    `model.fit` gives. What differs:
+
+    * The hooks of callbacks for batches are called once for each run of a graph, with the number of its last batch:
+      once an epoch, or after every n batches if the model is compiled with `steps_per_execution=n`, n > 1. An
+      interrupt is heard then, too; the model keeps what it has learnt.
+    * The order of rows in each pass over them depends on the seed and the number of the pass alone. With a fixed seed,
+      training that goes on from `initial_epoch` or from `keras.callbacks.BackupAndRestore`, also within an epoch,
+      ends as if it had not been interrupted.
+    * `steps_per_epoch` can be any number: one pass over the rows follows the other, without regard to epochs.
+    * XLA is used where it pays, see `jit_compile`.
+
+    Data in batches (`tf.data.Dataset`, generators, loaders), ragged and sparse tensors, several replicas and
+    `run_eagerly=True` are left to `model.fit`.
 
     Args:
-      model: a built and compiled model. Whether XLA compiles the graph is the model's `jit_compile`.
-      data: arrays `(x, y)` or `(x, y, sample_weight)` of n rows, or structures of them.
-      batch_size: rows in a batch; all rows if there are fewer.
-      epochs: the number of epochs, after each of which the callbacks are called.
-      steps_per_epoch: the number of batches in an epoch.
-      callbacks: Keras callbacks. They are told of epochs, not of batches.
-      verbose: 1 shows Keras' progress bar.
-      seed: seed of the order of rows.
-      augment: maps the parts of a batch to those that are learnt from, or None.
+      model: a compiled model.
+      x: features: an array, tensor or DataFrame of N rows, or a structure of them.
+      y: targets, likewise.
+      batch_size: rows in a batch, 32 by default.
+      epochs: the number of the last epoch.
+      verbose: 0 is silent, 1 or "auto" shows a progress bar, 2 a line for each epoch.
+      callbacks: Keras callbacks.
+      validation_split: the share of rows, the last ones, that are not learnt from, but judged by after each epoch.
+      validation_data: rows to judge by, `(x, y)` or `(x, y, sample_weight)`.
+      shuffle: whether each pass over the rows has an order of its own.
+      class_weight: the weight of each class of the targets.
+      sample_weight: weights of rows, or of their steps; or a structure of them, as y has.
+      initial_epoch: the epoch to begin with.
+      steps_per_epoch: batches in an epoch; a pass over the rows by default.
+      validation_steps: batches to judge by; all by default.
+      validation_batch_size: rows in such a batch; `batch_size` by default.
+      validation_freq: after how many epochs each to judge, or the numbers of these epochs, counted from 1.
+      seed: seed of the order of rows. If None, it follows `keras.utils.set_random_seed`.
+      jit_compile: whether XLA compiles the graph. "auto" keeps to the model's `jit_compile` if that is True, which on
+        GPUs is Keras' default. On CPUs it uses XLA for trainings of 2,000 steps and more without random layers (such
+        as Dropout), which are slow there. (Keras does not tell a model compiled with `jit_compile=False` from one
+        compiled without; say False here.)
+      augment: maps the parts of each training batch, x, y and sample_weight as far as given, to a tuple of those that
+        are learnt from. It becomes part of the graph.
+      drop_remainder: whether a pass leaves out the rows that do not fill a batch, and so need a graph of their own.
+      dtype: what floating-point rows are cast to; `keras.config.floatx()` by default. A model whose inputs are
+        float64, as for dates in seconds, needs "float64" to see all their digits.
 
     Returns:
       Keras' History, with the metrics of each epoch.
 
     Raises:
-      ValueError: if the model is not built or not compiled, or if the parts of the data differ in their rows.
+      TypeError: if the data are not rows in memory.
+      ValueError: if the model is not compiled, runs eagerly or on several replicas, or an argument does not fit.
+
+    Example:
+
+    >>> x, y = tfmdn.datasets.inverse_sinusoid().sample(1_000, seed=0)
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(32, "silu"), tfmdn.MDNLayer(5)])
+    >>> model.compile("adam", loss=tfmdn.NegativeLogLikelihood())
+    >>> history = tfmdn.fit(model, x, y, batch_size=100, epochs=20, validation_split=0.2, seed=0, verbose=0)
+    >>> len(history.history["val_loss"])
+    20
     """
-    if not (model.built and model.compiled):
-        raise ValueError(
-            "`model` must be built and compiled: call it on data, and model.compile(...). "
-            f"Received: {model.name}, built={model.built}, compiled={model.compiled}."
+    _check_model(model)
+    for name, value in {
+        "batch_size": batch_size,
+        "steps_per_epoch": steps_per_epoch,
+        "validation_steps": validation_steps,
+        "validation_batch_size": validation_batch_size,
+    }.items():
+        if value is not None:
+            validation.positive_integer(name, value)
+    if shuffle not in (True, False):
+        raise ValueError(f"`shuffle` must be True or False. Received: shuffle={shuffle!r}.")
+    if jit_compile not in (True, False, "auto"):
+        raise ValueError(f"`jit_compile` must be True, False or 'auto'. Received: jit_compile={jit_compile!r}.")
+
+    rows, held_out = Rows.of(x, y, sample_weight, dtype), None
+    if validation_data is not None:
+        held_out = Rows.of(*keras.utils.unpack_x_y_sample_weight(validation_data), dtype=dtype)
+    elif validation.proportion("validation_split", validation_split):
+        rows, held_out = rows.split(validation_split)
+    if class_weight is not None:
+        rows = rows.with_class_weight(class_weight)
+    if batch_size is None:
+        batch_size = math.ceil(len(rows) / steps_per_epoch) if steps_per_epoch else 32
+    if shuffle and seed is None:
+        seed = random.getrandbits(32)  # Keras takes default seeds from there too
+
+    loops = _loops(model, augment)
+    batches = Batches(rows, batch_size, seed if shuffle else None, drop_remainder)
+    train = _Phase(model, loops.train, batches, steps_per_epoch or len(batches), epochs, jit_compile)
+    test = None
+    if held_out is not None:
+        batches = Batches(held_out, validation_batch_size or batch_size)
+        if validation_steps is not None and validation_steps > len(batches):
+            raise ValueError(
+                f"`validation_steps` must be at most {len(batches)}, the number of batches of the validation data. "
+                f"Received: validation_steps={validation_steps}."
+            )
+        test = _Phase(model, loops.test, batches, validation_steps or len(batches), epochs, jit_compile)
+    if not isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = keras.callbacks.CallbackList(
+            callbacks,
+            add_history=True,
+            add_progbar=verbose != 0,
+            verbose=verbose,
+            epochs=epochs,
+            steps=train.steps,
+            resumes_within_epoch=True,  # for tfmdn.BackupAndRestore
+            model=model,
         )
-    data = keras.tree.map_structure(tf.convert_to_tensor, data)
-    num_rows, *others = [part.shape[0] for part in keras.tree.flatten(data)]
-    if set(others) - {num_rows}:
-        raise ValueError(f"The parts of `data` must have the same rows. Received: {[num_rows, *others]} rows.")
-    batches = _batches(num_rows, min(batch_size, num_rows), np.random.default_rng(seed))
-    model.optimizer.build(model.trainable_variables)
-    run = _compiled(_run_steps, model.jit_compile)
-    callbacks = keras.callbacks.CallbackList(
-        callbacks, add_history=True, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=1, model=model
-    )
-    model.stop_training = False
-    callbacks.on_train_begin()
-    for epoch in range(epochs):
-        callbacks.on_epoch_begin(epoch)
-        callbacks.on_train_batch_begin(0)
-        order = tf.stack([next(batches) for _ in range(steps_per_epoch)])
-        model.reset_metrics()
-        logs = {name: float(value) for name, value in run(model, data, order, augment).items()}
-        callbacks.on_train_batch_end(0, logs)
-        callbacks.on_epoch_end(epoch, logs)
-        if model.stop_training:
-            break
-    model.optimizer.finalize_variable_values(model.trainable_variables)  # to the averages, if it keeps any
-    callbacks.on_train_end()
+    _run_epochs(model, train, test, callbacks, initial_epoch, epochs, validation_freq)
     return model.history
 
 
-def _compiled(function: Callable, jit_compile: bool) -> Callable:
-    # A partial of its own: TensorFlow would count the traces of all trainings together, and warn of too many.
-    return tf.function(functools.partial(function), jit_compile=jit_compile, autograph=False)
+def _check_model(model: keras.Model) -> None:
+    if not isinstance(model, keras.Model) or not model.compiled:
+        raise ValueError(f"`model` must be a compiled Keras model: call model.compile(...). Received: model={model!r}.")
+    if model.run_eagerly:
+        raise ValueError(
+            "`model` must not run eagerly, because its epochs are graphs. Received: a model compiled with "
+            "run_eagerly=True. Compile it without, or use model.fit."
+        )
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    if replicas > 1:
+        raise ValueError(f"`model` must have one replica. Received: {replicas} replicas. Use model.fit.")
 
 
-def _run_steps(model, data, order, augment):
-    """Trains on the rows of each batch of `order` `[S, B]`; the metrics after the last."""
+def _run_epochs(
+    model: keras.Model,
+    train: _Phase,
+    test: _Phase | None,
+    callbacks: keras.callbacks.CallbackList,
+    initial_epoch: int,
+    epochs: int,
+    validation_freq: int | Collection[int],
+) -> None:
+    steps_per_run = model.steps_per_execution if model.steps_per_execution > 1 else train.steps
+    model.stop_training = False
+    first_step = _first_step(model, callbacks, initial_epoch, train.steps)
+    logs = None
+    for epoch in range(first_step // train.steps, epochs):
+        model.reset_metrics()
+        callbacks.on_epoch_begin(epoch)
+        before = epoch * train.steps
+        for start in range(max(first_step - before, 0), train.steps, steps_per_run):
+            stop = min(start + steps_per_run, train.steps)
+            callbacks.on_train_batch_begin(start)
+            logs = train.run(before + start, before + stop)
+            callbacks.on_train_batch_end(stop - 1, logs)
+            if model.stop_training:
+                break
+        if test is not None and _is_due(epoch, validation_freq):
+            val_logs = {f"val_{name}": value for name, value in _evaluate(model, test, callbacks).items()}
+            logs = {**logs, **val_logs}
+        callbacks.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    if isinstance(model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+    callbacks.on_train_end(logs)
 
-    def step(index):
-        # Not a slice of a flat order: its size would not be static for XLA, which then computes on all rows.
-        rows = tf.gather(order, index)
-        batch = keras.tree.map_structure(lambda part: tf.gather(part, rows), data)
-        model.train_step(batch if augment is None else augment(*batch))
-        return [index + 1]
 
-    tf.while_loop(lambda index: index < tf.shape(order)[0], step, [0])
-    return model.get_metrics_result()
+def _evaluate(model: keras.Model, test: _Phase, callbacks: keras.callbacks.CallbackList) -> dict:
+    callbacks.on_test_begin()
+    model.reset_metrics()
+    callbacks.on_test_batch_begin(0)
+    logs = test.run(0, test.steps)
+    callbacks.on_test_batch_end(test.steps - 1, logs)
+    callbacks.on_test_end(logs)
+    return logs
 
 
-def _batches(num_rows: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Row numbers of batches without end: one permutation of the rows after the other."""
-    waiting = np.empty(0, np.int32)
-    while True:
-        while len(waiting) < batch_size:
-            waiting = np.concatenate([waiting, rng.permutation(num_rows).astype(np.int32)])
-        yield waiting[:batch_size]
-        waiting = waiting[batch_size:]
+def _first_step(model: keras.Model, callbacks: keras.callbacks.CallbackList, initial_epoch: int, steps: int) -> int:
+    """Begins the training, and returns the step that it goes on from, counted from the first of epoch 0."""
+    model._initial_epoch = None
+    iterations = _iterations(model)
+    callbacks.on_train_begin()
+    restored_epoch, model._initial_epoch = model._initial_epoch, None  # as BackupAndRestore has set it
+    if restored_epoch is None:
+        return initial_epoch * steps
+    # A backup names its epoch alone. How many steps of it were done, the optimizer knows.
+    return max(restored_epoch * steps, initial_epoch * steps + _iterations(model) - iterations)
+
+
+def _iterations(model: keras.Model) -> int:
+    return int(model.optimizer.iterations) if isinstance(model.optimizer, keras.optimizers.Optimizer) else 0
+
+
+def _is_due(epoch: int, validation_freq: int | Collection[int]) -> bool:
+    if isinstance(validation_freq, int):
+        return (epoch + 1) % validation_freq == 0
+    return epoch + 1 in validation_freq
+
+
+class _Phase:
+    """Training or validation: steps of a model on batches of rows."""
+
+    def __init__(self, model, loop: _Loop, batches: Batches, steps: int, epochs: int, jit_compile: bool | str):
+        self.steps = steps
+        self._loop = loop
+        self._batches = batches
+        graph = loop.build(batches)
+        self._jit_compile, self._is_attempt = jit_compile, False
+        if jit_compile == "auto":
+            self._jit_compile = model.jit_compile
+            if not model.jit_compile and epochs * steps >= XLA_STEPS and not tf.config.list_physical_devices("GPU"):
+                self._jit_compile = self._is_attempt = not _draws_random_numbers(graph)
+
+    def run(self, first: int, last: int) -> dict:
+        """Runs the steps from number `first` up to `last`, and returns the metrics."""
+        for span in self._batches.spans(first, last):
+            logs = self._run(*span)
+        return logs
+
+    def _run(self, *span) -> dict:
+        try:
+            return self._loop.run(self._jit_compile, self._batches.rows.parts, *span)
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            if not self._is_attempt:
+                raise
+            self._jit_compile = self._is_attempt = False  # XLA refuses a graph before it runs any of it
+            return self._run(*span)
+
+
+def _draws_random_numbers(graph: tf.Graph) -> bool:
+    """Whether there are operations that take XLA long on CPUs."""
+    definition = graph.as_graph_def()
+    functions = (function.node_def for function in definition.library.function)
+    return any("Random" in node.op or "Multinomial" in node.op for node in itertools.chain(definition.node, *functions))
+
+
+class _Loop:
+    """A step of a model, repeated within one graph."""
+
+    def __init__(self, model: keras.Model, step: Callable):
+        self._model = model
+        self._step = tf.function(step, autograph=False)
+        # Partials of its own: TensorFlow would count the traces of all models together, and warn of too many.
+        self._compiled = {
+            jit_compile: tf.function(functools.partial(self._steps), jit_compile=jit_compile, autograph=False)
+            for jit_compile in (False, True)
+        }
+
+    def run(self, jit_compile: bool, parts: tuple, batches: tf.Tensor, start: int, stop: int) -> dict:
+        """Runs the step on batches `[S, B]` of row numbers, from `start` up to `stop`, and returns the metrics."""
+        return self._compiled[jit_compile](parts, batches, tf.constant(start), tf.constant(stop))
+
+    def build(self, batches: Batches) -> tf.Graph:
+        """Makes the graph of a step, and the variables that the model makes in its first one."""
+
+        def batch_of(rows):
+            return tf.TensorSpec([batches.batch_size, *rows.shape[1:]], rows.dtype)
+
+        specs = keras.tree.map_structure(batch_of, batches.rows.parts, none_is_leaf=False)
+        return self._step.get_concrete_function(*specs).graph
+
+    def _steps(self, parts, batches, start, stop):
+        def batch(index):
+            # Not a slice of a flat order: its size would not be static for XLA, which then computes on all rows.
+            numbers = tf.gather(batches, index)
+            return keras.tree.map_structure(lambda rows: tf.gather(rows, numbers), parts, none_is_leaf=False)
+
+        outputs = self._step.get_concrete_function(*batch(start)).structured_outputs
+        logs = tf.nest.map_structure(lambda output: tf.zeros(output.shape, output.dtype), outputs)
+        _, logs = tf.while_loop(
+            lambda index, _: index < stop, lambda index, _: (index + 1, self._step(*batch(index))), (start, logs)
+        )
+        metrics = self._model.get_metrics_result()
+        return metrics if metrics.keys() == logs.keys() else logs  # as Keras chooses
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loops:
+    """The compiled steps of a model, and what they are made of."""
+
+    train: _Loop
+    test: _Loop
+    train_function: Callable
+    augment: Callable | None
+
+
+def _loops(model: keras.Model, augment: Callable | None) -> _Loops:
+    """Those of the last training, unless the model has been compiled since."""
+    model.make_train_function()  # a new one after model.compile
+    loops = getattr(model, "_tfmdn_loops", None)
+    if loops is None or loops.train_function is not model.train_function or loops.augment is not augment:
+
+        def train_step(*parts):
+            parts = parts if augment is None else augment(*parts)
+            return strategy.run(model.train_step, (keras.utils.pack_x_y_sample_weight(*parts),))
+
+        def test_step(*parts):
+            return strategy.run(model.test_step, (keras.utils.pack_x_y_sample_weight(*parts),))
+
+        strategy = model.distribute_strategy
+        if model.built and isinstance(model.optimizer, keras.optimizers.Optimizer):
+            model.optimizer.build(model.trainable_variables)  # else a step that makes variables is traced twice
+        loops = _Loops(_Loop(model, train_step), _Loop(model, test_step), model.train_function, augment)
+        model._tfmdn_loops = loops
+    return loops

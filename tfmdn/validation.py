@@ -33,6 +33,13 @@ def fraction(name: str, value) -> float:
     return _number(name, value, lambda number: 0 < number < 1, "lie between 0 and 1")
 
 
+def index(name: str, value, size: int) -> int:
+    """Returns `value` as an index below `size`, counted from the end if negative, or says that it must be one."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not -size <= value < size:
+        raise ValueError(f"`{name}` must be an integer from {-size} to {size - 1}. Received: {name}={value!r}.")
+    return int(value) % size
+
+
 def _number(name: str, value, is_allowed: Callable[[float], bool], expected: str) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not is_allowed(value):
         raise ValueError(f"`{name}` must {expected}. Received: {name}={value!r}.")

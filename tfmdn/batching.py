@@ -1,0 +1,68 @@
+"""Questions to a mixture of very many rows, a batch of rows at a time.
+
+Shapes in comments: S samples, B batch, K components, E event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from tfmdn import components as component_lib
+from tfmdn import validation
+
+
+def in_batches(function: Callable, mixture, values: Sequence, batch_size: int, event_rank: int) -> tf.Tensor:
+    """`function(mixture, first_row, *values)`, computed for `batch_size` rows of the first batch axis at a time.
+
+    Beside the result it holds what one batch takes, and no more.
+
+    Args:
+      function: of a mixture, the number of its first row, and values of as many rows. Its result has them as axes too.
+      mixture: a `tfd.MixtureSameFamily` with a batch axis.
+      values: tensors that broadcast to `[S, *B, *E]`.
+      batch_size: a positive integer.
+      event_rank: the number of the result's axes behind those of the batch.
+
+    Raises:
+      ValueError: if the mixture has no batch axis, or `batch_size` is no positive integer.
+    """
+    batch_size = validation.positive_integer("batch_size", batch_size)
+    batch_rank = mixture.batch_shape.rank
+    if not batch_rank:
+        raise ValueError(
+            f"`batch_size` needs a mixture with a batch axis. Received: batch shape {mixture.batch_shape}."
+        )
+    logits = mixture.mixture_distribution.logits_parameter()
+    parameters = component_lib.parameters(mixture.components_distribution)
+    batch_shape = mixture.batch_shape_tensor()
+    num_rows = batch_shape[0]
+    values = [tf.convert_to_tensor(value, mixture.dtype) for value in values]
+
+    def rows_of(tensor, rows, axis):
+        """Those rows of a tensor that has them on `axis`, counted from its end, and does not broadcast there."""
+        if tensor.shape.rank < -axis or (tensor.shape[axis] == 1 and mixture.batch_shape[0] != 1):
+            return tensor
+        return tf.gather(tensor, rows, axis=axis)
+
+    def of_batch(start):
+        # The last batch is filled up with copies of the last row, so that all have one shape.
+        rows = tf.minimum(start + tf.range(batch_size), num_rows - 1)
+        part = component_lib.mixture_with_parameters(
+            mixture,
+            rows_of(logits, rows, -1 - batch_rank),
+            {name: tf.gather(value, rows) for name, value in parameters.items()},
+        )
+        value_axis = -batch_rank - mixture.event_shape.rank
+        result = function(part, start, *(rows_of(value, rows, value_axis) for value in values))
+        return tf.experimental.numpy.moveaxis(result, -batch_rank - event_rank, 0)  # [batch_size, S, ...]
+
+    @tf.function(autograph=False)
+    def of_all():
+        starts = tf.range(0, num_rows, batch_size)
+        results = tf.map_fn(of_batch, starts, fn_output_signature=mixture.dtype, parallel_iterations=1)
+        results = tf.reshape(results, tf.concat([[-1], tf.shape(results)[2:]], 0))[:num_rows]
+        return tf.experimental.numpy.moveaxis(results, 0, -batch_rank - event_rank)
+
+    return of_all()

@@ -1,0 +1,125 @@
+"""Some coordinates of vector components: their own distribution, and that of the others where their values are known.
+
+Both are closed forms, for components whose coordinates are independent or jointly normal.
+Shapes in comments: S samples, B batch, K components, D coordinates, of which n are chosen.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn import components as component_lib
+from tfmdn import validation
+
+tfd = tfp.distributions
+
+
+def marginal(components: tfd.Distribution, axes: int | Sequence[int]) -> tfd.Distribution:
+    """The distribution of the coordinates `axes`, whatever the others are.
+
+    Args:
+      components: of batch shape `[*B, K]` and event shape `(D,)`.
+      axes: an integer for a scalar event; a list of n integers for an event of shape `(n,)`, in the order of the list.
+
+    Returns:
+      A distribution of batch shape `[*B, K]`.
+
+    Raises:
+      ValueError: if the events are not vectors, or have no such axes.
+      NotImplementedError: if the kind of distribution does not tell.
+    """
+    chosen, _ = _split_axes(components, axes)
+    if isinstance(axes, numbers.Integral):
+        return _gathered(component_lib.marginals(components), chosen[0])
+    if _is_factorized(components):
+        return _gathered(components, chosen)
+    return _reordered(components, chosen)
+
+
+def conditional(components: tfd.Distribution, axes: int | Sequence[int], values) -> tuple[tfd.Distribution, tf.Tensor]:
+    """The distribution of the other coordinates where those of `axes` have the given values.
+
+    Args:
+      components: of batch shape `[*B, K]` and event shape `(D,)`.
+      axes: an integer or a list of n integers. At least one coordinate must remain.
+      values: `[*S, *B]` for an integer, `[*S, *B, n]` for a list, or broadcastable with it.
+
+    Returns:
+      The distribution, of batch shape `[*S, *B, K]` or broadcastable with it, and of event shape `(D - n,)`, in the
+      order of the components; and the log density of the values under each component, `[*S, *B, K]`.
+
+    Raises:
+      ValueError: if the events are not vectors, have no such axes or no other, or if the values do not fit them.
+      NotImplementedError: if the kind of distribution does not tell.
+    """
+    chosen, others = _split_axes(components, axes)
+    if not others:
+        raise ValueError(f"`axes` must leave at least one of the {len(chosen)} axes. Received: axes={axes!r}.")
+    values = tf.cast(values, components.dtype)
+    if isinstance(axes, numbers.Integral):
+        values = values[..., tf.newaxis]
+    _check_values(components, values, len(chosen))
+    values = values[..., tf.newaxis, :]  # [S, B, 1, n]
+    if _is_factorized(components):
+        return _gathered(components, others), component_lib.log_prob(_gathered(components, chosen), values)
+    joint = _reordered(components, chosen + others)
+    loc, scale_tril, n = joint.loc, joint.scale_tril, len(chosen)
+    known = tfd.MultivariateNormalTriL(loc[..., :n], scale_tril[..., :n, :n])
+    z = known.scale.solvevec(values - known.loc)  # [S, B, K, n]
+    shift = tf.linalg.matvec(scale_tril[..., n:, :n], z)  # [S, B, K, D - n]
+    return (
+        tfd.MultivariateNormalTriL(loc[..., n:] + shift, scale_tril[..., n:, n:]),
+        component_lib.log_prob(known, values),
+    )
+
+
+def _split_axes(components: tfd.Distribution, axes) -> tuple[list[int], list[int]]:
+    """The chosen axes as a list of indices of 0 or more, and the others in ascending order."""
+    if components.event_shape.rank != 1:
+        raise ValueError(f"Axes are those of a vector event. Received: an event of shape {components.event_shape}.")
+    size = components.event_shape[0]
+    chosen = [validation.index("axes", axis, size) for axis in np.atleast_1d(np.asarray(axes, object))]
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise ValueError(f"`axes` must be an integer, or a list of different integers. Received: axes={axes!r}.")
+    return chosen, [axis for axis in range(size) if axis not in chosen]
+
+
+def _check_values(components: tfd.Distribution, values: tf.Tensor, count: int) -> None:
+    expected = tf.TensorShape([*components.batch_shape[:-1], count])
+    try:
+        fits = tf.broadcast_static_shape(values.shape, expected)[-1] == count
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            "`values` must have one value for each of `axes` in their last dimension (an integer axis has no such "
+            f"dimension), and broadcast with the batch shape {components.batch_shape[:-1]} before it. "
+            f"Received: values of shape {values.shape} for {count} axes."
+        )
+
+
+def _is_factorized(components: tfd.Distribution) -> bool:
+    return component_lib.is_factorized(components) or isinstance(components, tfd.MultivariateNormalDiag)
+
+
+def _gathered(components: tfd.Distribution, axes: int | list[int]) -> tfd.Distribution:
+    """The same kind of distribution of some of the last axis of its parameters."""
+    values = component_lib.parameters(components)
+    return component_lib.with_parameters(components, {k: tf.gather(v, axes, axis=-1) for k, v in values.items()})
+
+
+def _reordered(components: tfd.Distribution, axes: list[int]) -> tfd.MultivariateNormalTriL:
+    """The joint distribution of some coordinates of normals, in the order of `axes`."""
+    if not isinstance(components, tfd.MultivariateNormalLinearOperator):
+        raise NotImplementedError(f"The coordinates of {type(components).__name__} have no known joint distribution.")
+    rows = tf.gather(components.scale.to_dense(), axes, axis=-2)  # [B, K, n, D]
+    # rows = tril Q: the Cholesky factor of their covariance, without the squares that would cost half of the digits.
+    _, upper = tf.linalg.qr(tf.linalg.matrix_transpose(rows))
+    sign = tf.where(tf.linalg.diag_part(upper) < 0.0, -tf.ones_like(upper[..., 0]), tf.ones_like(upper[..., 0]))
+    scale_tril = tf.linalg.matrix_transpose(sign[..., tf.newaxis] * upper)
+    return tfd.MultivariateNormalTriL(tf.gather(components.mean(), axes, axis=-1), scale_tril)

@@ -1,0 +1,121 @@
+"""Early stopping for each member of an ensemble.
+
+Shapes in comments: M members, V held-out rows.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmdn import validation
+from tfmdn.ensemble import Ensemble
+
+
+class EnsembleEarlyStopping(keras.callbacks.Callback):
+    """Keeps the best weights of each member of an `Ensemble`, and stops when no member has improved for long.
+
+    Each member is judged at the end of every epoch by the negative log-likelihood of rows of its own, which it must not
+    learn from: give them `sample_weight` 0 in that member's column. All members get their own best weights when
+    training ends.
+
+    The members are judged with broader scales than they have. An ensemble is broader than its members, so they may
+    train on a little where they alone would already overfit.
+
+    With an optimizer that averages the weights (`use_ema=True`), put
+    `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)` before this callback: the averages are then judged and kept.
+
+    Args:
+      x: features, an array or a structure of arrays of n rows.
+      y: targets `[n, *E]`.
+      held_out: which rows each member is judged by, booleans `[n, M]`.
+      patience: how many epochs without any member's improvement end the training.
+      scale_temperature: factor of the scales while judging.
+      verbose: whether to print when training stops.
+
+    Raises:
+      ValueError: if `held_out` does not fit x and the ensemble, or leaves a member without rows.
+
+    Example:
+
+    >>> x = np.linspace(-1.0, 1.0, 60)[:, np.newaxis]
+    >>> y = x[:, 0]
+    >>> networks = [keras.Sequential([keras.Input((1,)), tfmdn.MDNLayer(2)]) for _ in range(3)]
+    >>> ensemble = tfmdn.Ensemble(networks, weights_by_member=True)
+    >>> ensemble.compile("adam", loss=tfmdn.NegativeLogLikelihood())
+    >>> held_out = np.arange(60)[:, np.newaxis] % 3 == np.arange(3)  # three folds
+    >>> stopping = tfmdn.EnsembleEarlyStopping(x, y, held_out, patience=3)
+    >>> history = ensemble.fit(x, y, sample_weight=~held_out, epochs=5, callbacks=[stopping], verbose=0)
+    >>> stopping.best_scores.shape
+    (3,)
+    """
+
+    def __init__(self, x, y, held_out, patience: int = 10, scale_temperature: float = 1.25, verbose: bool = False):
+        super().__init__()
+        held_out = np.asarray(held_out, bool)
+        if held_out.ndim != 2 or len(held_out) != len(y) or not held_out.any(0).all():
+            raise ValueError(
+                f"`held_out` must be booleans of shape (n, members) for the n = {len(y)} rows, with at least one row "
+                f"for each member. Received: shape {held_out.shape} with {held_out.sum(0).tolist()} rows."
+            )
+        self.patience = validation.positive_integer("patience", patience)
+        self.scale_temperature = validation.positive_number("scale_temperature", scale_temperature)
+        self.verbose = verbose
+        rows, weights = _padded_rows(held_out)
+        own_rows = keras.tree.map_structure(lambda part: np.asarray(part)[rows], (x, y))
+        self._held_out = keras.tree.map_structure(tf.convert_to_tensor, (*own_rows, weights))
+        self._num_members = held_out.shape[1]
+
+    def on_train_begin(self, logs=None):
+        if not isinstance(self.model, Ensemble) or self.model.num_members != self._num_members:
+            raise ValueError(
+                f"`held_out` has columns for {self._num_members} members. Received: {self.model.name}, "
+                f"{getattr(self.model, 'num_members', 'not an Ensemble')}."
+            )
+        self._best = [tf.Variable(variable) for variable, _ in self.model.member_variables]
+        self._best_scores = tf.Variable(tf.fill([self.model.num_members], float("inf")))
+        self._waited = 0
+        # A partial of its own: TensorFlow would count the traces of all trainings together, and warn of too many.
+        keep_better = functools.partial(self._keep_better)
+        self._judge = tf.function(keep_better, jit_compile=self.model.jit_compile, autograph=False)
+
+    def _keep_better(self, x, y, row_weights):
+        scores = self.model.member_scores(x, y, row_weights, self.scale_temperature)
+        better = scores < self._best_scores
+        self._best_scores.assign(tf.where(better, scores, self._best_scores))
+        for best, (variable, members) in zip(self._best, self.model.member_variables):
+            chosen = tf.reshape(better[members], [-1] + [1] * (len(variable.shape) - 1))
+            best.assign(tf.where(chosen, variable, best))
+        return scores, tf.reduce_any(better)
+
+    def on_epoch_end(self, epoch, logs=None):
+        scores, any_better = self._judge(*self._held_out)
+        if logs is not None:
+            logs["val_loss"] = float(tf.reduce_mean(scores))
+        self._waited = 0 if any_better else self._waited + 1
+        if self._waited >= self.patience:
+            self.model.stop_training = True
+            if self.verbose:
+                print(f"Epoch {epoch + 1}: no member improved for {self.patience} epochs.")
+
+    def on_train_end(self, logs=None):
+        for best, (variable, _) in zip(self._best, self.model.member_variables):
+            variable.assign(best)
+
+    @property
+    def best_scores(self) -> np.ndarray:
+        """The best score of each member `[M]`, in nats for each row."""
+        return self._best_scores.numpy()
+
+
+def _padded_rows(held_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The row numbers of each member `[M, V]`, filled up to the same length, and weights that leave out the filling."""
+    counts = held_out.sum(0)
+    rows = np.zeros((len(counts), counts.max()), np.int64)
+    for member, column in enumerate(held_out.T):
+        rows[member] = np.resize(np.flatnonzero(column), rows.shape[1])
+    weights = (np.arange(rows.shape[1]) < counts[:, np.newaxis]) / counts[:, np.newaxis]
+    return rows, weights.astype(np.float32)
