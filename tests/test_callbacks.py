@@ -113,7 +113,7 @@ def test_scales_at_their_bounds(case):
 def test_a_scale_near_its_floor_is_not_at_it(activation):
     model = model_of(scale_activation=activation)
     unit, spec = float(model.layers[-1].target_scale), model.layers[-1].spec
-    for factor, share in ((1.05, 1.0), (2.0, 0.0)):
+    for factor, share in ((1.08, 1.0), (2.0, 0.0)):
         for k in range(K):
             set_bias(model.layers[-1], "log_scale", k, spec.link.raw(factor * MIN_SCALE, spec.bounds))
         x, _ = data_of()

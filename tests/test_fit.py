@@ -339,6 +339,9 @@ KERAS_BACKUP, BACKUP = keras.callbacks.BackupAndRestore, tfmdn.BackupAndRestore
         (KERAS_BACKUP, 2, 2, (1, 3)),
         (KERAS_BACKUP, 3, 3, (2, 4)),
         (BACKUP, "epoch", 1, (1, 4)),
+        (BACKUP, 5, 1, (2, 4)),
+        (BACKUP, 2, 2, (1, 3)),
+        (BACKUP, 3, 3, (2, 4)),
     ],
 )
 def test_a_backup_goes_on_to_the_result_of_an_undisturbed_training(

@@ -84,7 +84,7 @@ class BackupAndRestore(keras.callbacks.Callback):
                 self.model.optimizer.build(self.model.trainable_variables)
             self._epoch, self._batch = self._backup["position"].tolist()
             self.model._initial_epoch = self._epoch
-            if not self._batch:
+            if not self._batch or self.params.get("resumes_within_epoch"):
                 self._restore_variables()
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -97,22 +97,26 @@ class BackupAndRestore(keras.callbacks.Callback):
         self.model.history.epoch = list(range(epoch))
         for number, callback in enumerate(self.callbacks):
             _set_progress(callback, {name: self._backup[f"{number}/{name}"] for name in self._names(f"{number}/")})
-        if self._batch:
+        if self._batch and not self.params.get("resumes_within_epoch"):  # as tfmdn.fit does
             self._skip_batches()
-        else:
-            self._backup = None
+            return
+        if self._batch:
+            self._restore_variables()  # the metrics, once more: they have just been reset
+        self._backup = None
 
     def on_train_batch_end(self, batch, logs=None):
         if self._backup is not None:  # while batches are left out
             return
         self._since_backup += batch + 1 - self._batch
         self._batch = batch + 1
-        if self.save_freq != "epoch" and self._since_backup >= self.save_freq:
+        # After the last batch of an epoch its end is still to come.
+        if self.save_freq != "epoch" and self._since_backup >= self.save_freq and self._batch != self.params["steps"]:
             self._since_backup = 0
             self._save(self._epoch, self._batch, self.model.history.history)
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.save_freq == "epoch":
+        if self.save_freq == "epoch" or self._since_backup >= self.save_freq:
+            self._since_backup = 0
             seen = self.model.history.history  # without this epoch: Keras' History is told after all others
             self._save(epoch + 1, 0, {name: [*seen.get(name, []), value] for name, value in (logs or {}).items()})
 

@@ -113,19 +113,24 @@ def marginals(components: tfd.Distribution) -> tfd.Distribution:
     )
 
 
-def remember_parameters(components: tfd.Distribution, loc: tf.Tensor, log_scale: tf.Tensor) -> tfd.Distribution:
+def remember_parameters(
+    components: tfd.Distribution, loc: tf.Tensor, log_scale: tf.Tensor, location: tf.Tensor, scale: tf.Tensor
+) -> tfd.Distribution:
     """Lets the density of normal components be computed of what they were made of.
 
-    The logarithm of the scale saves another logarithm, and the gradient's way through it and back. With the components
-    on the last axis, the sum over the coordinates is vectorised. The same components with other parameters, and those
-    that TensorFlow rebuilds, do not have it and do without.
+    The logarithm of the scale saves another logarithm, and the gradient's way through it and back. To standardise y
+    takes K times less than to bring K components to its units. With the components on the last axis, the sum over the
+    coordinates is vectorised. The same components with other parameters, and those that TensorFlow rebuilds, do not
+    have it and do without.
 
     Args:
       components: of batch shape `[*B, K]`.
-      loc: their centres, `[*B, *E, K]`.
-      log_scale: the logarithms of their scales, of the same shape.
+      loc: their centres in standard units, `[*B, *E, K]`.
+      log_scale: the logarithms of their scales in standard units, of the same shape.
+      location: of the standard units, `[*E, 1]`.
+      scale: of the standard units, `[*E, 1]`.
     """
-    components._made_of = loc, log_scale
+    components._made_of = loc, log_scale, location, scale
     return components
 
 
@@ -147,20 +152,27 @@ def reach(dtype: tf.DType) -> float:
 
 
 def _normal_log_prob(components, y):
-    loc, log_scale = getattr(components, "_made_of", None) or (components.loc, _log_of(components.scale))
-    return _standard_normal_log_prob(y, loc, log_scale) - HALF_LOG_TWO_PI
+    if hasattr(components, "_made_of"):
+        loc, log_scale, location, scale = components._made_of
+        log_prob = _standard_normal_log_prob((y - location) / scale, loc, log_scale) - tf.math.log(scale)
+    else:
+        log_prob = _standard_normal_log_prob(y, components.loc, _log_of(components.scale))
+    return log_prob - HALF_LOG_TWO_PI
 
 
 def _diag_log_prob(components, y):
     size = tf.cast(components.event_shape[0] or tf.shape(y)[-1], components.dtype)
     if hasattr(components, "_made_of"):
-        y = tf.linalg.matrix_transpose(y)  # [S, B, D, 1]
-        return _standard_normal_log_prob(y, *components._made_of, axis=-2) - size * HALF_LOG_TWO_PI
-    scale_diag = components.parameters["scale_diag"]
-    if components.loc is None or scale_diag is None:
-        return components.log_prob(y)
-    scale_diag = tf.convert_to_tensor(scale_diag, components.dtype)
-    return _standard_normal_log_prob(y, components.loc, _log_of(scale_diag), axis=-1) - size * HALF_LOG_TWO_PI
+        loc, log_scale, location, scale = components._made_of
+        y = (tf.linalg.matrix_transpose(y) - location) / scale  # [S, B, D, 1]
+        log_prob = _standard_normal_log_prob(y, loc, log_scale, axis=-2) - tf.reduce_sum(tf.math.log(scale))
+    else:
+        scale_diag = components.parameters["scale_diag"]
+        if components.loc is None or scale_diag is None:
+            return components.log_prob(y)
+        log_scale = _log_of(tf.convert_to_tensor(scale_diag, components.dtype))
+        log_prob = _standard_normal_log_prob(y, components.loc, log_scale, axis=-1)
+    return log_prob - size * HALF_LOG_TWO_PI
 
 
 def _log_of(scale):
@@ -192,8 +204,10 @@ def _standard_normal_log_prob(y, loc, log_scale, axis: int | None = None) -> tf.
 @tf.function(autograph=False, reduce_retracing=True)
 def _summed_log_prob(y, loc, log_scale, axis):
     z, _ = _standardized(y, loc, log_scale)
-    log_prob = -0.5 * tf.square(z) - log_scale
-    return log_prob if axis is None else tf.reduce_sum(log_prob, axis)
+    half_square = 0.5 * tf.square(z)
+    if axis is None:
+        return -half_square - log_scale
+    return -tf.reduce_sum(half_square, axis) - tf.reduce_sum(log_scale, axis)
 
 
 def _standardized(y, loc, log_scale) -> tuple[tf.Tensor, tf.Tensor]:

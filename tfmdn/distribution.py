@@ -18,16 +18,16 @@ class MultiWorkerMirroredStrategy(tf.distribute.MultiWorkerMirroredStrategy):
     The workers hold the same weights all the time, and metrics count each row once. Without `TF_CONFIG` the strategy
     runs on one machine.
 
-    - A dataset that reads files is sharded by file, if there are as many files as workers; any other is read by all
-      workers, each of which keeps its share of every batch. All must read it in the same order: pass `shuffle=False`
-      with arrays. Batch sizes are those of all workers together.
+    - A dataset that reads files is sharded by file: each worker reads its own, and there must be at least as many as
+      workers. Any other is read by all workers, each of which keeps its share of every batch; all must read it in the
+      same order, with arrays by `shuffle=False`. Batch sizes are those of all workers together.
     - The loss is the mean of the workers' losses. They end with the weights of one process if their shares of each
       batch are of the same size.
     - What is computed before training must be the same everywhere: let `MDNLayer.adapt` see the same rows on every
       worker, not its shard of them.
     - `BatchNormalization` needs `synchronized=True`, and `steps_per_execution` must stay 1.
-    - All workers call `fit`, `evaluate` and `predict`, with the same arguments. The worker whose
-      `is_chief` is true saves and prints; `tfmdn.BackupAndRestore` and `tfmdn.ModelCheckpoint` see to that themselves.
+    - All workers call `fit`, `evaluate` and `predict`, with the same arguments. The one whose `is_chief` is true saves
+      and prints; `tfmdn.BackupAndRestore` and `tfmdn.ModelCheckpoint` see to that themselves.
     - When a worker dies, the others raise `tf.errors.UnavailableError` within seconds. Start all of them again with the
       same command: with `tfmdn.BackupAndRestore` they go on where they were.
 

@@ -193,14 +193,14 @@ class Parameter:
     Attributes:
       name: the name of the parameter.
       shape: its shape for one component.
-      constrain: maps raw outputs `[B, *shape, K]`, the target's location and scale `[*E, 1]` to valid values.
+      constrain: maps raw outputs to valid values, of standardised targets.
       initial_raw: maps the components' start in standard units, centres `[K, *E]` and scales `[K]`, to raw values that
         broadcast to `[K, *shape]`.
     """
 
     name: str
     shape: tuple[int, ...]
-    constrain: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+    constrain: Callable[[tf.Tensor], tf.Tensor]
     initial_raw: Callable[[np.ndarray, np.ndarray], np.ndarray | float]
 
 
@@ -217,45 +217,53 @@ class ComponentSpec:
     @property
     def parameters(self) -> list[Parameter]:
         """The parameters of one component, in the order in which the network outputs them."""
-        one_scale = self.covariance == "spherical"
-        scale_shape = () if one_scale else self.event_shape
-
-        def location(raw, target_location, target_scale):
-            return target_location + target_scale * raw
-
-        def log_scale(raw, _, target_scale):
-            log_unit = tf.math.log(target_scale)
-            # A spherical component has one scale in all coordinates, so it is relative to their geometric mean.
-            return self.link.log_scale(raw, self.bounds) + (tf.reduce_mean(log_unit) if one_scale else log_unit)
+        scale_shape = () if self.covariance == "spherical" else self.event_shape
 
         def initial_scale(_, scales):
             return self.link.raw(scales.reshape(-1, *[1] * len(scale_shape)), self.bounds)
 
         parameters = [
-            Parameter("loc", self.event_shape, location, lambda centre, _: centre),
-            Parameter("log_scale", scale_shape, log_scale, initial_scale),
+            Parameter("loc", self.event_shape, lambda raw: raw, lambda centre, _: centre),
+            Parameter("log_scale", scale_shape, lambda raw: self.link.log_scale(raw, self.bounds), initial_scale),
         ]
         for name, shape_parameter in FAMILIES[self.family].shape_parameters.items():
             parameters.append(
                 Parameter(
                     name,
                     scale_shape,
-                    lambda raw, *_, link=shape_parameter.link: link(raw),
+                    shape_parameter.link,
                     lambda *_, start=shape_parameter.initial_raw: start,
                 )
             )
         if self.covariance == "full":
             (size,) = self.event_shape
-            parameters.append(Parameter("correlation", (size * (size - 1) // 2,), lambda raw, *_: raw, lambda *_: 0.0))
+            parameters.append(Parameter("correlation", (size * (size - 1) // 2,), lambda raw: raw, lambda *_: 0.0))
         return parameters
 
-    def distribution(self, loc: tf.Tensor, log_scale: tf.Tensor, **parameters: tf.Tensor) -> tfd.Distribution:
-        """The components `[B, K]` as one distribution, of parameters `[B, *shape, K]`."""
-        if self.covariance == "spherical" and self.event_shape:
-            log_scale = tf.broadcast_to(log_scale[..., tf.newaxis, :], tf.shape(loc))  # [B, K] -> [B, D, K]
-            parameters = {name: value[..., tf.newaxis, :] for name, value in parameters.items()}
-        made_of = loc, log_scale
-        parameters = {"loc": loc, "scale": tf.exp(log_scale), **parameters}
+    def log_unit(self, scale: tf.Tensor) -> tf.Tensor:
+        """The logarithm of what the scales of components are relative to, of the target's scale `[*E, 1]`."""
+        log_unit = tf.math.log(scale)
+        # A spherical component has one scale in all coordinates, so it is relative to their geometric mean.
+        return tf.reduce_mean(log_unit) if self.covariance == "spherical" else log_unit
+
+    def distribution(self, location: tf.Tensor, scale: tf.Tensor, **parameters: tf.Tensor) -> tfd.Distribution:
+        """The components `[B, K]` as one distribution.
+
+        Args:
+          location: of the target, `[*E, 1]`.
+          scale: of the target, `[*E, 1]`.
+          **parameters: of the components of the standardised target, `[B, *shape, K]`.
+        """
+        if self.covariance == "spherical" and self.event_shape:  # [B, K] -> [B, D, K]
+            parameters = {
+                name: value if name == "loc" else value[..., tf.newaxis, :] + tf.zeros_like(parameters["loc"])
+                for name, value in parameters.items()
+            }
+        loc, log_scale = parameters["loc"], parameters.pop("log_scale")
+        log_unit = self.log_unit(scale)
+        parameters = {**parameters, "loc": location + scale * loc, "scale": tf.exp(log_scale + log_unit)}
+        if self.covariance == "spherical":
+            log_scale += log_unit - tf.math.log(scale)
         if self.event_shape:
             parameters = {name: tf.linalg.matrix_transpose(value) for name, value in parameters.items()}  # [B, K, D]
         if self.covariance == "full":
@@ -266,7 +274,7 @@ class ComponentSpec:
         else:
             distribution = FAMILIES[self.family].distribution(**parameters)
             distribution = tfd.Independent(distribution, 1) if self.event_shape else distribution
-        return component_lib.remember_parameters(distribution, *made_of)
+        return component_lib.remember_parameters(distribution, loc, log_scale, location, scale)
 
 
 def component_spec(

@@ -214,10 +214,9 @@ def _at_bounds(layer: MDNLayer, scale: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _scale_of(layer: MDNLayer, raw: float) -> np.ndarray:
     """The scale that a raw output gives, in the target's units."""
-    (parameter,) = (each for each in layer.spec.parameters if each.name == "log_scale")
-    location, scale = layer.target_location[..., tf.newaxis], layer.target_scale[..., tf.newaxis]  # [E, 1]
-    raw = tf.cast(tf.fill((*parameter.shape, 1), raw), layer.density_dtype)
-    return tf.exp(parameter.constrain(raw, location, scale))[..., 0].numpy()
+    raw = tf.constant(raw, layer.density_dtype)
+    log_unit = layer.spec.log_unit(tf.convert_to_tensor(layer.target_scale))
+    return tf.exp(layer.spec.link.log_scale(raw, layer.spec.bounds) + log_unit).numpy()
 
 
 def _standardized(layer: MDNLayer, targets: np.ndarray) -> np.ndarray:

@@ -201,24 +201,22 @@ class MDNLayer(keras.layers.Layer):
             tf.reshape(values, tf.concat([batch_shape, [*block.shape, self.num_components]], 0))  # [B, *shape, K]
             for values, block in zip(tf.split(params, [block.columns.size for block in blocks], axis=-1), blocks)
         ]
+        values = {p.name: p.constrain(value) for p, value in zip(self.spec.parameters, raw)}
         if self.background:
-            logits = tf.math.log_softmax(logits) + math.log1p(-self.background)
-            logits, *raw = [
-                _append_component(value, constant) for value, constant in zip([logits, *raw], self._background_raw())
-            ]
+            logits = _append(tf.math.log_softmax(logits) + math.log1p(-self.background), math.log(self.background))
+            values = {name: _append(values[name], constant) for name, constant in self._background_values().items()}
         location, scale = self.target_location[..., tf.newaxis], self.target_scale[..., tf.newaxis]  # [E, 1]
-        values = {
-            parameter.name: parameter.constrain(value, location, scale)
-            for parameter, value in zip(self.spec.parameters, raw)
-        }
         return Mixture(
-            tfd.Categorical(logits=logits), self.spec.distribution(**values), convert_to_tensor=self.convert_to_tensor
+            tfd.Categorical(logits=logits),
+            self.spec.distribution(location, scale, **values),
+            convert_to_tensor=self.convert_to_tensor,
         )
 
-    def _background_raw(self) -> list:
-        """The logit and the raw parameters `[*shape, 1]` of the background."""
-        start = starts.Start(np.zeros((1, math.prod(self.event_shape))), np.array([BACKGROUND_SCALE]), np.ones(1))
-        return [math.log(self.background), *self._initial_raw(start)]
+    def _background_values(self) -> dict:
+        """The parameters of the background in standard units, `[*shape, 1]`."""
+        start = starts.Start(np.zeros((1, math.prod(self.event_shape))), np.ones(1), np.ones(1))
+        values = {p.name: p.constrain(raw) for p, raw in zip(self.spec.parameters, self._initial_raw(start))}
+        return {**values, "log_scale": math.log(BACKGROUND_SCALE)}
 
     def _initial_raw(self, start: starts.Start) -> list[np.ndarray]:
         """The raw values that each parameter of the components starts at, `[*shape, K]`."""
@@ -322,7 +320,7 @@ class MDNLayer(keras.layers.Layer):
         }
 
 
-def _append_component(value: tf.Tensor, constant) -> tf.Tensor:
+def _append(value: tf.Tensor, constant) -> tf.Tensor:
     """One more component behind those of `value` `[B, *shape, K]`, the same in every row of the batch."""
     return tf.concat([value, tf.zeros_like(value[..., :1]) + tf.cast(constant, value.dtype)], -1)
 
