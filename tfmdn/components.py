@@ -182,8 +182,8 @@ def _log_of(scale):
 def _standard_normal_log_prob(y, loc, log_scale, axis: int | None = None) -> tf.Tensor:
     """-z^2 / 2 - log_scale for z = (y - loc) / scale, summed over `axis` if there is one.
 
-    Of arrays as large as z, as many as there are components times coordinates for each y, only those that come in are
-    kept for the gradient. What is needed of them is computed again, which takes less time than to store it.
+    The gradient of its own saves operations and arrays as large as z, which has as many elements as there are
+    components times coordinates for each y.
     """
 
     @tf.custom_gradient
@@ -195,19 +195,22 @@ def _standard_normal_log_prob(y, loc, log_scale, axis: int | None = None) -> tf.
             slope = pull * inverse_scale
             return _sum_to(-slope, y), _sum_to(slope, loc), _sum_to(pull * z - upstream, log_scale)
 
-        return _summed_log_prob(y, loc, log_scale, axis), gradient
+        # A graph overwrites arrays that it no longer needs. Eagerly, three times as many would be held at once.
+        log_prob = _summed_log_prob_in_graph if tf.executing_eagerly() else _summed_log_prob
+        return log_prob(y, loc, log_scale, axis), gradient
 
     return of_tensors(*map(tf.convert_to_tensor, (y, loc, log_scale)))
 
 
-# A graph overwrites arrays that it no longer needs. Eagerly, three times as many would be held at once.
-@tf.function(autograph=False, reduce_retracing=True)
 def _summed_log_prob(y, loc, log_scale, axis):
     z, _ = _standardized(y, loc, log_scale)
     half_square = 0.5 * tf.square(z)
     if axis is None:
         return -half_square - log_scale
     return -tf.reduce_sum(half_square, axis) - tf.reduce_sum(log_scale, axis)
+
+
+_summed_log_prob_in_graph = tf.function(_summed_log_prob, autograph=False, reduce_retracing=True)
 
 
 def _standardized(y, loc, log_scale) -> tuple[tf.Tensor, tf.Tensor]:
