@@ -91,7 +91,8 @@ def test_different_networks_are_told_apart(builders):
     networks = [build() for build in builders]
     ensemble = tfmdn.Ensemble(networks)
     assert len(ensemble.variables) == sum(len(alone.variables) for alone in networks)
-    assert_same_density(ensemble(X), tfmdn.merge([alone(X) for alone in networks]), rtol=1e-4)
+    # bfloat16 has three digits, and rounds otherwise within a graph.
+    assert_same_density(ensemble(X), tfmdn.merge([alone(X) for alone in networks]), rtol=1e-3)
 
 
 ALIKE = {
