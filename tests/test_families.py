@@ -193,6 +193,13 @@ def test_log_prob_is_scipys_as_far_as_float32_reaches(event_shape):
     np.testing.assert_allclose(mixture.log_prob(y), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["log_prob", "cdf", "survival_function"])
+@every_kind
+def test_of_nan_nothing_is_known(case, method):
+    mixture = mixture_of(case)
+    assert np.isnan(getattr(mixture, method)(tf.fill((5, *case[2]), np.nan))).all()
+
+
 @pytest.mark.parametrize(("method", "expected"), [("log_prob", -np.inf), ("cdf", 0.0), ("survival_function", 1.0)])
 @pytest.mark.parametrize("event_shape", [(), (2,)])
 def test_lognormal_has_nothing_at_or_below_zero(method, expected, event_shape):

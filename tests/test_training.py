@@ -242,21 +242,6 @@ def test_images_have_a_mixture_for_each_pixel():
 # tf.distribute
 
 
-@every_model
-def test_mirrored_strategy_trains_as_one_replica_does(build):
-    weights, evaluations = [], []
-    for strategy in (tf.distribute.get_strategy(), two_replicas()):
-        with strategy.scope():
-            keras.utils.set_random_seed(1)
-            model = compiled(build(), metrics=["mae"], optimizer=keras.optimizers.SGD(0.01), jit_compile=False)
-        history = model.fit(X, Y, epochs=2, batch_size=32, shuffle=False, validation_split=1 / 3, verbose=0).history
-        weights.append(weights_of(model))
-        evaluations.append([*model.evaluate(X, Y, verbose=0), history["loss"][-1], history["val_mae"][-1]])
-        assert model.predict(X, verbose=0).shape == (96,)
-    np.testing.assert_allclose(weights[1], weights[0], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(evaluations[1], evaluations[0], rtol=1e-4, atol=1e-5)
-
-
 def test_a_replica_without_rows():
     """The last batch has one row for two replicas."""
     with two_replicas().scope():

@@ -114,7 +114,7 @@ class LogNormal(tfd.LogNormal):
     """`tfd.LogNormal` that is also right where y <= 0: no density, and a cumulative probability of 0."""
 
     def _on_support(self, function, y, outside):
-        inside = y > 0
+        inside = ~(y <= 0)  # NaN too, so that it stays NaN
         return tf.where(inside, function(tf.where(inside, y, tf.ones_like(y))), tf.cast(outside, self.dtype))
 
     def _log_prob(self, y):
