@@ -72,11 +72,14 @@ class Interrupt(keras.callbacks.Callback):
 
 
 def model_of(strategy=None, policy="float32", **compile_arguments):
-    keras.config.set_dtype_policy(policy)
     with (strategy or tf.distribute.get_strategy()).scope():
         keras.utils.set_random_seed(1)
-        layers = [keras.layers.Dense(8, "tanh"), keras.layers.BatchNormalization(synchronized=True)]
-        layers += [keras.layers.Dropout(0.2), tfmdn.MDNLayer(3)]
+        layers = [
+            keras.layers.Dense(8, "tanh", dtype=policy),
+            keras.layers.BatchNormalization(synchronized=True, dtype=policy),
+            keras.layers.Dropout(0.2, dtype=policy),
+            tfmdn.MDNLayer(3, dtype=policy),
+        ]
         model = keras.Sequential([keras.Input((1,)), *layers])
         optimizer = keras.optimizers.AdamW(0.01, use_ema=True)
         loss = tfmdn.NegativeLogLikelihood()
