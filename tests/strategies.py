@@ -115,7 +115,6 @@ def main() -> None:
     every_result = {
         **results_of_files(strategy, folder),
         **results(strategy, "functional", files),
-        **results(strategy, "subclassed"),
         **results(strategy, "ensemble"),
     }
     np.savez(folder / f"worker-{strategy.cluster_resolver.task_id}.npz", **every_result)

@@ -38,7 +38,7 @@ def test_two_workers_are_one_process(tmp_path):
     for name, value in workers[0].items():
         np.testing.assert_array_equal(workers[1][name], value, err_msg=name)
     one_process = results_of_files(tf.distribute.get_strategy(), tmp_path)
-    for name in ("functional", "subclassed", "ensemble"):
+    for name in ("functional", "ensemble"):
         one_process |= results_of_one_process(name)
     assert_results_equal(workers[0], one_process)
     assert [file.name for file in (tmp_path / "chief").iterdir()] == ["model.keras"]
