@@ -173,12 +173,13 @@ def draw_growth(records: list[dict], path: pathlib.Path) -> None:
             cells = [record for record in records if (record["axis"], record["method"]) == (axis, method)]
             cells.sort(key=lambda record: record["value"])
             values = [record["value"] for record in cells]
-            style = {"label": LABELS[method].split(":")[0], "color": colors[method], "marker": "o"}
+            style = {"label": LABELS[method].split(":")[0].replace("`", ""), "color": colors[method], "marker": "o"}
             if cells:
                 top.plot(values, [time_of(record) for record in cells], **style)
                 bottom.plot(values, [record["peak"] or math.nan for record in cells], **style)
-        top.set(xscale="log", yscale="log", ylabel="s for all rows" if axis == "rows" else "ms/step")
+        top.set(xscale="log", ylabel="s for all rows" if axis == "rows" else "ms/step")
+        top.set(**{"ylim": (0, None)} if axis == "replicas" else {"yscale": "log"})
         bottom.set(xscale="log", xlabel=AXES[axis], ylabel="peak memory, MiB", ylim=(0, None))
-        top.legend(fontsize="x-small")
+        bottom.legend(fontsize="x-small", loc="lower right")  # memory leaves room there
     figure.savefig(path, dpi=110)
     plt.close(figure)
