@@ -51,6 +51,20 @@ def test_any_batch(question, batch_shape, batch_size):
     np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize(
+    ("weights_shape", "components_shape"), [((ROWS,), ()), ((), (ROWS,)), ((1,), (ROWS,))], ids=str
+)
+def test_what_all_rows_have_in_common(question, weights_shape, components_shape):
+    rng = np.random.default_rng(0)
+    logits, loc, scale = rng.normal(size=(*weights_shape, 4)), rng.normal(size=(*components_shape, 4)), np.ones(4)
+    parts = [tf.constant(part, tf.float32) for part in (logits, loc, scale)]
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=parts[0]), tfd.Normal(*parts[1:]))
+    np.testing.assert_allclose(
+        QUESTIONS[question](mixture, batch_size=3), QUESTIONS[question](mixture), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_in_a_graph_of_unknown_batch_size():
     layer = layer_of(("normal", "diag", ()))
 

@@ -36,12 +36,12 @@ def in_batches(function: Callable, mixture, values: Sequence, batch_size: int, e
         )
     logits = mixture.mixture_distribution.logits_parameter()
     parameters = component_lib.parameters(mixture.components_distribution)
-    batch_shape = mixture.batch_shape_tensor()
-    num_rows = batch_shape[0]
+    num_rows = mixture.batch_shape_tensor()[0]
     values = [tf.convert_to_tensor(value, mixture.dtype) for value in values]
 
-    def rows_of(tensor, rows, axis):
-        """Those rows of a tensor that has them on `axis`, counted from its end, and does not broadcast there."""
+    def rows_of(tensor, rows, trailing_axes):
+        """Those rows of a tensor with so many axes behind those of the batch, unless it is the same for all rows."""
+        axis = -batch_rank - trailing_axes
         if tensor.shape.rank < -axis or (tensor.shape[axis] == 1 and mixture.batch_shape[0] != 1):
             return tensor
         return tf.gather(tensor, rows, axis=axis)
@@ -49,13 +49,13 @@ def in_batches(function: Callable, mixture, values: Sequence, batch_size: int, e
     def of_batch(start):
         # The last batch is filled up with copies of the last row, so that all have one shape.
         rows = tf.minimum(start + tf.range(batch_size), num_rows - 1)
+        components_rank = mixture.components_distribution.batch_shape.rank - 1  # but for the axis of K
         part = component_lib.mixture_with_parameters(
             mixture,
-            rows_of(logits, rows, -1 - batch_rank),
-            {name: tf.gather(value, rows) for name, value in parameters.items()},
+            rows_of(logits, rows, 1),
+            {name: rows_of(value, rows, value.shape.rank - components_rank) for name, value in parameters.items()},
         )
-        value_axis = -batch_rank - mixture.event_shape.rank
-        result = function(part, start, *(rows_of(value, rows, value_axis) for value in values))
+        result = function(part, start, *(rows_of(value, rows, mixture.event_shape.rank) for value in values))
         return tf.experimental.numpy.moveaxis(result, -batch_rank - event_rank, 0)  # [batch_size, S, ...]
 
     @tf.function(autograph=False)

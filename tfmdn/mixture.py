@@ -180,14 +180,11 @@ class Mixture(tfd.MixtureSameFamily):
             seed = stateless_seed(int(seed))
         if batch_size is not None:
             seed = tfp.random.sanitize_seed(seed)
-            return in_batches(
+            return self._in_batches(
+                batch_size,
                 lambda part, first: part.sample(
                     sample_shape, tf.random.experimental.stateless_fold_in(seed, first), name, **kwargs
                 ),
-                self,
-                [],
-                batch_size,
-                self.event_shape.rank,
             )
         return super().sample(sample_shape, seed=seed, name=name, **kwargs)
 
@@ -224,13 +221,7 @@ class Mixture(tfd.MixtureSameFamily):
           Probabilities `[*S, *B, *E]`.
         """
         if batch_size is not None:
-            return in_batches(
-                lambda part, _, value: part.cdf(value, name, **kwargs),
-                self,
-                [value],
-                batch_size,
-                self.event_shape.rank,
-            )
+            return self._in_batches(batch_size, lambda part, _, value: part.cdf(value, name, **kwargs), value)
         return super().cdf(value, name, **kwargs)
 
     def _log_cdf(self, y):
@@ -274,12 +265,10 @@ class Mixture(tfd.MixtureSameFamily):
         if trailing and value.shape.as_list()[-len(trailing) :] != trailing:
             return self._quantile_levels(value, name, batch_size, **kwargs)
         if batch_size is not None:
-            return in_batches(
-                lambda part, _, value: tfd.MixtureSameFamily.quantile(part, value, name=name, **kwargs),
-                self,
-                [value],
+            return self._in_batches(
                 batch_size,
-                self.event_shape.rank,
+                lambda part, _, value: tfd.MixtureSameFamily.quantile(part, value, name=name, **kwargs),
+                value,
             )
         return super().quantile(value, name=name, **kwargs)
 
@@ -287,13 +276,7 @@ class Mixture(tfd.MixtureSameFamily):
         """Each of the `levels` `[Q]` for every row and coordinate: `[Q, *B, *E]`."""
         levels = tf.convert_to_tensor(levels, self.dtype)
         if batch_size is not None:
-            return in_batches(
-                lambda part, _: part._quantile_levels(levels, name, None, **kwargs),
-                self,
-                [],
-                batch_size,
-                self.event_shape.rank,
-            )
+            return self._in_batches(batch_size, lambda part, _: part._quantile_levels(levels, name, None, **kwargs))
         padding = tf.ones([self.shape.rank], tf.int32)
         return super().quantile(tf.reshape(levels, tf.concat([tf.shape(levels), padding], 0)), name=name, **kwargs)
 
@@ -313,7 +296,7 @@ class Mixture(tfd.MixtureSameFamily):
           **kwargs: passed on to TFP.
         """
         if batch_size is not None:
-            return in_batches(lambda part, _: part.mode(name, **kwargs), self, [], batch_size, self.event_shape.rank)
+            return self._in_batches(batch_size, lambda part, _: part.mode(name, **kwargs))
         return super().mode(name, **kwargs)
 
     def _mode(self):
@@ -519,6 +502,9 @@ class Mixture(tfd.MixtureSameFamily):
         return regions.highest_density_region(self, validation.fraction("coverage", coverage))
 
     # Helpers
+
+    def _in_batches(self, batch_size: int, function: Callable, *values) -> tf.Tensor:
+        return in_batches(function, self, values, batch_size, self.event_shape.rank)
 
     def _components_at(self, index: tf.Tensor) -> tfd.Distribution:
         """For each row the component whose number stands in `index` `[*B]`."""
