@@ -190,7 +190,7 @@ def _standard_normal_log_prob(y, loc, log_scale, axis: int | None = None) -> tf.
     def of_tensors(y, loc, log_scale):
         def gradient(upstream):
             upstream = upstream if axis is None else tf.expand_dims(upstream, axis)
-            z, inverse_scale = _standardized(y, loc, log_scale)
+            z, inverse_scale = _residuals(y, loc, log_scale)
             pull = upstream * z
             slope = pull * inverse_scale
             return _sum_to(-slope, y), _sum_to(slope, loc), _sum_to(pull * z - upstream, log_scale)
@@ -203,7 +203,7 @@ def _standard_normal_log_prob(y, loc, log_scale, axis: int | None = None) -> tf.
 
 
 def _summed_log_prob(y, loc, log_scale, axis):
-    z, _ = _standardized(y, loc, log_scale)
+    z, _ = _residuals(y, loc, log_scale)
     half_square = 0.5 * tf.square(z)
     if axis is None:
         return -half_square - log_scale
@@ -213,7 +213,7 @@ def _summed_log_prob(y, loc, log_scale, axis):
 _summed_log_prob_in_graph = tf.function(_summed_log_prob, autograph=False, reduce_retracing=True)
 
 
-def _standardized(y, loc, log_scale) -> tuple[tf.Tensor, tf.Tensor]:
+def _residuals(y, loc, log_scale) -> tuple[tf.Tensor, tf.Tensor]:
     """(y - loc) / scale, held within reach, and 1 / scale."""
     inverse_scale, limit = tf.exp(-log_scale), reach(log_scale.dtype)
     return tf.clip_by_value((y - loc) * inverse_scale, -limit, limit), inverse_scale
@@ -235,10 +235,10 @@ def _tril_log_prob(components, y):
     scale_tril = tf.convert_to_tensor(scale_tril, components.dtype)
     diagonal = tf.abs(tf.linalg.diag_part(scale_tril))  # TFP allows any diagonal but 0
     # Rows in units of their own scale: neither the difference nor the solution then leaves the range of the dtype.
-    z = _standardize(y - components.loc, diagonal)  # [S, B, K, D]
+    z = _divide_held(y - components.loc, diagonal)  # [S, B, K, D]
     unit_tril = scale_tril / diagonal[..., tf.newaxis]
     z = tf.linalg.LinearOperatorLowerTriangular(unit_tril).solvevec(z)
-    z = _standardize(z, tf.ones_like(z))
+    z = _divide_held(z, tf.ones_like(z))
     return -tf.reduce_sum(0.5 * tf.square(z) + tf.math.log(diagonal) + HALF_LOG_TWO_PI, -1)
 
 
@@ -249,7 +249,7 @@ STABLE_LOG_PROBS = {
 }
 
 
-def _standardize(difference: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+def _divide_held(difference: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
     """difference / scale, held within reach. Below it, value and gradient are those of the plain quotient."""
     limit = tf.stop_gradient(reach(scale.dtype) * scale)
     difference += tf.zeros_like(limit)  # clip_by_value does not broadcast, and a gradient passes only to the full shape
