@@ -139,21 +139,12 @@ class JointMixture(Method):
         counts = [k for k in self.num_components if k <= max(1, len(rows) // 10)]
         joints = [GaussianMixture(k, random_state=seed).fit(rows) for k in counts]
         joint = min(joints, key=lambda joint: joint.bic(rows))
-        return lambda x: condition(joint.weights_, joint.means_, joint.covariances_, x)
+        return lambda x: condition(joint, x)
 
 
-def condition(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, x: np.ndarray) -> NormalMixture:
-    """p(y | x) for rows x `[n, F]` of a joint mixture of (x, y): `[K]`, `[K, F + D]`, `[K, F + D, F + D]`."""
-    split = x.shape[1]
-    log_weights, locs, factors = [], [], []
-    for weight, mean, covariance in zip(weights, means, covariances):
-        factor = np.linalg.cholesky(covariance)
-        # The blocks of the joint factor: y = mean_y + cross z + own noise, where z whitens x.
-        z = np.linalg.solve(factor[:split, :split], (x - mean[:split]).T)  # [F, n]
-        log_weights.append(np.log(weight) - 0.5 * (z**2).sum(0) - np.log(np.diagonal(factor)[:split]).sum())
-        locs.append(mean[split:] + (factor[split:, :split] @ z).T)
-        factors.append(np.broadcast_to(factor[split:, split:], (len(x), *factor[split:, split:].shape)))
-    return NormalMixture.of(np.stack(log_weights, 1), np.stack(locs, 1), np.stack(factors, 1))
+def condition(joint, x: np.ndarray) -> NormalMixture:
+    """p(y | x) for rows x `[n, F]` of scikit-learn's joint mixture of (x, y)."""
+    return normal_mixture(tfmdn.Mixture.from_sklearn(joint).condition(list(range(x.shape[1])), x))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -99,7 +100,8 @@ def test_a_conditioned_joint_mixture_is_the_ratio_of_densities():
         )
         for size in (4, 2)
     )
-    received = peers.condition(weights, means, covariances, rows[:, :2]).log_prob(rows[:, 2:])
+    fitted = types.SimpleNamespace(covariance_type="full", weights_=weights, means_=means, covariances_=covariances)
+    received = peers.condition(fitted, rows[:, :2]).log_prob(rows[:, 2:])
     np.testing.assert_allclose(received, np.log(joint / marginal), rtol=1e-9)
 
 
