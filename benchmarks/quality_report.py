@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from tables import print_table
 
 BASELINE = "tfmdn"
 LABELS = {
@@ -64,10 +65,10 @@ def report(path: pathlib.Path, figures: pathlib.Path | None = None) -> None:
     for dataset in unique(known, "dataset"):
         rows = [record for record in known if record["dataset"] == dataset]
         print_tables(f"{dataset}: excess NLL", rows, "n", "excess", 3)
-        print_table(f"{dataset}: seconds of training", rows, "n", "seconds", 1)
+        print_scores(f"{dataset}: seconds of training", rows, "n", "seconds", 1)
     for score, title in UCI_SCORES.items():
         print_tables(title, uci, "dataset", score, 3, paired=score != "coverage")
-    print_table("Seconds of training", uci, "dataset", "seconds", 1)
+    print_scores("Seconds of training", uci, "dataset", "seconds", 1)
     failures = [record for record in read(path, failures=True) if "error" in record]
     for record in failures:
         print(line_of(record))
@@ -137,29 +138,26 @@ def text_of(scores: Scores, digits: int, splits: int) -> str:
 
 def print_tables(title: str, records: list[dict], column: str, score: str, digits: int, paired: bool = True) -> None:
     """The table of a score and, where there is something to compare, that of the differences to tfmdn."""
-    print_table(title, records, column, score, digits)
+    print_scores(title, records, column, score, digits)
     if paired and BASELINE in unique(records, "method") and len(unique(records, "method")) > 1:
-        print_table(f"{title}, paired difference to {BASELINE}", records, column, score, digits, against=BASELINE)
+        print_scores(f"{title}, paired difference to {BASELINE}", records, column, score, digits, against=BASELINE)
 
 
-def print_table(
+def print_scores(
     title: str, records: list[dict], column: str, score: str, digits: int, against: str | None = None
 ) -> None:
-    if not records:
-        return
-    headers = unique(records, column)
-    splits = {header: len(unique((r for r in records if r[column] == header), "split")) for header in headers}
-    print(f"\n### {title}\n")
-    print("| | " + " | ".join(f"{column} = {header:,}" if column == "n" else header for header in headers) + " |")
-    print("|---" * (len(headers) + 1) + "|")
+    columns = unique(records, column)
+    splits = {value: len(unique((r for r in records if r[column] == value), "split")) for value in columns}
+    rows = []
     for method in unique(records, "method"):
         if method == against:
             continue
         cells = [
-            text_of(cell_of(records, score, method, against, **{column: header}), digits, splits[header])
-            for header in headers
+            text_of(cell_of(records, score, method, against, **{column: value}), digits, splits[value])
+            for value in columns
         ]
-        print(f"| {LABELS[method]} | " + " | ".join(cells) + " |")
+        rows.append([LABELS[method], *cells])
+    print_table(title, ["", *(f"{column} = {value:,}" if column == "n" else value for value in columns)], rows)
 
 
 def cell_of(records: list[dict], score: str, method: str, against: str | None, **where) -> Scores:

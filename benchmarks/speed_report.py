@@ -7,6 +7,8 @@ import math
 import pathlib
 import statistics
 
+from tables import print_table
+
 LABELS = {
     "floor": "floor: `model.fit`, mean square of the outputs",
     "tfmdn": "tfmdn, `model.fit`",
@@ -131,16 +133,6 @@ def print_growth(axis: str, records: list[dict]) -> None:
 def time_of(record: dict) -> float:
     """Seconds for all rows, or milliseconds for a step."""
     return record["seconds"] if record["axis"] == "rows" else 1e3 * record["seconds"] / record["steps"]
-
-
-def print_table(title: str, headers: list[str], rows: list[list[str]]) -> None:
-    if not rows:
-        return
-    print(f"\n### {title}\n")
-    print("| " + " | ".join(headers) + " |")
-    print("|---" * len(headers) + "|")
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
 
 
 def ordered(methods) -> list[str]:
