@@ -16,9 +16,9 @@ ROW_WEIGHTS = rng.random(32).astype("float32")
 MEMBER_WEIGHTS = (rng.random((32, 2)) * (rng.random((32, 2)) > 0.3)).astype("float32")
 
 
-def network(units=6, between=(), case=NORMAL, **dense):
+def network(units=6, between=(), case=NORMAL, scale_regularizer=None, **dense):
     hidden = [keras.layers.Dense(units, "tanh", **dense), *(layer() for layer in between)]
-    return keras.Sequential([keras.Input((2,)), *hidden, layer_of(case, 3)])
+    return keras.Sequential([keras.Input((2,)), *hidden, layer_of(case, 3, scale_regularizer=scale_regularizer)])
 
 
 def two_inputs():
@@ -151,6 +151,7 @@ TRAININGS = {
     "weights by member": {"sample_weight": MEMBER_WEIGHTS},
     "clipped": {"max_gradient_norm": 0.05},
     "regularized": {"builders": [lambda: network(**PENALTIES)] * 2},
+    "regularized scales": {"builders": [lambda: network(scale_regularizer="l2")] * 2},
     "batch normalization": {"builders": [lambda: network(between=[BATCH_NORMALIZATION])] * 2},
     "dropout": {"builders": [lambda: network(between=[DROPOUT])] * 2},
 }

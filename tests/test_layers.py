@@ -127,6 +127,47 @@ def test_initializers_and_regularizers_reach_the_weights():
     assert isinstance(layer.dense.bias_constraint, keras.constraints.NonNeg)
 
 
+@pytest.mark.parametrize("case", [case for case in COMPONENTS if case[0] in ("normal", "lognormal")], ids=case_name)
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_scale_regularizer_is_of_departures_from_the_bias(case, masked):
+    layer = layer_of(case, kernel_initializer="he_normal", scale_regularizer=keras.regularizers.L2(0.2))
+    features = np.random.default_rng(0).normal(size=(2, 3, 5)).astype("float32")
+    mask = np.array([[True, False, True], [True, True, False]]) if masked else np.full((2, 3), True)
+    layer(features, mask=tf.constant(mask) if masked else None)
+    raw = {}
+    for name, params in {"rows": layer.dense(features), "bias": layer.dense.bias[tf.newaxis]}.items():
+        blocks = {block.name: np.asarray(params)[..., block.columns] for block in layer.parameter_blocks}
+        (parameter,) = [p for p in layer.spec.parameters if p.name == "log_scale"]
+        raw[name] = parameter.constrain(tf.constant(blocks["log_scale"])).numpy()  # [B, K, size]
+    squares = np.square(raw["rows"] - raw["bias"]).sum((-2, -1))
+    np.testing.assert_allclose(layer.losses, [0.2 * squares[mask].mean()], rtol=1e-4)
+
+
+def test_the_scale_regularizer_tames_scales_without_weight():
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0.0, 2.0 * np.pi, 1000)
+    radius = 8.0 + rng.normal(0.0, 0.4, 1000)
+    x, y = (radius * np.cos(angle))[:, np.newaxis], radius * np.sin(angle)
+    excess = {}
+    for strength in (0.0, 1e-2):
+        keras.utils.set_random_seed(0)
+        head = tfmdn.MDNLayer(10, scale_regularizer=keras.regularizers.L2(strength))
+        model = keras.Sequential(
+            [keras.Input((1,)), keras.layers.Dense(25, "tanh"), keras.layers.Dense(10, "tanh"), head]
+        )
+        model.compile(keras.optimizers.RMSprop(0.01), loss=tfmdn.NegativeLogLikelihood())
+        tfmdn.fit(model, x, y, epochs=100, batch_size=250, verbose=0)
+        mixture = model(np.linspace(-9.0, 9.0, 200)[:, np.newaxis])
+        weight, scale = (
+            mixture.mixture_distribution.probs_parameter().numpy(),
+            mixture.components_distribution.scale.numpy(),
+        )
+        usual = np.exp(np.average(np.log(scale), 0, weight))
+        excess[strength] = np.max((scale / usual)[weight < 0.01])
+    assert excess[0.0] > 5.0
+    assert excess[1e-2] < 2.0
+
+
 def test_config_round_trip_keeps_every_argument():
     arguments = {
         "num_components": 3,
@@ -140,6 +181,7 @@ def test_config_round_trip_keeps_every_argument():
         "convert_to_tensor": "mode",
         "kernel_initializer": keras.initializers.HeNormal(seed=1),
         "bias_initializer": keras.initializers.Zeros(),
+        "scale_regularizer": keras.regularizers.L2(0.2),
         "kernel_regularizer": keras.regularizers.L1(0.1),
         "bias_regularizer": keras.regularizers.L2(0.2),
         "kernel_constraint": keras.constraints.MaxNorm(3),

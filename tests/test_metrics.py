@@ -258,7 +258,7 @@ def test_skill_score_says_what_it_lacks(monkeypatch):
     with pytest.raises(ValueError, match=r"at least two rows of finite targets. Received: 1"):
         metrics.SkillScore().adapt([1.0, np.nan])
     monkeypatch.setattr(builtins, "__import__", _import_without_sklearn(builtins.__import__))
-    with pytest.raises(ImportError, match=r"pip install tfmdn\[sklearn\]"):
+    with pytest.raises(ImportError, match=r"pip install 'tfmdn\[sklearn\]'"):
         metrics.SkillScore().adapt(np.arange(5.0))
 
 

@@ -155,6 +155,7 @@ class Family:
       max_scale: the default ceiling of the scale, in units of the target's scale.
       standardize: the function of the target that `loc` and `scale` are the location and scale of.
       restore: its inverse.
+      of_moments: the parameters of the distribution that has a mean and a standard deviation.
     """
 
     distribution: type[tfd.Distribution]
@@ -162,6 +163,10 @@ class Family:
     max_scale: float = 1e3
     standardize: Callable[[np.ndarray], np.ndarray] = lambda y: y
     restore: Callable[[np.ndarray], np.ndarray] = lambda standardized: standardized
+    of_moments: Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]] = lambda mean, stddev: {
+        "loc": mean,
+        "scale": stddev,
+    }
 
 
 def _log_of_positive(y: np.ndarray) -> np.ndarray:
@@ -170,17 +175,36 @@ def _log_of_positive(y: np.ndarray) -> np.ndarray:
     return np.log(y)
 
 
+def _student_t_of_moments(mean, stddev):
+    df = 30.0  # as good as normal
+    return {
+        "df": tf.fill(tf.shape(mean), tf.cast(df, mean.dtype)),
+        "loc": mean,
+        "scale": stddev * math.sqrt(1.0 - 2.0 / df),
+    }
+
+
+def _lognormal_of_moments(mean, stddev):
+    variance = tf.math.log1p(tf.square(stddev / mean))
+    return {"loc": tf.math.log(mean) - 0.5 * variance, "scale": tf.sqrt(variance)}
+
+
 FAMILIES = {
     "normal": Family(tfd.Normal),
-    "laplace": Family(tfd.Laplace),
-    "logistic": Family(tfd.Logistic),
+    "laplace": Family(tfd.Laplace, of_moments=lambda mean, stddev: {"loc": mean, "scale": stddev / math.sqrt(2.0)}),
+    "logistic": Family(
+        tfd.Logistic, of_moments=lambda mean, stddev: {"loc": mean, "scale": stddev * (math.sqrt(3.0) / math.pi)}
+    ),
     "student_t": Family(
         tfd.StudentT,
         # 5 makes the components start at about 7 degrees of freedom: tails heavier than normal, a finite kurtosis.
         shape_parameters={"df": ShapeParameter(lambda raw: MIN_DEGREES_OF_FREEDOM + tf.math.softplus(raw), 5.0)},
+        of_moments=_student_t_of_moments,
     ),
     # The variance grows like exp(2 scale^2): a larger scale would overflow float32.
-    "lognormal": Family(LogNormal, max_scale=5.0, standardize=_log_of_positive, restore=np.exp),
+    "lognormal": Family(
+        LogNormal, max_scale=5.0, standardize=_log_of_positive, restore=np.exp, of_moments=_lognormal_of_moments
+    ),
 }
 
 COVARIANCES = ("diag", "spherical", "full")
@@ -275,6 +299,27 @@ class ComponentSpec:
             distribution = FAMILIES[self.family].distribution(**parameters)
             distribution = tfd.Independent(distribution, 1) if self.event_shape else distribution
         return component_lib.remember_parameters(distribution, loc, log_scale, location, scale)
+
+
+def components_of_moments(components: tfd.Distribution, mean: tf.Tensor, stddev: tf.Tensor) -> tfd.Distribution:
+    """Components of the same kind, each with independent coordinates of that mean and standard deviation.
+
+    Args:
+      components: of one of the `FAMILIES`.
+      mean: `[*B, K, *E]`.
+      stddev: `[*B, K, *E]`.
+
+    Raises:
+      NotImplementedError: if they are of another kind.
+    """
+    if isinstance(components, tfd.MultivariateNormalTriL):
+        return component_lib.with_parameters(components, {"loc": mean, "scale_tril": tf.linalg.diag(stddev)})
+    if isinstance(components, tfd.MultivariateNormalDiag):
+        return component_lib.with_parameters(components, {"loc": mean, "scale_diag": stddev})
+    for family in FAMILIES.values():
+        if type(component_lib.under_independent(components)) is family.distribution:
+            return component_lib.with_parameters(components, family.of_moments(mean, stddev))
+    raise NotImplementedError(f"Components of a given mean and standard deviation are not known for {components}.")
 
 
 def component_spec(

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmdn import validation
+from tfmdn import adaptation, validation
 
 
 class AdaptedLayer(keras.layers.Layer):
@@ -294,7 +294,7 @@ class NoiseRegularization(AdaptedLayer):
 def _rows(x) -> np.ndarray:
     """The features of an array, a tensor or a dataset, as rows `[n, F]` in float64."""
     if isinstance(x, tf.data.Dataset):
-        batches = [_rows(batch[0] if isinstance(batch, tuple) else batch) for batch in x]
+        batches = [_rows(batch) for batch in adaptation.batches(x, part=0)]
         x = np.concatenate(batches) if batches else np.empty((0, 0))
     x = np.asarray(x, np.float64)
     if x.ndim < 2 or x.size == 0:

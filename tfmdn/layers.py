@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -11,14 +11,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import families, starts, validation
+from tfmdn import adaptation, families, starts, validation
 from tfmdn.mixture import Mixture, conversion_name
 
 tfd = tfp.distributions
 
-# adapt() keeps a random sample of this many targets: enough for statistics to one percent, in constant memory.
-ADAPT_SAMPLE_SIZE = 20_000
-SAMPLING_SEED = 0x6D69787475726573
 # The scale of the background component, in units of the target's scale.
 BACKGROUND_SCALE = 1.5
 
@@ -68,6 +65,10 @@ class MDNLayer(keras.layers.Layer):
       bias_initializer: initializer of the biases. None means components that start on the targets `adapt` has seen; and
         without `adapt` centres spread over a standard normal target, scales that cover the gaps between them, and equal
         weights.
+      scale_regularizer: regularizer of how far the logarithm of each scale is from where its bias alone puts it, summed
+        over the components and averaged over rows; masked steps do not count. Where a component has next to no weight
+        the data says nothing of its scale, which then drifts, often to absurd sizes. `keras.regularizers.L2(1e-3)`
+        keeps it at what is usual for the component, as a prior does, and is hardly felt where the component has weight.
       kernel_regularizer: regularizer of the weights.
       bias_regularizer: regularizer of the biases.
       kernel_constraint: constraint on the weights.
@@ -106,6 +107,7 @@ class MDNLayer(keras.layers.Layer):
         convert_to_tensor: str | Callable[[Mixture], tf.Tensor] = "mean",
         kernel_initializer=None,
         bias_initializer=None,
+        scale_regularizer=None,
         kernel_regularizer=None,
         bias_regularizer=None,
         kernel_constraint=None,
@@ -127,6 +129,7 @@ class MDNLayer(keras.layers.Layer):
         self.convert_to_tensor = conversion_name(convert_to_tensor)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.scale_regularizer = keras.regularizers.get(scale_regularizer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.bias_regularizer = keras.regularizers.get(bias_regularizer)
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
@@ -189,19 +192,17 @@ class MDNLayer(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], *self.event_shape)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs, mask=None):
         # Without it Keras would trace call() on placeholders and expect tensors of it.
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.density_dtype)
 
-    def call(self, inputs):
-        params = tf.cast(self.dense(inputs), self.density_dtype)
-        batch_shape = tf.shape(params)[:-1]
-        blocks = self.parameter_blocks
-        logits, *raw = [
-            tf.reshape(values, tf.concat([batch_shape, [*block.shape, self.num_components]], 0))  # [B, *shape, K]
-            for values, block in zip(tf.split(params, [block.columns.size for block in blocks], axis=-1), blocks)
-        ]
-        values = {p.name: p.constrain(value) for p, value in zip(self.spec.parameters, raw)}
+    def call(self, inputs, mask=None):
+        logits, values = self._constrained(self.dense(inputs))
+        if self.scale_regularizer is not None:
+            _, values_of_bias = self._constrained(self.dense.bias)
+            departures = values["log_scale"] - values_of_bias["log_scale"]
+            counts = tf.ones(tf.shape(logits)[:-1]) if mask is None else mask
+            self.add_loss(self._scale_penalty(departures, tf.cast(counts, departures.dtype)))
         if self.background:
             logits = _append(tf.math.log_softmax(logits) + math.log1p(-self.background), math.log(self.background))
             values = {name: _append(values[name], constant) for name, constant in self._background_values().items()}
@@ -211,6 +212,23 @@ class MDNLayer(keras.layers.Layer):
             self.spec.distribution(location, scale, **values),
             convert_to_tensor=self.convert_to_tensor,
         )
+
+    def _constrained(self, params: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """The logits `[B, K]` and the valid parameters `[B, *shape, K]` of raw outputs `[B, params_size]`."""
+        params = tf.cast(params, self.density_dtype)
+        batch_shape = tf.shape(params)[:-1]
+        blocks = self.parameter_blocks
+        logits, *raw = [
+            tf.reshape(values, tf.concat([batch_shape, [*block.shape, self.num_components]], 0))
+            for values, block in zip(tf.split(params, [block.columns.size for block in blocks], axis=-1), blocks)
+        ]
+        return logits, {p.name: p.constrain(value) for p, value in zip(self.spec.parameters, raw)}
+
+    def _scale_penalty(self, departures: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+        """The mean penalty of the rows whose `counts` `[B]` are 1 rather than 0, for departures `[B, *shape, K]`."""
+        padding = [1] * (departures.shape.rank - counts.shape.rank)
+        departures *= tf.reshape(counts, tf.concat([tf.shape(counts), padding], 0))
+        return tf.math.divide_no_nan(self.scale_regularizer(departures), tf.reduce_sum(counts))
 
     def _background_values(self) -> dict:
         """The parameters of the background in standard units, `[*shape, 1]`."""
@@ -252,36 +270,17 @@ class MDNLayer(keras.layers.Layer):
         >>> float(layer.target_location.numpy())
         110.0
         """
-        rows = families.FAMILIES[self.family].standardize(self._sample_rows(y))
-        first, third = np.percentile(rows, [25, 75], axis=0)
-        # Tukey's outer fences: a normal target loses nothing by them.
-        fence = np.where(third > first, 3.0 * (third - first), np.inf)
-        rows = np.clip(rows, first - fence, third + fence)
-        location, scale = rows.mean(0), rows.std(0)
-        resolution = np.finfo(self.density_dtype).eps * np.abs(location)
-        scale = np.where(scale > resolution, scale, 1.0)
+        rows = adaptation.sample_rows(map(self._rows, adaptation.batches(y, part=1)), self.event_shape)
+        if not len(rows):
+            raise ValueError("`adapt` needs at least one row of finite targets. Received none.")
+        rows = adaptation.within_fences(families.FAMILIES[self.family].standardize(rows))
+        location, scale = adaptation.location_and_scale(rows, self.density_dtype)
         self.target_location.assign(location)
         self.target_scale.assign(scale)
         rows = ((rows - location) / scale).reshape(len(rows), -1)
-        self._start = starts.clusters(rows, self.num_components, np.random.default_rng(SAMPLING_SEED))
+        self._start = starts.clusters(rows, self.num_components, np.random.default_rng(adaptation.SAMPLING_SEED))
         if self.built and self.bias_initializer is None:
             self.dense.bias.assign(self._initial_bias(self.dense.bias.shape, self.dense.bias.dtype))
-
-    def _sample_rows(self, y) -> np.ndarray:
-        """A uniform random sample of the finite rows, `[n, *E]` in float64."""
-        # Not a seed that the targets may have been drawn with: the choice would depend on their values.
-        rng = np.random.default_rng(SAMPLING_SEED)
-        sample, keys = np.empty((0, *self.event_shape)), np.empty(0)
-        for batch in _batches(y):
-            rows = self._rows(batch)
-            rows = rows[np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))]
-            sample, keys = np.concatenate([sample, rows]), np.concatenate([keys, rng.random(len(rows))])
-            if len(keys) > ADAPT_SAMPLE_SIZE:  # the rows with the largest keys of all seen so far
-                kept = np.argpartition(keys, -ADAPT_SAMPLE_SIZE)[-ADAPT_SAMPLE_SIZE:]
-                sample, keys = sample[kept], keys[kept]
-        if not len(sample):
-            raise ValueError("`adapt` needs at least one row of finite targets. Received none.")
-        return sample
 
     def _rows(self, batch) -> np.ndarray:
         batch = np.asarray(batch, np.float64)
@@ -313,6 +312,7 @@ class MDNLayer(keras.layers.Layer):
             "convert_to_tensor": self.convert_to_tensor,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "scale_regularizer": keras.regularizers.serialize(self.scale_regularizer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
             "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
             "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
@@ -323,12 +323,3 @@ class MDNLayer(keras.layers.Layer):
 def _append(value: tf.Tensor, constant) -> tf.Tensor:
     """One more component behind those of `value` `[B, *shape, K]`, the same in every row of the batch."""
     return tf.concat([value, tf.zeros_like(value[..., :1]) + tf.cast(constant, value.dtype)], -1)
-
-
-def _batches(y) -> Iterator:
-    """The batches of targets in an array, a tensor or a dataset."""
-    if not isinstance(y, tf.data.Dataset):
-        yield y
-        return
-    for element in y:
-        yield element[1] if isinstance(element, tuple) else element

@@ -51,9 +51,19 @@ def merge(mixtures: Sequence[tfd.MixtureSameFamily], weights=None) -> Mixture:
         raise TypeError(f"`merge` needs a list of mixtures. Received: {type(mixtures).__name__}.")
     mixtures = list(mixtures)
     _check_one_kind(mixtures)
-    log_weights = _log_weights(weights, len(mixtures))
+    return join(mixtures, _log_weights(weights, len(mixtures)))
+
+
+def join(mixtures: Sequence[tfd.MixtureSameFamily], log_weights: Sequence) -> Mixture:
+    """The mixture of mixtures of one kind, with normalised weights of their own for each row of the batch.
+
+    Args:
+      mixtures: of batch shapes that broadcast to `B`.
+      log_weights: for each mixture a number, or a tensor that broadcasts to `[*B]`.
+    """
     logits = [
-        tf.math.log_softmax(mixture.mixture_distribution.logits_parameter()) + tf.cast(log_weight, mixture.dtype)
+        tf.math.log_softmax(mixture.mixture_distribution.logits_parameter())
+        + tf.cast(log_weight, mixture.dtype)[..., tf.newaxis]
         for mixture, log_weight in zip(mixtures, log_weights)
     ]
     first = mixtures[0].components_distribution

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import losses, scores, validation
+from tfmdn import losses, scores, sklearn_mixtures, validation
 from tfmdn.mixture import Mixture
 
 tfd = tfp.distributions
@@ -364,7 +364,9 @@ class SkillScore(ScoreMetric):
             raise ValueError(f"`adapt` needs at least two rows of finite targets. Received: {len(rows)}.")
         if len(rows) > REFERENCE_SAMPLE_SIZE:
             rows = np.random.default_rng(0).choice(rows, REFERENCE_SAMPLE_SIZE, replace=False)
-        self.reference = _fit_reference(rows, self.max_components)
+        log_weights, means, factors = sklearn_mixtures.fit(rows, self.max_components)
+        # Lists: a config can hold them.
+        self.reference = {"logits": log_weights.tolist(), "loc": means.tolist(), "scale_tril": factors.tolist()}
 
     def statistics(self, y_true, mixture):
         if self.reference is None:
@@ -403,22 +405,3 @@ class SkillScore(ScoreMetric):
             "max_components": self.max_components,
             "reference": self.reference,
         }
-
-
-def _fit_reference(rows: np.ndarray, max_components: int) -> dict[str, list]:
-    """The mixture of lowest BIC of rows `[n, D]`, as nested lists, which a config can hold."""
-    try:
-        from sklearn.mixture import GaussianMixture
-    except ImportError as error:
-        raise ImportError("`SkillScore.adapt` needs scikit-learn: pip install tfmdn[sklearn].") from error
-    location, scale = rows.mean(0), rows.std(0)
-    scale = np.where(scale > 0, scale, 1.0)
-    standard = (rows - location) / scale  # scikit-learn keeps scales above an absolute 1e-3
-    most = min(max_components, len(np.unique(standard, axis=0)), len(rows) - 1)
-    fits = [GaussianMixture(k, random_state=0).fit(standard) for k in range(1, most + 1)]
-    best = min(fits, key=lambda fit: fit.bic(standard))
-    return {
-        "logits": np.log(best.weights_).tolist(),
-        "loc": (location + scale * best.means_).tolist(),
-        "scale_tril": (scale[:, np.newaxis] * np.linalg.cholesky(best.covariances_)).tolist(),
-    }

@@ -49,5 +49,41 @@ def _spherical(means, variances):
     return _diag(means, np.broadcast_to(variances[:, np.newaxis], means.shape))
 
 
+def fit(rows: np.ndarray, max_components: int, covariance_type: str = "full") -> tuple[np.ndarray, ...]:
+    """The unconditional mixture of rows `[n, D]`: of as many components as the BIC chooses, at most `max_components`.
+
+    Args:
+      rows: two rows or more, all finite.
+      max_components: the largest number of components that is tried.
+      covariance_type: "full" or "diag".
+
+    Returns:
+      The logarithms of the weights `[K]`, the means `[K, D]`, and the Cholesky factors `[K, D, D]` or, of "diag", the
+      standard deviations `[K, D]`.
+
+    Raises:
+      ImportError: if scikit-learn is not installed.
+    """
+    try:
+        from sklearn.mixture import GaussianMixture
+    except ImportError as error:
+        raise ImportError(
+            "An unconditional mixture is fitted by scikit-learn: pip install 'tfmdn[sklearn]'."
+        ) from error
+    location, scale = rows.mean(0), rows.std(0)
+    scale = np.where(scale > 0, scale, 1.0)
+    standard = (rows - location) / scale  # scikit-learn keeps scales above an absolute 1e-3
+    most = min(max_components, len(np.unique(standard, axis=0)), len(rows) - 1)
+    fits = [
+        GaussianMixture(k, covariance_type=covariance_type, random_state=0).fit(standard) for k in range(1, most + 1)
+    ]
+    best = min(fits, key=lambda fit: fit.bic(standard))
+    if covariance_type == "full":
+        factors = scale[:, np.newaxis] * np.linalg.cholesky(best.covariances_)
+    else:
+        factors = scale * np.sqrt(best.covariances_)
+    return np.log(best.weights_), location + scale * best.means_, factors
+
+
 # By scikit-learn's covariance_type.
 COMPONENTS = {"full": _full, "tied": _full, "diag": _diag, "spherical": _spherical}
