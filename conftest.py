@@ -1,8 +1,10 @@
-"""What every test and doctest runs with: two logical CPUs for tf.distribute, fixed seeds, the usual names."""
+"""What every test and doctest runs with: two logical CPUs for tf.distribute, fixed seeds, no windows, usual names."""
 
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
 
 import keras
 import numpy as np
@@ -22,6 +24,13 @@ def seeds():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(autouse=True)
+def figures():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(autouse=True)

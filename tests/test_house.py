@@ -45,6 +45,9 @@ LAYERS = {
     "recipe": {"early_stopping", "ensemble", "families", "features", "layers", "losses", "training", "validation"},
     "estimator": {"components", "files", "mixture", "recipe", "validation"},
     "export": {"mixture"},
+    "drawing": set(),
+    "evaluation": {"components", "losses", "mixture", "scores", "validation"},
+    "plots": {"drawing", "evaluation", "validation"},
 }
 # What an extra installs. The modules named import it when they are imported, the others when it is used.
 OPTIONAL = {"sklearn": {"estimator"}, "pandas": set(), "matplotlib": set()}
@@ -62,6 +65,7 @@ PUBLIC = {
     **{name: getattr(tfmdn, name) for name in [*public_names(tfmdn), "MDNRegressor"]},
     **{f"features.{name}": getattr(tfmdn.features, name) for name in public_names(tfmdn.features)},
     **{f"metrics.{name}": getattr(tfmdn.metrics, name) for name in public_names(tfmdn.metrics)},
+    **{f"plots.{name}": getattr(tfmdn.plots, name) for name in public_names(tfmdn.plots)},
 }
 
 
@@ -154,6 +158,16 @@ def test_the_public_names():
         "metrics.NegativeLogLikelihood",
         "metrics.PinballLoss",
         "metrics.SkillScore",
+        "plots.components",
+        "plots.density",
+        "plots.draws",
+        "plots.error_vectors",
+        "plots.fan",
+        "plots.hexbin",
+        "plots.pit_histogram",
+        "plots.reliability",
+        "plots.slices",
+        "plots.training_curves",
     ]
 
 

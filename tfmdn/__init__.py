@@ -22,6 +22,7 @@ _require_tensorflow_backend(_keras.backend.backend())
 from tfmdn import datasets as datasets
 from tfmdn import features as features
 from tfmdn import metrics as metrics
+from tfmdn import plots as plots
 from tfmdn.callbacks import ComponentHealth as ComponentHealth
 from tfmdn.callbacks import ComponentHealthWarning as ComponentHealthWarning
 from tfmdn.checkpoints import BackupAndRestore as BackupAndRestore
