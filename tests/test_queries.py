@@ -165,6 +165,14 @@ def test_condition_far_from_all_centres(case, distance):
             assert weights[row, heaviest] == pytest.approx(1.0, abs=0.02)
 
 
+def test_condition_keeps_the_digits_of_floats():
+    scale_tril = np.array([[1.0, 0.0], [0.5, 1e-3]])
+    joint = tfmdn.Mixture(tfd.Categorical(logits=np.zeros(1)), tfd.MultivariateNormalTriL(np.zeros((1, 2)), scale_tril))
+    for value in (-2.4, [-2.4, 0.1], np.float64(-2.4), np.float32(1.5), 3, np.int64(3)):
+        expected = 0.5 * np.asarray(value, np.float64)
+        np.testing.assert_allclose(joint.condition(0, value).mean()[..., 0], expected, rtol=1e-14)
+
+
 def test_condition_of_strongly_correlated_coordinates_in_float32():
     for correlation in (0.9, 0.9999, 0.9999999):
         spread = np.sqrt(1 - correlation**2)

@@ -60,7 +60,8 @@ def conditional(components: tfd.Distribution, axes: int | Sequence[int], values)
     chosen, others = _split_axes(components, axes)
     if not others:
         raise ValueError(f"`axes` must leave at least one of the {len(chosen)} axes. Received: axes={axes!r}.")
-    values = tf.cast(values, components.dtype)
+    # The hint lets Python's floats keep their digits: tf.cast alone would make float32 of them first.
+    values = tf.cast(tf.convert_to_tensor(values, dtype_hint=components.dtype), components.dtype)
     if isinstance(axes, numbers.Integral):
         values = values[..., tf.newaxis]
     _check_values(components, values, len(chosen))

@@ -126,7 +126,8 @@ class MarginalFallback(keras.layers.Layer):
 
     def _log_odds(self, x) -> tf.Tensor:
         """log w(x) - log (1 - w(x)): `[B]`."""
-        z = (tf.cast(x, self.location.dtype) - self.location) / self.scale
+        x = tf.cast(tf.convert_to_tensor(x, dtype_hint=self.location.dtype), self.location.dtype)
+        z = (x - self.location) / self.scale
         z = tf.clip_by_value(z, -FARTHEST, FARTHEST)  # [B, F]
         points = tf.convert_to_tensor(self.points)
         square_norms = tf.reduce_sum(tf.square(z), -1)
