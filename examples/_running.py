@@ -1,0 +1,60 @@
+"""What the examples share: their command line, their table over seeds, and where their pictures go."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import pathlib
+import time
+from collections.abc import Callable
+
+import matplotlib
+import numpy as np
+import PIL.Image
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+COLORS = 96
+
+
+def parse_arguments(description: str) -> argparse.Namespace:
+    """The command line of an example: `quick`, `seeds` and `output`, the folder of its pictures.
+
+    Args:
+      description: the docstring of the example.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="less data and less training, for a look")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="the pictures are of the first (default: 0)")
+    parser.add_argument("--output", type=pathlib.Path, help="folder of the pictures")
+    arguments = parser.parse_args()
+    arguments.output = arguments.output or ROOT / ("outputs" if arguments.quick else "examples/figures")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    return arguments
+
+
+def over_seeds(run: Callable[[int], dict[str, float]], seeds: list[int]) -> None:
+    """Prints the figures of `run(seed)` for each seed, and their mean and standard deviation if there are several."""
+    rows = []
+    for seed in seeds:
+        start = time.perf_counter()
+        rows.append(run(seed))
+        print(f"seed {seed}, {time.perf_counter() - start:.0f} s")
+        for name, value in rows[-1].items():
+            print(f"  {name:<44} {value:.5g}")
+    if len(rows) > 1:
+        print(f"\n{'mean and standard deviation of the seeds':<46}")
+        for name in rows[0]:
+            values = np.array([row[name] for row in rows])
+            print(f"  {name:<44} {values.mean():.5g} +- {values.std(ddof=1):.2g}")
+
+
+def save(figure: plt.Figure, path: pathlib.Path, dpi: int = 80) -> None:
+    """Writes a picture of few colours, which keeps the file small, and says where it is."""
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=dpi)
+    plt.close(figure)
+    PIL.Image.open(picture).convert("RGB").quantize(COLORS).save(path, optimize=True)
+    print(f"Figure: {path}")
