@@ -96,6 +96,56 @@ def test_loads_in_a_python_without_tfmdn_tfp_and_keras(case, tmp_path):
         )
 
 
+def model_of_two_heads():
+    """A mixture of points, and one logit beside it."""
+    inputs = keras.Input((3,))
+    offset = tfmdn.MDNLayer(3, 2, covariance="full", kernel_initializer="he_normal")(inputs)
+    return keras.Model(inputs, {"offset": offset, "pen": keras.layers.Dense(1)(inputs)})
+
+
+SERVE_TWO_HEADS_WITHOUT_TFMDN = """
+import sys
+for name in ("tfmdn", "tensorflow_probability", "keras", "tf_keras"):
+    sys.modules[name] = None
+import numpy as np, tensorflow as tf
+signatures = tf.saved_model.load(sys.argv[1]).signatures
+x = tf.ones((2, 3))
+outputs = signatures["serving_default"](x=x)
+print(*sorted(outputs))
+print(*sorted(signatures))
+print(*np.ravel(outputs["pen"]), *np.ravel(signatures["offset_log_prob"](x=x, y=outputs["offset_mean"])["log_prob"]),
+      *np.ravel(signatures["offset_sample"](x=x, num_samples=tf.constant(2), seed=tf.constant(1))["sample"]),
+      *np.ravel(signatures["offset_quantile"](x=x, q=tf.constant([0.1, 0.5]))["quantile"]))
+"""
+
+
+def test_several_heads(tmp_path):
+    model = model_of_two_heads()
+    tfmdn.export_saved_model(model, tmp_path / "model")
+    command = [sys.executable, "-c", SERVE_TWO_HEADS_WITHOUT_TFMDN, str(tmp_path / "model")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+    outputs, signatures, numbers = result.stdout.splitlines()
+    names = ["loc", "logits", "mean", "probs", "scale_tril", "stddev"]
+    assert outputs.split() == [*(f"offset_{name}" for name in names), "pen"]
+    assert signatures.split() == ["offset_log_prob", "offset_quantile", "offset_sample", "serving_default"]
+    mixture, logits = (model(np.ones((2, 3), "float32"))[key] for key in ("offset", "pen"))
+    expected = [logits, mixture.log_prob(mixture.mean()), mixture.sample(2, seed=1), mixture.quantile([0.1, 0.5])]
+    np.testing.assert_allclose(
+        np.array(numbers.split(), float), np.concatenate([np.ravel(value) for value in expected]), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_plain_keras_export_of_several_heads(tmp_path):
+    model = model_of_two_heads()
+    model.export(str(tmp_path / "model"), verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    served, expected = loaded.serve(X), model(X)
+    assert isinstance(served["offset"], tfmdn.Mixture)
+    np.testing.assert_allclose(served["offset"].mean(), expected["offset"].mean(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(served["pen"], expected["pen"], rtol=1e-5, atol=1e-6)
+
+
 def test_kinds_of_models(tmp_path):
     inputs = {"a": keras.Input((2,), name="a"), "b": keras.Input((1,), name="b", dtype="int32")}
     joined = keras.layers.Concatenate()(
@@ -232,12 +282,11 @@ def test_a_path_that_is_not_writable(tmp_path):
 
 
 def test_a_model_without_a_mixture(tmp_path):
-    plain = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-    with pytest.raises(TypeError, match="needs a model with one output, that of an MDNLayer"):
-        tfmdn.export_saved_model(plain, tmp_path / "model")
     inputs = keras.Input((3,))
-    heads = keras.Model(inputs, [tfmdn.MDNLayer(2)(inputs), tfmdn.MDNLayer(2)(inputs)])
-    with pytest.raises(TypeError, match=r"export keras.Model\(model.inputs, head\)"):
-        tfmdn.export_saved_model(heads, tmp_path / "model")
+    plain, head = keras.layers.Dense(1)(inputs), tfmdn.MDNLayer(2)(inputs)
+    for outputs in (plain, {"plain": plain}, [head, plain], {"head": head, "others": {"plain": plain}}):
+        with pytest.raises(TypeError, match=r"output is that of an MDNLayer, or a dictionary.*Received: a model whose"):
+            tfmdn.export_saved_model(keras.Model(inputs, outputs), tmp_path / "model")
+    with pytest.raises(ValueError, match=r"names of the outputs.*must differ. Received: .*'a_mean'"):
+        tfmdn.export_saved_model(keras.Model(inputs, {"a": head, "a_mean": plain}), tmp_path / "model")
     assert not list(tmp_path.iterdir())
-    tfmdn.export_saved_model(keras.Model(inputs, heads.outputs[0]), tmp_path / "model")

@@ -413,8 +413,10 @@ def test_temper_keeps_what_it_does_not_name():
     sharp = tfmdn.Mixture(tfd.Categorical(logits=[[0.0, -np.inf]]), tfd.Normal([0.0, 1.0], 1.0)).temper(0.1)
     np.testing.assert_array_equal(sharp.mixture_distribution.probs_parameter(), [[1.0, 0.0]])
     np.testing.assert_allclose(two_normals().temper().log_prob([0.0, 1.0]), two_normals().log_prob([0.0, 1.0]))
-    tempered = tf.function(lambda d: d.temper(0.5, 2.0).stddev())(two_normals())
-    assert float(tempered) == pytest.approx(float(two_normals().temper(0.5, 2.0).stddev()))
+    expected = float(two_normals().temper(0.5, 2.0).stddev())
+    for temperatures in ((0.5, 2.0), (tf.constant(0.5), tf.constant(2.0, tf.float64))):
+        tempered = tf.function(lambda d, *temperatures: d.temper(*temperatures).stddev())(two_normals(), *temperatures)
+        assert float(tempered) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, np.inf, np.nan, "cold", True])

@@ -32,6 +32,7 @@ from tfmdn.early_stopping import EnsembleEarlyStopping as EnsembleEarlyStopping
 from tfmdn.ensemble import Ensemble as Ensemble
 from tfmdn.export import export_saved_model as export_saved_model
 from tfmdn.fallback import MarginalFallback as MarginalFallback
+from tfmdn.generation import generate as generate
 from tfmdn.layers import MDNLayer as MDNLayer
 from tfmdn.losses import CRPS as CRPS
 from tfmdn.losses import EnergyScore as EnergyScore

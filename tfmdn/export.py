@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -30,20 +31,24 @@ def export_saved_model(
 
     x stands for the model's inputs. One input is called by its own name in the model; several keep their names.
 
+    Of a model with several heads, whose output is a dictionary, the key stands before all that is of a mixture: of a
+    mixture "offset", `serving_default` has `offset_logits` and so on, and its signatures are `offset_log_prob`,
+    `offset_sample` and `offset_quantile`. Outputs that are tensors have their keys as names.
+
     The files are written beside `path` and moved there when complete: if the export fails, what was at `path`
     stays as it is.
 
     Args:
-      model: a built Keras model with one output, an `MDNLayer`'s.
+      model: a built Keras model whose output is an `MDNLayer`'s, or a dictionary of such outputs and of tensors.
       path: the folder to write. An earlier SavedModel there is replaced; anything else is not touched.
       input_signature: the structure of `keras.InputSpec` or `tf.TensorSpec` of the inputs, needed only for a subclassed
         model that has not been called.
       verbose: whether to print where it was written.
 
     Raises:
-      TypeError: if the model's output is not a mixture.
-      ValueError: if the model is not built, if names of its inputs cannot be arguments, or if `path` is a file, a
-        folder of other things, or not writable.
+      TypeError: if the model's output is not a mixture, or a dictionary with one.
+      ValueError: if the model is not built, if names of its inputs cannot be arguments or names of its outputs are
+        not different, or if `path` is a file, a folder of other things, or not writable.
 
     Example:
 
@@ -58,19 +63,45 @@ def export_saved_model(
     path = pathlib.Path(path)
     _check_replaceable(path)
 
-    def mixture(x) -> Mixture:
+    def outputs(x) -> dict[str, Mixture | tf.Tensor]:
         output = model(x, training=False)
-        if not isinstance(output, Mixture):
-            raise TypeError(
-                "export_saved_model needs a model with one output, that of an MDNLayer. "
-                f"Received: a model whose output is {type(output).__name__}. Of a model with several heads, export "
-                "keras.Model(model.inputs, head), or all of it with model.export(path)."
-            )
-        return output
+        return output if isinstance(output, dict) else {"": output}
 
-    def serving_default(x):
-        result = mixture(x)
-        return {**result._asdict(), "probs": result.mixture_distribution.probs_parameter(), "stddev": result.stddev()}
+    endpoints = {"serving_default": (lambda x: _named_tensors(outputs(x)), {})}
+    for key, target in _targets(outputs, inputs).items():
+        for name, question in _questions(lambda x, key=key: outputs(x)[key], target).items():
+            endpoints[_join(key, name)] = question
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for name, (function, arguments) in endpoints.items():
+        specs = [tf.TensorSpec(spec.shape, spec.dtype, argument) for argument, spec in arguments.items()]
+        archive.add_endpoint(name, function, [inputs, *specs])
+    _write_in_place(archive, path)
+    if verbose:
+        print(f"Wrote a SavedModel with the signatures {', '.join(endpoints)} to {path}")
+
+
+def _named_tensors(outputs: dict[str, Mixture | tf.Tensor]) -> dict[str, tf.Tensor]:
+    """All that a server is told of the outputs, by name."""
+    named = [
+        (_join(key, name), tensor) for key, output in outputs.items() for name, tensor in _tensors_of(output).items()
+    ]
+    if len(dict(named)) < len(named):
+        raise ValueError(
+            "The names of the outputs, with those of a mixture's tensors behind them, must differ. "
+            f"Received: {[name for name, _ in named]}. Give the outputs other keys."
+        )
+    return dict(named)
+
+
+def _tensors_of(output: Mixture | tf.Tensor) -> dict[str, tf.Tensor]:
+    if not isinstance(output, Mixture):
+        return {"": output}
+    return {**output._asdict(), "probs": output.mixture_distribution.probs_parameter(), "stddev": output.stddev()}
+
+
+def _questions(mixture: Callable, target: tf.TensorSpec) -> dict[str, tuple[Callable, dict[str, tf.TensorSpec]]]:
+    """What is asked of the mixture of an x: functions, and the other arguments that they have."""
 
     def log_prob(x, y):
         return {"log_prob": mixture(x).log_prob(y)}
@@ -81,22 +112,16 @@ def export_saved_model(
     def quantile(x, q):
         return {"quantile": mixture(x)._quantile_levels(q)}
 
-    target = _target_spec(mixture, inputs)
     integer = tf.TensorSpec([], tf.int32)
-    endpoints = {
-        "serving_default": (serving_default, {}),
+    return {
         "log_prob": (log_prob, {"y": target}),
         "sample": (sample, {"num_samples": integer, "seed": integer}),
         "quantile": (quantile, {"q": tf.TensorSpec([None], target.dtype)}),
     }
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    for name, (function, arguments) in endpoints.items():
-        specs = [tf.TensorSpec(spec.shape, spec.dtype, argument) for argument, spec in arguments.items()]
-        archive.add_endpoint(name, function, [inputs, *specs])
-    _write_in_place(archive, path)
-    if verbose:
-        print(f"Wrote a SavedModel with the signatures {', '.join(endpoints)} to {path}")
+
+
+def _join(key: str, name: str) -> str:
+    return "_".join(filter(None, (key, name)))
 
 
 def _input_specs(model: keras.Model, input_signature):
@@ -147,10 +172,18 @@ def _inputs_of(model: keras.Model):
     return keras.KerasTensor(shape, dtype=model.input_dtype)
 
 
-def _target_spec(mixture, inputs) -> tf.TensorSpec:
-    """Shape and dtype of the targets, which are those of the tensor that the mixture stands for."""
-    outputs = tf.function(mixture).get_concrete_function(inputs).structured_outputs
-    return tf.TensorSpec(outputs.shape, outputs.dtype)
+def _targets(outputs: Callable, inputs) -> dict[str, tf.TensorSpec]:
+    """Shape and dtype of each mixture's targets, which are those of the tensor that the mixture stands for."""
+    traced = tf.function(outputs).get_concrete_function(inputs).structured_outputs
+    mixtures = {key: output for key, output in traced.items() if isinstance(output, Mixture)}
+    if not mixtures or not all(isinstance(output, (Mixture, tf.Tensor)) for output in traced.values()):
+        kinds = ", ".join(type(output).__name__ for output in traced.values())
+        raise TypeError(
+            "export_saved_model needs a model whose output is that of an MDNLayer, or a dictionary of such outputs and "
+            "of tensors: name the heads of a model by keras.Model(model.inputs, {'name': head, ...}). "
+            f"Received: a model whose output is {kinds}."
+        )
+    return {key: tf.TensorSpec(mixture.shape, mixture.dtype) for key, mixture in mixtures.items()}
 
 
 def _check_replaceable(path: pathlib.Path) -> None:

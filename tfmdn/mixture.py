@@ -346,17 +346,18 @@ class Mixture(tfd.MixtureSameFamily):
             epistemic += tf.squeeze(share * tf.square(member_mean - overall_mean), axis)
         return Decomposition(aleatoric, epistemic)
 
-    def temper(self, temperature: float = 1.0, scale_temperature: float = 1.0) -> Mixture:
+    def temper(self, temperature: float | tf.Tensor = 1.0, scale_temperature: float | tf.Tensor = 1.0) -> Mixture:
         """A sharper or broader mixture of the same components: logits / temperature, scales * scale_temperature.
 
-        Below 1 both sharpen. Graves' (2013) bias b is `temperature=1 / (1 + b), scale_temperature=exp(-b)`.
+        Below 1 both sharpen. Graves' (2013) bias b is `temperature=1 / (1 + b), scale_temperature=exp(-b)`. As scalar
+        tensors, which are not checked, one graph serves all temperatures.
 
         Args:
           temperature: above 0. Towards 0 the component of the largest weight remains.
           scale_temperature: above 0. Towards 0 every draw lies at the centre of its component.
         """
-        temperature = validation.positive_number("temperature", temperature)
-        scale_temperature = validation.positive_number("scale_temperature", scale_temperature)
+        temperature = self._positive_number("temperature", temperature)
+        scale_temperature = self._positive_number("scale_temperature", scale_temperature)
         components = self.components_distribution
         values = component_lib.parameters(components)
         scaled = {key: scale_temperature * values[key] for key in values if key.startswith("scale")}
@@ -365,7 +366,7 @@ class Mixture(tfd.MixtureSameFamily):
         log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
         # The largest becomes 0, and remains 0 divided by any number but 0.
         log_ratios = log_weights - tf.reduce_max(log_weights, -1, keepdims=True)
-        temperature = max(temperature, float(np.finfo(self.dtype.as_numpy_dtype).tiny))
+        temperature = tf.maximum(temperature, np.finfo(self.dtype.as_numpy_dtype).tiny)
         return component_lib.mixture_with_parameters(self, log_ratios / temperature, {**values, **scaled})
 
     # Parts
@@ -502,6 +503,11 @@ class Mixture(tfd.MixtureSameFamily):
         return regions.highest_density_region(self, validation.fraction("coverage", coverage))
 
     # Helpers
+
+    def _positive_number(self, name: str, value) -> tf.Tensor:
+        if tf.is_tensor(value):
+            return tf.cast(value, self.dtype)
+        return tf.constant(validation.positive_number(name, value), self.dtype)
 
     def _in_batches(self, batch_size: int, function: Callable, *values) -> tf.Tensor:
         return in_batches(function, self, values, batch_size, self.event_shape.rank)

@@ -1,0 +1,233 @@
+"""Sequences drawn from a model of one step: each draw is what the model sees next.
+
+Shapes in comments: B batch, T steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import numbers
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn import validation
+from tfmdn.mixture import Mixture, stateless_seed
+
+tfd = tfp.distributions
+
+# Compiled loops that are kept, each for one choice of functions.
+CACHE_SIZE = 8
+
+
+class Sequences(NamedTuple):
+    """Sequences that `generate` has drawn.
+
+    Attributes:
+      draws: `[B, T, ...]`, in the structure of the step's outputs. What follows the end of a sequence is 0.
+      lengths: the number of steps of each sequence, the one that met the stopping condition included: int32 `[B]`.
+    """
+
+    draws: Any
+    lengths: tf.Tensor
+
+
+def generate(
+    step: Callable,
+    features,
+    state,
+    num_steps: int | tf.Tensor,
+    *,
+    next_features: Callable | None = None,
+    stop: Callable | None = None,
+    seed: int | tf.Tensor | None = None,
+    temperature: float | tf.Tensor = 1.0,
+    scale_temperature: float | tf.Tensor = 1.0,
+) -> Sequences:
+    """Draws a batch of sequences, step by step, in one graph.
+
+    In each step, `outputs, state = step(features, state)`. The outputs are distributions or tensors, one or a structure
+    of them: from distributions it is drawn, tensors stay as they are. `next_features` makes the next features of that.
+
+    - **A time series**: the output is a mixture of the next value, which is the next feature.
+    - **Pen strokes**: the outputs are `{"offset": mixture, "pen": tfd.Bernoulli(logits)}`; `next_features` joins the
+      two.
+    - **A model of a world**: the step chooses an action by a policy, and asks the model for the next situation given
+      the situation and the action. Of the outputs `{"situation": mixture, "action": action}`, the first is the next
+      feature.
+    - **A SavedModel**: the step builds a distribution of the named tensors that a signature returns.
+
+    The loop is traced when it is first called with these functions, as by `tf.function`, and again only for features
+    or states of other shapes: give the same function objects again, rather than new ones. Within a `tf.function` it
+    becomes a part of that graph. As an endpoint of `keras.export.ExportArchive` it loads without tfmdn.
+
+    Args:
+      step: a function, or a Keras model, which is called with one list, `[features, state]`. Steps have no time axis.
+      features: what the first step sees: a tensor `[B, ...]`, or a structure of them.
+      state: the state before it: a tensor or a structure of them, `()` if there is none.
+      num_steps: the number of steps T, 1 or more, after which every sequence ends.
+      next_features: a function of the draws. None means that the draws are the features.
+      stop: a function of a step's draws that tells which sequences end with them, `[B]`. The loop ends when all have.
+        None means that none does.
+      seed: an integer or a stateless seed, a tensor of two int32, for which the draws are the same at each call; None
+        for new draws. No sequence depends on when the others end. XLA has draws of its own.
+      temperature: above 0; the weights of every `tfmdn.Mixture` are sharper below 1, see `Mixture.temper`. Other
+        distributions are drawn from as they are.
+      scale_temperature: above 0; the scales of its components are multiplied by it.
+
+    Returns:
+      A named tuple of the draws, `[B, T, ...]` in the structure of the outputs, and of the sequences' lengths, `[B]`.
+      What follows the end of a sequence is 0.
+
+    Raises:
+      TypeError: if an output is neither a distribution nor a tensor.
+      ValueError: if features or state change their structure, shape or dtype from step to step, the outputs have no
+        batch axis, `stop` does not tell one truth for each sequence, or a number is out of its range.
+
+    Example:
+
+    >>> def step(place, state):  # one step to the left or to the right
+    ...     places = tfd.Normal(place[:, tf.newaxis] + [-1.0, 1.0], 0.1)
+    ...     return tfmdn.Mixture(tfd.Categorical(logits=[0.0, 0.0]), places), state
+    >>> walks = tfmdn.generate(
+    ...     step, tf.zeros(3), (), 6, stop=lambda place: place > 1.5, seed=4, scale_temperature=0.01
+    ... )
+    >>> walks.draws.numpy().round(1) + 0.0
+    array([[-1.,  0.,  1.,  0., -1.,  0.],
+           [ 1.,  2.,  0.,  0.,  0.,  0.],
+           [ 1.,  0.,  1.,  2.,  0.,  0.]], dtype=float32)
+    >>> walks.lengths.numpy()
+    array([6, 2, 4], dtype=int32)
+    """
+    tensors = tf.nest.map_structure(tf.convert_to_tensor, (features, state))
+    settings = (
+        _tensor("num_steps", num_steps, validation.positive_integer, tf.int32),
+        _seed_tensor(seed),
+        _tensor("temperature", temperature, validation.positive_number, tf.float64),
+        _tensor("scale_temperature", scale_temperature, validation.positive_number, tf.float64),
+    )
+    # In a graph the loop is a part of that graph alone, and a number of steps that is known there stays known.
+    loop = _compiled(step, next_features, stop) if tf.executing_eagerly() else _Loop(step, next_features, stop)
+    return loop(*tensors, *settings)
+
+
+def _tensor(name: str, value, check: Callable, dtype: tf.DType) -> tf.Tensor:
+    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(check(name, value), dtype)
+
+
+def _seed_tensor(seed) -> tf.Tensor:
+    is_integer = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
+    return stateless_seed(int(seed)) if is_integer else tfp.random.sanitize_seed(seed)
+
+
+@functools.lru_cache(maxsize=CACHE_SIZE)
+def _compiled(*functions: Callable | None) -> Callable:
+    return tf.function(_Loop(*functions), autograph=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loop:
+    """All steps, as a function of tensors."""
+
+    step: Callable
+    next_features: Callable | None
+    stop: Callable | None
+
+    def __call__(self, features, state, num_steps, seed, *temperatures) -> Sequences:
+        def advance(t, features, state):
+            outputs, state = self._call_step(features, state)
+            draws = _draw(outputs, tf.random.experimental.stateless_fold_in(seed, t), *temperatures)
+            return draws, (draws if self.next_features is None else self.next_features(draws), state)
+
+        def body(t, carried, running, lengths, arrays):
+            draws, following = advance(t, *carried)
+            return t + 1, _like(carried, following), *self._record(t, draws, running, lengths, arrays)
+
+        def goes_on(t, carried, running, lengths, arrays):
+            return (t < num_steps) & tf.reduce_any(running)
+
+        # The first step tells of which structure, shapes and dtypes the others are.
+        draws, carried = advance(0, features, state)
+        arrays = tf.nest.map_structure(
+            lambda draw: tf.TensorArray(draw.dtype, num_steps, element_shape=draw.shape), draws
+        )
+        running = tf.fill(tf.shape(tf.nest.flatten(draws)[0])[:1], True)
+        recorded = self._record(0, draws, running, tf.zeros_like(running, tf.int32), arrays)
+        *_, lengths, arrays = tf.while_loop(goes_on, body, (1, carried, *recorded))
+        return Sequences(tf.nest.map_structure(_batch_first, arrays), lengths)
+
+    def _call_step(self, features, state):
+        if isinstance(self.step, keras.Model):
+            return self.step([features, state])
+        return self.step(features, state)
+
+    def _record(self, t, draws, running, lengths, arrays) -> tuple:
+        """Writes the draws of the sequences that are running, and tells which go on."""
+        kept = tf.nest.map_structure(lambda draw: _where_running(running, draw), draws)
+        arrays = tf.nest.map_structure(lambda array, draw: array.write(t, draw), arrays, kept)
+        lengths += tf.cast(running, tf.int32)
+        return self._still_running(draws, running), lengths, arrays
+
+    def _still_running(self, draws, running: tf.Tensor) -> tf.Tensor:
+        if self.stop is None:
+            return running
+        ends = tf.convert_to_tensor(self.stop(draws))
+        if ends.dtype != tf.bool or not ends.shape.is_compatible_with(running.shape):
+            raise ValueError(
+                "`stop` must return one truth for each sequence: booleans of shape "
+                f"{tuple(running.shape)}. Received: {ends.dtype.name} of shape {ends.shape}."
+            )
+        return running & ~ends
+
+
+def _draw(outputs, seed: tf.Tensor, temperature: tf.Tensor, scale_temperature: tf.Tensor):
+    """Draws from each distribution in the structure, and leaves tensors as they are."""
+
+    def draw(output, seed):
+        if isinstance(output, Mixture):
+            return output.temper(temperature, scale_temperature).sample(seed=seed)
+        if isinstance(output, tfd.Distribution):
+            return output.sample(seed=seed)
+        if tf.is_tensor(output):
+            return output
+        raise TypeError(
+            "The outputs of a step must be distributions, from which it is drawn, or tensors, in one structure. "
+            f"Received: an output of type {type(output).__name__}."
+        )
+
+    leaves = tf.nest.flatten(outputs)
+    draws = [draw(leaf, tf.random.experimental.stateless_fold_in(seed, i)) for i, leaf in enumerate(leaves)]
+    for value in draws:
+        if value.shape.rank == 0:
+            raise ValueError(f"The outputs of a step must have a batch axis. Received: draws {draws}.")
+    return tf.nest.pack_sequence_as(outputs, draws)
+
+
+def _where_running(running: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
+    """The draws `[B, ...]` of the sequences that are running, and 0 for the others."""
+    running = tf.reshape(running, tf.concat([tf.shape(running), tf.ones([draw.shape.rank - 1], tf.int32)], 0))
+    return tf.where(running, draw, tf.zeros_like(draw))
+
+
+def _like(before, after):
+    """The features and the state after a step, with the static shapes of those before it."""
+    try:
+        tf.nest.assert_same_structure(before, after)
+        return tf.nest.map_structure(_with_shape_of, before, after)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "Features and state must keep their structure, shapes and dtypes from step to step: "
+            f"{error} Received: features and state {before} before a step, and {after} after it."
+        ) from error
+
+
+def _with_shape_of(before: tf.Tensor, after) -> tf.Tensor:
+    return tf.ensure_shape(tf.convert_to_tensor(after, before.dtype), before.shape)
+
+
+def _batch_first(array: tf.TensorArray) -> tf.Tensor:
+    return tf.experimental.numpy.moveaxis(array.stack(), 0, 1)  # [B, T, ...]
