@@ -19,16 +19,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 COLORS = 96
 
 
-def parse_arguments(description: str) -> argparse.Namespace:
+def parse_arguments(description: str, **options: dict) -> argparse.Namespace:
     """The command line of an example: `quick`, `seeds` and `output`, the folder of its pictures.
 
     Args:
       description: the docstring of the example.
+      **options: what else it takes, each a name and the arguments of `add_argument`.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="less data and less training, for a look")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="the pictures are of the first (default: 0)")
     parser.add_argument("--output", type=pathlib.Path, help="folder of the pictures")
+    for name, option in options.items():
+        parser.add_argument(f"--{name}", **option)
     arguments = parser.parse_args()
     arguments.output = arguments.output or ROOT / ("outputs" if arguments.quick else "examples/figures")
     arguments.output.mkdir(parents=True, exist_ok=True)
