@@ -47,6 +47,7 @@ def novelty_by_scipy(layer, x):
     location, scale = train.mean(0), train.std(0)
     density = sklearn.neighbors.KernelDensity(bandwidth=float(layer.bandwidth)).fit((train - location) / scale)
     z = (x - location) / scale
+    assert float(layer.prior_log_odds) == pytest.approx(math.log(NOVELTY / (1.0 - NOVELTY)), rel=1e-6)
     known = (1.0 - NOVELTY) * np.exp(density.score_samples(z))
     elsewhere = NOVELTY * scipy.stats.norm(scale=fallback_lib.ELSEWHERE_SCALE).pdf(z).prod(-1)
     return elsewhere / (elsewhere + known)
@@ -249,6 +250,47 @@ def test_rows_that_are_not_finite_and_features_that_do_not_vary():
     assert layer.novelty_of([[5.0, 5.0, 9.0]]).numpy() > 0.99
 
 
+@pytest.mark.parametrize("features", [1, 8, 30])
+def test_held_out_inputs_are_of_the_data(features):
+    x = np.random.default_rng(2).normal(size=(3000, features))
+    layer = tfmdn.MarginalFallback(num_points=500, num_components=1)
+    layer.adapt(x[:1000], x[:1000, 0])
+    assert np.mean(layer.novelty_of(x[1000:])) < 2e-3
+    assert np.min(layer.novelty_of(x[1000:1100] + 8.0)) > 0.99
+
+
+INPUTS_OF_POOR_ESTIMATES = {
+    "long tails": lambda rng: rng.standard_t(2, (3000, 2)),
+    "skewed": lambda rng: np.exp(rng.normal(size=(3000, 3))),
+    "factors": lambda rng: rng.normal(size=(3000, 2)) @ rng.normal(size=(2, 10)) + 0.01 * rng.normal(size=(3000, 10)),
+}
+
+
+@pytest.mark.parametrize("inputs", INPUTS_OF_POOR_ESTIMATES.values(), ids=INPUTS_OF_POOR_ESTIMATES)
+def test_where_the_estimate_is_poor_the_odds_are_lowered(inputs):
+    x = inputs(np.random.default_rng(0))
+    layer = tfmdn.MarginalFallback(num_points=500, num_components=1)
+    layer.adapt(x[:1000], x[:1000, 0])
+    assert float(layer.prior_log_odds) < math.log(1e-3) - 1.0
+    assert np.mean(layer.novelty_of(x[1000:])) < 0.015
+    assert layer.novelty_of(x.mean(0, keepdims=True) + 20.0 * x.std(0)).numpy() > 0.99
+
+
+@pytest.mark.parametrize("huge", [1e12, 3.4e38, 1e300])
+def test_huge_inputs(huge):
+    x, y = data_of((), n=1000)
+    layer = tfmdn.MarginalFallback(num_components=1)
+    layer.adapt(np.concatenate([x, [[huge, 5.0]]]), np.append(y, 0.0))
+    assert np.mean(layer.novelty_of(x)) < 5e-3
+    assert layer.novelty_of([[9.0, 5.0]]).numpy() > 0.99
+
+
+def test_lognormal_components_of_targets_that_are_none():
+    layer = tfmdn.MarginalFallback()
+    mixture = layer(mixture_of(("lognormal", "diag", ()), batch_shape=(2,)), np.zeros((2, 3)))
+    assert np.isfinite(mixture.log_prob(1.0)).all()
+
+
 def test_repeated_inputs_keep_a_bandwidth():
     layer = tfmdn.MarginalFallback(num_components=1)
     layer.adapt(np.repeat([[0.0], [1.0]], 100, 0), np.arange(200.0))
@@ -261,6 +303,7 @@ def test_repeated_inputs_keep_a_bandwidth():
         ({"novelty": 0.0}, r"`novelty` must lie between 0 and 1. Received: novelty=0.0"),
         ({"novelty": 1}, r"Received: novelty=1"),
         ({"num_points": 0}, r"Received: num_points=0"),
+        ({"num_points": 4}, r"at least 5. Received: num_points=4"),
         ({"num_components": 2.5}, r"Received: num_components=2.5"),
     ],
 )
@@ -278,6 +321,8 @@ def test_arguments_are_checked(arguments, message):
         (np.zeros((9, 3)), np.zeros(9), r"built for 2 features and 1 coordinates.*Received: 3 and 1"),
         (np.zeros((9, 2)), np.zeros((9, 2)), r"Received: 2 and 2"),
         (tf.data.Dataset.from_tensor_slices((np.zeros((0, 2)), np.zeros(0))).batch(3), None, "an empty dataset"),
+        (np.zeros((9, 2)), None, r"or one dataset.*Received: x of type ndarray, y of type NoneType"),
+        (tf.data.Dataset.range(3), np.zeros(3), r"y of type ndarray"),
     ],
 )
 def test_data_is_checked(layers, x, y, message):
@@ -288,8 +333,23 @@ def test_data_is_checked(layers, x, y, message):
 def test_calls_are_checked(layers):
     with pytest.raises(TypeError, match=r"needs a mixture.*Received: "):
         layers[()](tf.zeros((2,)), tf.zeros((2, 2)))
-    with pytest.raises(ValueError, match="needs a known size"):
+    with pytest.raises(ValueError, match="of a known size F"):
         tfmdn.MarginalFallback().build((None,), (None, None))
+    with pytest.raises(ValueError, match=r"knows inputs \[\*B, 2\]. Received: x of shape \(2,\)"):
+        layers[()].novelty_of(tf.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("event_shape", "x_shape"), [((), (4, 1)), ((), (4, 3)), ((), (4,)), ((), (4, 4, 2)), ((2,), (4, 2))]
+)
+def test_shapes_are_checked(layers, event_shape, x_shape):
+    mixture = mixture_of(("normal", "diag", event_shape), batch_shape=(4,))
+    with pytest.raises(
+        ValueError, match=r"knows inputs of 2 features and targets of 1 coordinates.*Received: x of shape"
+    ):
+        layers[()](mixture, tf.zeros(x_shape))
+    with pytest.raises(ValueError, match="Received: x of shape"):
+        layers[()](keras.KerasTensor(mixture.shape), keras.KerasTensor(x_shape))
 
 
 def test_without_scikit_learn(monkeypatch):

@@ -24,6 +24,8 @@ ELSEWHERE_SCALE = 3.0
 # repeat would make it 0.
 BANDWIDTH_FACTORS = np.geomspace(0.1, 2.0, 12)
 FOLDS = 5
+# By how much farther from the data w(x) may become 1, in standard deviations, for it to be small on the data.
+LONGEST_WAY = 3.0
 # In standard deviations. Farther inputs are as novel as can be, and their squares would overflow.
 FARTHEST = 1e6
 
@@ -39,16 +41,17 @@ class MarginalFallback(keras.layers.Layer):
         w(x) = novelty * elsewhere(x) / (novelty * elsewhere(x) + (1 - novelty) * p(x))
 
     where p(x) is a kernel estimate of the density of the training inputs, as in Bishop (1994), "Novelty detection and
-    neural network validation", and elsewhere(x) a normal density three times as broad as they are. On the data w(x) is
-    about `novelty`; some bandwidths away from it, it is 1. `Mixture.decompose` counts the marginal as a member more.
+    neural network validation", and elsewhere(x) a normal density three times as broad as they are. Some bandwidths away
+    from the data w(x) is 1. On inputs held out it is about `novelty` on average, or less: where the estimate is poor,
+    as for many features or long tails, `adapt` lowers the odds until that is so, unless the way to w(x) = 1 became
+    longer by more than three standard deviations. `Mixture.decompose` counts the marginal as a member more.
 
     Put it behind a model that is trained already, or train through it. Call `adapt` first; before, inputs and targets
-    are taken to be standard normal.
+    are taken to be standard normal. Images and the like need a representation in place of x.
 
     Args:
-      novelty: the share of inputs that do not belong to the data, strictly between 0 and 1. On the data the loss grows
-        by about this much.
-      num_points: the number of training inputs kept as centres of kernels, chosen at random.
+      novelty: the share of inputs that do not belong to the data, strictly between 0 and 1.
+      num_points: the number of training inputs kept as centres of kernels, chosen at random: 5 or more.
       num_components: the largest number of components of p(y). The BIC chooses how many are used.
       **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
@@ -78,12 +81,14 @@ class MarginalFallback(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         self.novelty = validation.fraction("novelty", novelty)
         self.num_points = validation.positive_integer("num_points", num_points)
+        if num_points < FOLDS:
+            raise ValueError(f"`num_points` must be at least {FOLDS}. Received: num_points={num_points}.")
         self.num_components = validation.positive_integer("num_components", num_components)
         self.supports_masking = True
 
     def build(self, mixture_shape, x_shape):
-        if x_shape[-1] is None:
-            raise ValueError(f"The last axis of `x` needs a known size. Received: x of shape {x_shape}.")
+        if len(x_shape) < 2 or x_shape[-1] is None:
+            raise ValueError(f"`x` must be [*B, F], of a known size F. Received: x of shape {x_shape}.")
         self._add_state(x_shape[-1], math.prod(mixture_shape[len(x_shape) - 1 :]))
 
     def _add_state(self, features: int, size: int) -> None:
@@ -92,6 +97,9 @@ class MarginalFallback(keras.layers.Layer):
         self.points = self._add_statistic("points", (self.num_points, features), "zeros")
         self.point_logits = self._add_statistic("point_logits", (self.num_points,), "zeros")
         self.bandwidth = self._add_statistic("bandwidth", (), "ones")
+        self.prior_log_odds = self._add_statistic(
+            "prior_log_odds", (), keras.initializers.Constant(_log_odds(self.novelty))
+        )
         self.marginal_logits = self._add_statistic("marginal_logits", (self.num_components,), "zeros")
         self.marginal_mean = self._add_statistic("marginal_mean", (self.num_components, size), "zeros")
         self.marginal_stddev = self._add_statistic("marginal_stddev", (self.num_components, size), "ones")
@@ -103,6 +111,7 @@ class MarginalFallback(keras.layers.Layer):
         )
 
     def compute_output_spec(self, mixture, x):
+        self._check_shapes(mixture.shape, x.shape)
         return keras.KerasTensor(mixture.shape, dtype=mixture.dtype)
 
     def call(self, mixture, x):
@@ -110,24 +119,41 @@ class MarginalFallback(keras.layers.Layer):
             raise TypeError(
                 f"MarginalFallback needs a mixture, such as an MDNLayer's output. Received: {type(mixture).__name__}."
             )
+        x = tf.convert_to_tensor(x, dtype_hint=self.location.dtype)
+        self._check_shapes(mixture.shape, x.shape)
         log_odds = tf.cast(self._log_odds(x), mixture.dtype)
         log_weights = [tf.math.log_sigmoid(-log_odds), tf.math.log_sigmoid(log_odds)]
         return merging.join([mixture, self._marginal_like(mixture)], log_weights)
+
+    def _check_shapes(self, mixture_shape, x_shape) -> None:
+        features, size = self.points.shape[-1], self.marginal_mean.shape[-1]
+        batch_rank = len(x_shape) - 1
+        event_shape = mixture_shape[batch_rank:]
+        fits = 1 <= batch_rank <= len(mixture_shape) <= batch_rank + 1 and math.prod(event_shape) == size
+        if not fits or x_shape[-1] != features:
+            raise ValueError(
+                f"The layer knows inputs of {features} features and targets of {size} coordinates, and needs one row "
+                f"of x for each of the mixture. Received: x of shape {x_shape}, and a mixture whose batch and event "
+                f"shape is {mixture_shape}."
+            )
 
     def novelty_of(self, x) -> tf.Tensor:
         """The probability `[*B]` that inputs `[*B, F]` do not belong to the data.
 
         Raises:
-          ValueError: if the layer has neither been adapted nor called.
+          ValueError: if the layer has neither been adapted nor called, or if x has another number of features.
         """
         if not self.built:
             raise ValueError("`novelty_of` needs to know the training inputs. Call `adapt(x, y)` first.")
+        x = tf.convert_to_tensor(x, dtype_hint=self.location.dtype)
+        features = self.points.shape[-1]
+        if x.shape.rank < 2 or x.shape[-1] != features:
+            raise ValueError(f"The layer knows inputs [*B, {features}]. Received: x of shape {x.shape}.")
         return tf.sigmoid(self._log_odds(x))
 
     def _log_odds(self, x) -> tf.Tensor:
         """log w(x) - log (1 - w(x)): `[B]`."""
-        x = tf.cast(tf.convert_to_tensor(x, dtype_hint=self.location.dtype), self.location.dtype)
-        z = (x - self.location) / self.scale
+        z = (tf.cast(x, self.location.dtype) - self.location) / self.scale
         z = tf.clip_by_value(z, -FARTHEST, FARTHEST)  # [B, F]
         points = tf.convert_to_tensor(self.points)
         square_norms = tf.reduce_sum(tf.square(z), -1)
@@ -141,8 +167,7 @@ class MarginalFallback(keras.layers.Layer):
         log_elsewhere = -0.5 * square_norms / ELSEWHERE_SCALE**2
         # What is left of the constants of the two normal densities.
         log_volumes = z.shape[-1] * (tf.math.log(self.bandwidth) - math.log(ELSEWHERE_SCALE))
-        prior_log_odds = math.log(self.novelty) - math.log1p(-self.novelty)
-        return prior_log_odds + log_elsewhere - log_known + log_volumes
+        return self.prior_log_odds + log_elsewhere - log_known + log_volumes
 
     def _marginal_like(self, mixture: Mixture) -> Mixture:
         """The marginal of the target, of components of the mixture's kind."""
@@ -172,7 +197,12 @@ class MarginalFallback(keras.layers.Layer):
           ValueError: if x and y do not belong together, if they are not of the layer's sizes, or if there are fewer
             than `FOLDS` finite rows.
         """
-        batches = map(_paired, [(x, y)] if y is not None else x)
+        if isinstance(x, tf.data.Dataset) == (y is not None):
+            raise ValueError(
+                "`adapt` needs x and y as arrays, or one dataset of batches (x, y) alone. "
+                f"Received: x of type {type(x).__name__}, y of type {type(y).__name__}."
+            )
+        batches = map(_paired, x if y is None else [(x, y)])
         first = next(batches, None)
         if first is None:
             raise ValueError("`adapt` needs data. Received: an empty dataset.")
@@ -197,13 +227,18 @@ class MarginalFallback(keras.layers.Layer):
     def _learn_inputs(self, rows: np.ndarray) -> None:
         location, scale = adaptation.location_and_scale(adaptation.within_fences(rows), self.location.dtype)
         rng = np.random.default_rng(adaptation.SAMPLING_SEED)
-        points = rng.permutation((rows - location) / scale)[: self.num_points]
+        standard = np.clip((rows - location) / scale, -FARTHEST, FARTHEST)
+        points = rng.permutation(standard)[: self.num_points]
         missing = self.num_points - len(points)
         self.location.assign(location)
         self.scale.assign(scale)
         self.points.assign(np.pad(points, [(0, missing), (0, 0)]))
         self.point_logits.assign(np.pad(np.zeros(len(points)), (0, missing), constant_values=-np.inf))
-        self.bandwidth.assign(_likeliest_bandwidth(points, self.novelty))
+        bandwidth, log_odds = _likeliest_bandwidth(points, self.novelty)
+        # One outlier among the points is left to be one.
+        shift = _shift_to_mean(log_odds, self.novelty + 1.0 / len(points))
+        self.bandwidth.assign(bandwidth)
+        self.prior_log_odds.assign(_log_odds(self.novelty) + max(shift, -0.5 * (LONGEST_WAY / bandwidth) ** 2))
 
     def _learn_marginal(self, rows: np.ndarray) -> None:
         log_weights, mean, stddev = sklearn_mixtures.fit(rows, self.num_components, "diag")
@@ -234,11 +269,18 @@ def _paired(element) -> tuple[np.ndarray, np.ndarray]:
     return x, y.reshape(len(x), -1)
 
 
-def _likeliest_bandwidth(points: np.ndarray, novelty: float) -> float:
+def _log_odds(probability: float) -> float:
+    return math.log(probability) - math.log1p(-probability)
+
+
+def _likeliest_bandwidth(points: np.ndarray, novelty: float) -> tuple[float, np.ndarray]:
     """The bandwidth of kernels at standardised points `[N, F]` under which held-out points are the likeliest.
 
     They may also come from elsewhere, with the probability `novelty`: otherwise a single outlier would need a bandwidth
     that reaches it.
+
+    Returns:
+      The bandwidth, and the log odds `[N]` that each of the held-out points does come from elsewhere.
     """
     from sklearn.model_selection import KFold
     from sklearn.neighbors import KernelDensity
@@ -247,10 +289,22 @@ def _likeliest_bandwidth(points: np.ndarray, novelty: float) -> float:
     bandwidths = BANDWIDTH_FACTORS * size ** (-1.0 / (features + 4))
     elsewhere = tfd.MultivariateNormalDiag(np.zeros(features), np.full(features, ELSEWHERE_SCALE))
     log_elsewhere = math.log(novelty) + elsewhere.log_prob(points).numpy()
-    log_likelihood = np.zeros(len(bandwidths))
+    log_known = np.empty((len(bandwidths), size))
     for kept, held_out in KFold(FOLDS, shuffle=True, random_state=0).split(points):
         for index, bandwidth in enumerate(bandwidths):
-            density = KernelDensity(bandwidth=bandwidth).fit(points[kept])
-            log_known = math.log1p(-novelty) + density.score_samples(points[held_out])
-            log_likelihood[index] += np.logaddexp(log_known, log_elsewhere[held_out]).sum()
-    return bandwidths[np.argmax(log_likelihood)]
+            # One leaf: a deeper tree loses all digits of small densities.
+            density = KernelDensity(bandwidth=bandwidth, leaf_size=size).fit(points[kept])
+            log_known[index, held_out] = math.log1p(-novelty) + density.score_samples(points[held_out])
+    best = np.argmax(np.logaddexp(log_known, log_elsewhere).sum(1))
+    return bandwidths[best], log_elsewhere - log_known[best]
+
+
+def _shift_to_mean(log_odds: np.ndarray, mean: float) -> float:
+    """What must be added to log odds `[N]` for the mean of their probabilities not to be above `mean`: 0 or less."""
+    from scipy.optimize import brentq
+    from scipy.special import expit
+
+    def excess(shift):
+        return expit(log_odds + shift).mean() - mean
+
+    return 0.0 if excess(0.0) <= 0.0 else brentq(excess, -log_odds.max() - 2.0 * abs(_log_odds(mean)), 0.0)

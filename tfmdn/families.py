@@ -185,6 +185,7 @@ def _student_t_of_moments(mean, stddev):
 
 
 def _lognormal_of_moments(mean, stddev):
+    mean = tf.maximum(mean, 0.01 * stddev)  # none has a mean of 0 or less
     variance = tf.math.log1p(tf.square(stddev / mean))
     return {"loc": tf.math.log(mean) - 0.5 * variance, "scale": tf.sqrt(variance)}
 
