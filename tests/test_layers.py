@@ -143,6 +143,23 @@ def test_the_scale_regularizer_is_of_departures_from_the_bias(case, masked):
     np.testing.assert_allclose(layer.losses, [0.2 * squares[mask].mean()], rtol=1e-4)
 
 
+def test_the_scale_regularizer_with_a_mask_of_fewer_axes_and_rows_that_do_not_count():
+    layer = tfmdn.MDNLayer(3, kernel_initializer="he_normal", scale_regularizer="l2")
+    features = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype("float32")
+    layer(features[:, :2])
+    (expected,) = layer.losses
+    features[:, 2] = np.nan
+    layer(features, mask=tf.constant([[True, True, False]] * 2))
+    np.testing.assert_allclose(layer.losses[-1], expected, rtol=1e-6)
+
+
+def test_the_scale_regularizer_in_float64():
+    model = keras.Sequential([keras.Input((3,)), tfmdn.MDNLayer(3, dtype="float64", scale_regularizer="l2")])
+    model.compile("sgd", loss=tfmdn.NegativeLogLikelihood())
+    losses = model.fit(np.ones((8, 3)), np.ones(8), epochs=2, verbose=0).history["loss"]
+    assert losses[1] < losses[0]
+
+
 def test_the_scale_regularizer_tames_scales_without_weight():
     rng = np.random.default_rng(0)
     angle = rng.uniform(0.0, 2.0 * np.pi, 1000)

@@ -201,8 +201,11 @@ class MDNLayer(keras.layers.Layer):
         if self.scale_regularizer is not None:
             _, values_of_bias = self._constrained(self.dense.bias)
             departures = values["log_scale"] - values_of_bias["log_scale"]
-            counts = tf.ones(tf.shape(logits)[:-1]) if mask is None else mask
-            self.add_loss(self._scale_penalty(departures, tf.cast(counts, departures.dtype)))
+            is_counted = tf.ones(tf.shape(logits)[:-1], tf.bool)
+            if mask is not None:  # it may lack the last axes of the batch
+                is_counted &= _with_axes(mask, is_counted.shape.rank)
+            penalty = self._scale_penalty(departures, is_counted)
+            self.add_loss(tf.cast(penalty, keras.config.floatx()))  # in which Keras adds losses up
         if self.background:
             logits = _append(tf.math.log_softmax(logits) + math.log1p(-self.background), math.log(self.background))
             values = {name: _append(values[name], constant) for name, constant in self._background_values().items()}
@@ -224,11 +227,11 @@ class MDNLayer(keras.layers.Layer):
         ]
         return logits, {p.name: p.constrain(value) for p, value in zip(self.spec.parameters, raw)}
 
-    def _scale_penalty(self, departures: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
-        """The mean penalty of the rows whose `counts` `[B]` are 1 rather than 0, for departures `[B, *shape, K]`."""
-        padding = [1] * (departures.shape.rank - counts.shape.rank)
-        departures *= tf.reshape(counts, tf.concat([tf.shape(counts), padding], 0))
-        return tf.math.divide_no_nan(self.scale_regularizer(departures), tf.reduce_sum(counts))
+    def _scale_penalty(self, departures: tf.Tensor, is_counted: tf.Tensor) -> tf.Tensor:
+        """The mean penalty of the rows that count, booleans `[B]`, for departures `[B, *shape, K]`."""
+        departures = tf.where(_with_axes(is_counted, departures.shape.rank), departures, tf.zeros_like(departures))
+        count = tf.math.count_nonzero(is_counted, dtype=departures.dtype)
+        return tf.math.divide_no_nan(self.scale_regularizer(departures), count)
 
     def _background_values(self) -> dict:
         """The parameters of the background in standard units, `[*shape, 1]`."""
@@ -323,3 +326,8 @@ class MDNLayer(keras.layers.Layer):
 def _append(value: tf.Tensor, constant) -> tf.Tensor:
     """One more component behind those of `value` `[B, *shape, K]`, the same in every row of the batch."""
     return tf.concat([value, tf.zeros_like(value[..., :1]) + tf.cast(constant, value.dtype)], -1)
+
+
+def _with_axes(mask: tf.Tensor, rank: int) -> tf.Tensor:
+    """The mask with axes of size 1 behind its own, up to that rank."""
+    return tf.reshape(mask, tf.concat([tf.shape(mask), [1] * (rank - mask.shape.rank)], 0))
