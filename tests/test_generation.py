@@ -184,13 +184,35 @@ def test_one_trace_serves_all_seeds_temperatures_and_numbers_of_steps():
         return walk(value, state)
 
     for settings in (
-        {"num_steps": 2},
-        {"num_steps": 3, "seed": 1},
+        {"num_steps": 2, "temperature": 2.0},
+        {"num_steps": 3, "seed": 1, "scale_temperature": 3.0},
         {"num_steps": 3, "seed": 2, "temperature": 0.5},
         {"num_steps": 4, "temperature": tf.constant(0.1), "scale_temperature": 0.1},
     ):
         assert tfmdn.generate(step, tf.zeros(2), (), **settings).draws.shape == (2, settings["num_steps"])
     assert traces == [(2,), (2,)]  # the first step, and all others
+    for seed in (1, 2):
+        tfmdn.generate(step, tf.zeros(2), (), 3, seed=seed)
+    assert len(traces) == 4  # a graph without temperatures
+
+
+def test_components_without_a_scale():
+    def step(value, state):
+        rates = tf.stack([value + 1.0, value + 50.0], -1)
+        return tfmdn.Mixture(tfd.Categorical(logits=tf.zeros_like(rates)), tfd.Poisson(rates)), state
+
+    draws = tfmdn.generate(step, tf.zeros(4), (), 3, seed=0, temperature=1).draws.numpy()
+    assert np.all(draws == np.round(draws))
+    with pytest.raises(ValueError, match="no scale to temper"):
+        tfmdn.generate(step, tf.zeros(4), (), 3, seed=0, scale_temperature=0.5)
+
+
+def test_a_keras_model_without_a_state():
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, tfmdn.MDNLayer(2, event_shape=1)(inputs))
+    sequences = tfmdn.generate(model, tf.zeros((3, 1)), (), 4, seed=0)
+    expected = tfmdn.generate(lambda value, state: (model(value), state), tf.zeros((3, 1)), (), 4, seed=0)
+    np.testing.assert_array_equal(sequences.draws, expected.draws)
 
 
 def test_temperatures(series):

@@ -66,7 +66,8 @@ def generate(
     becomes a part of that graph. As an endpoint of `keras.export.ExportArchive` it loads without tfmdn.
 
     Args:
-      step: a function, or a Keras model, which is called with one list, `[features, state]`. Steps have no time axis.
+      step: a function, or a Keras model, which is called with one list, `[features, state]`, and without a state with
+        the features alone. Steps have no time axis. The graphs of the last eight steps are kept, with what they use.
       features: what the first step sees: a tensor `[B, ...]`, or a structure of them.
       state: the state before it: a tensor or a structure of them, `()` if there is none.
       num_steps: the number of steps T, 1 or more, after which every sequence ends.
@@ -104,11 +105,16 @@ def generate(
     array([6, 2, 4], dtype=int32)
     """
     tensors = tf.nest.map_structure(tf.convert_to_tensor, (features, state))
+    temperatures = (
+        _tensor("temperature", temperature, validation.positive_number, tf.float64),
+        _tensor("scale_temperature", scale_temperature, validation.positive_number, tf.float64),
+    )
+    # Without them a mixture of any components can be drawn from.
+    is_tempered = any(tf.is_tensor(value) or value != 1 for value in (temperature, scale_temperature))
     settings = (
         _tensor("num_steps", num_steps, validation.positive_integer, tf.int32),
         _seed_tensor(seed),
-        _tensor("temperature", temperature, validation.positive_number, tf.float64),
-        _tensor("scale_temperature", scale_temperature, validation.positive_number, tf.float64),
+        *(temperatures if is_tempered else ()),
     )
     # In a graph the loop is a part of that graph alone, and a number of steps that is known there stays known.
     loop = _compiled(step, next_features, stop) if tf.executing_eagerly() else _Loop(step, next_features, stop)
@@ -162,7 +168,7 @@ class _Loop:
 
     def _call_step(self, features, state):
         if isinstance(self.step, keras.Model):
-            return self.step([features, state])
+            return self.step([features, state]) if tf.nest.flatten(state) else (self.step(features), state)
         return self.step(features, state)
 
     def _record(self, t, draws, running, lengths, arrays) -> tuple:
@@ -184,12 +190,12 @@ class _Loop:
         return running & ~ends
 
 
-def _draw(outputs, seed: tf.Tensor, temperature: tf.Tensor, scale_temperature: tf.Tensor):
-    """Draws from each distribution in the structure, and leaves tensors as they are."""
+def _draw(outputs, seed: tf.Tensor, *temperatures: tf.Tensor):
+    """Draws from each distribution in the structure, tempered if it is a mixture, and leaves tensors as they are."""
 
     def draw(output, seed):
-        if isinstance(output, Mixture):
-            return output.temper(temperature, scale_temperature).sample(seed=seed)
+        if isinstance(output, Mixture) and temperatures:
+            output = output.temper(*temperatures)
         if isinstance(output, tfd.Distribution):
             return output.sample(seed=seed)
         if tf.is_tensor(output):
