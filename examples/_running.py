@@ -46,12 +46,12 @@ def over_seeds(run: Callable[[int], dict[str, float]], seeds: list[int]) -> None
         rows.append(run(seed))
         print(f"seed {seed}, {time.perf_counter() - start:.0f} s")
         for name, value in rows[-1].items():
-            print(f"  {name:<48} {value:.5g}")
+            print(f"  {name:<56} {value:.5g}")
     if len(rows) > 1:
         print("\nmean and standard deviation of the seeds")
         for name in rows[0]:
             values = np.array([row[name] for row in rows])
-            print(f"  {name:<48} {values.mean():.5g} +- {values.std(ddof=1):.2g}")
+            print(f"  {name:<56} {values.mean():.5g} +- {values.std(ddof=1):.2g}")
 
 
 def save(figure: plt.Figure, path: pathlib.Path, dpi: int = 80) -> None:

@@ -151,13 +151,13 @@ def run(seed: int, quick: bool) -> tuple[dict[str, float], dict]:
         name = dataset.__name__
         figures |= {
             f"{name}: test NLL, as in the document": nll(document, x_test, y_test),
-            f"{name}: and with scale_regularizer": nll(regularized, x_test, y_test),
+            f"{name}: test NLL, with scale_regularizer": nll(regularized, x_test, y_test),
             f"{name}: test NLL, by tfmdn": nll(ours, x_test, y_test),
-            f"{name}: and with MarginalFallback": nll(honest, x_test, y_test),
+            f"{name}: test NLL, with MarginalFallback": nll(honest, x_test, y_test),
             f"{name}: largest idle scale, as in the document": largest_idle_scale(document, x_test),
-            f"{name}: and with scale_regularizer ": largest_idle_scale(regularized, x_test),
+            f"{name}: largest idle scale, with scale_regularizer": largest_idle_scale(regularized, x_test),
             f"{name}: distance beyond the edges": distance_beyond_the_edges(ours, x, y_test),
-            f"{name}: and with MarginalFallback ": distance_beyond_the_edges(honest, x, y_test),
+            f"{name}: distance beyond the edges, with MarginalFallback": distance_beyond_the_edges(honest, x, y_test),
         }
     return figures, models
 

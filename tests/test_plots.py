@@ -247,6 +247,7 @@ def test_seeds_of_draws(monkeypatch):
     np.testing.assert_array_equal(offsets(1), offsets(1))
     residuals = offsets(1)[:, 1] - X
     assert len(np.unique(residuals.round(5))) == N  # batches are not drawn alike
+    assert not set(residuals.round(5)) & set((offsets(4)[:, 1] - X).round(5))  # nor like those of another seed
 
 
 def test_hexbin_counts_the_draws():
@@ -411,6 +412,8 @@ def test_training_curves_of_a_keras_history():
     (line,) = plots.training_curves(history).lines
     np.testing.assert_array_equal(line.get_xdata(), [6, 7, 8])
     np.testing.assert_allclose(line.get_ydata(), [1 / 5, 1 / 6, 1 / 7])
+    history.history["val_loss"] = [2.0]  # with validation_freq=3, at the end of epoch 6
+    np.testing.assert_array_equal(plots.training_curves(history).lines[1].get_xdata(), [6])
 
 
 # Errors

@@ -16,7 +16,7 @@ import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
 from tfmdn import losses, scores, validation
-from tfmdn.mixture import Mixture
+from tfmdn.mixture import Mixture, stateless_seed
 
 tfd = tfp.distributions
 
@@ -155,10 +155,15 @@ def draws(model, x: np.ndarray, num_samples: int, seed: int | None) -> tuple[np.
     """
     num_samples = validation.positive_integer("num_samples", num_samples)
     sampled = [
-        _scalar(mixture).sample(num_samples, seed=None if seed is None else seed + rows.start)
+        _scalar(mixture).sample(num_samples, seed=None if seed is None else _seed_of_batch(seed, rows.start))
         for rows, mixture in mixtures(model, x)
     ]
     return np.tile(x, num_samples), np.concatenate(sampled, 1).ravel()
+
+
+def _seed_of_batch(seed: int, start: int):
+    # The first batch has the draws of the mixture's own `sample`, the others none that another seed has.
+    return tf.random.experimental.stateless_fold_in(stateless_seed(seed), start) if start else seed
 
 
 def integral_transform(model, x, y) -> np.ndarray:

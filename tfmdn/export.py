@@ -121,7 +121,7 @@ def _questions(mixture: Callable, target: tf.TensorSpec) -> dict[str, tuple[Call
 
 
 def _join(key: str, name: str) -> str:
-    return "_".join(filter(None, (key, name)))
+    return "_".join(filter(None, (str(key), name)))
 
 
 def _input_specs(model: keras.Model, input_signature):

@@ -381,7 +381,8 @@ def training_curves(history, ax=None):
     Args:
       history: what `fit` returns, or a dictionary of lists. Quantities of different units are better drawn on axes of
         their own, from parts of the `history` dictionary. Names that begin with `val_` are of the validation data. A
-        list that is m times shorter than the longest has one value for each m epochs.
+        list that is m times shorter than the longest has one value for each m epochs, as validation has by `fit`'s
+        `validation_freq`; the figure is right if that divides the number of epochs.
       ax: axes to draw on. None means those of a new figure.
 
     Returns:
@@ -409,7 +410,7 @@ def training_curves(history, ax=None):
     ax = drawing.axes(ax)
     for name, values in curves.items():
         quantity, every = name.removeprefix("val_"), longest // max(1, len(values))
-        at = epochs[every - 1 :: every][: len(values)]
+        at = epochs[epochs % every == 0][: len(values)]
         ax.plot(at, values, color=colors[quantity], linestyle="-" if name == quantity else "--", label=name)
     ax.legend()
     return drawing.labelled(ax, "epoch", quantities[0] if len(quantities) == 1 else "")
