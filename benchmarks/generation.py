@@ -77,7 +77,10 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=64)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="4 sequences of 10 steps, for a look")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.sequences, arguments.steps, arguments.rounds = 4, 10, 1
 
     model = step_model()
     methods = {"`tfmdn.generate`, one graph": in_one_graph, "Keras and tfmdn, step by step": step_by_step}
