@@ -4,7 +4,7 @@
 squares finds it. Backward, from x to y, there are up to five, and their mean is where no data are. Least squares is the
 mixture of one component that is trained by the squared error: the only change is `num_components=1` and `loss="mse"`.
 
-The document's network has three layers of 128 relu units and 20 isotropic components, which have one scale for all
+The published network has three layers of 128 relu units and 20 isotropic components, which have one scale for all
 coordinates, and is trained for 100 epochs in batches of 128 by Adam at 1e-4. Its loss is checked against SciPy's
 multivariate normal, for targets of one coordinate and of two. tfmdn's way is `MDNRegressor()` with nothing set, on the
 same 3,000 rows and on 40,000.
@@ -18,7 +18,7 @@ the true density; and draws from both networks over fresh data.
 NLL in nats per point on 50,000 fresh points, seeds 0 to 4:
 
     best possible                  1.288
-    document, 3,000 rows           1.852  1.993  1.898  1.996  1.952
+    published, 3,000 rows          1.852  1.993  1.898  1.996  1.952
     MDNRegressor(), 3,000 rows     1.325  1.323  1.327  1.322  1.324
     MDNRegressor(), 40,000 rows    1.309  1.307  1.309  1.305  1.309
 
@@ -98,7 +98,7 @@ def train_all(seed: int, quick: bool) -> dict:
     return {
         "least squares, forward": train(network(1), y, x, "mse", 1e-3, epochs),
         "least squares": train(network(1), x, y, "mse", 1e-3, epochs),
-        "document": train(network(20), x, y, tfmdn.NegativeLogLikelihood(), 1e-4, epochs),
+        "published": train(network(20), x, y, tfmdn.NegativeLogLikelihood(), 1e-4, epochs),
         "MDNRegressor()": tfmdn.MDNRegressor(random_state=seed, **regressor).fit(x, y[:, 0]),
         "MDNRegressor(), 40,000 rows": tfmdn.MDNRegressor(random_state=seed, **regressor).fit(many_x, many_y),
     }
@@ -106,15 +106,15 @@ def train_all(seed: int, quick: bool) -> dict:
 
 def evaluate(models: dict, seed: int) -> dict[str, float]:
     x, y = PROBLEM.sample(50_000, seed=seed + 10_000)
-    document, least_squares = models["document"], models["least squares"]
+    published, least_squares = models["published"], models["least squares"]
     position, angles = ROBOT_ARM.sample(200, seed=seed)
     error = least_squares.predict(x[:2_000], verbose=0)[:, 0] - exact_mean(x[:2_000, 0])
     return {
-        "difference from SciPy's loss": check_loss(document, x[:200], y[:200, np.newaxis]),
+        "difference from SciPy's loss": check_loss(published, x[:200], y[:200, np.newaxis]),
         "difference from SciPy's loss, two coordinates": check_loss(network(20, 2), position, angles),
         "least squares: rms distance to E[y | x]": np.sqrt(np.mean(np.square(error))),
         "least squares: rms distance to the data": least_squares.evaluate(x, y, 10_000, verbose=0) ** 0.5,
-        "document: test NLL": document.evaluate(x, y, 10_000, verbose=0),
+        "published: test NLL": published.evaluate(x, y, 10_000, verbose=0),
         "MDNRegressor(): test NLL": -models["MDNRegressor()"].score(x, y),
         "MDNRegressor(), 40,000 rows: test NLL": -models["MDNRegressor(), 40,000 rows"].score(x, y),
         "best possible NLL": PROBLEM.best_nll,
@@ -138,9 +138,9 @@ def draw(models: dict, seed: int, path) -> None:
     axes[0, 0].set(title="forward: one answer", xlabel="y", ylabel="x", xlim=(-11, 11))
     axes[0, 1].set(title="backward: the mean of several answers is none", xlabel="x", ylabel="y")
     axes[0, 1].set(xlim=(-12, 12), ylim=(-12, 17))
-    plots.draws(models["document"], x, y, seed=1, ax=axes[1, 0])
+    plots.draws(models["published"], x, y, seed=1, ax=axes[1, 0])
     plots.draws(models["MDNRegressor()"].predict_dist, x, y, seed=1, ax=axes[1, 1])
-    axes[1, 0].set_title("mixture, trained as in the document")
+    axes[1, 0].set_title("mixture, trained as published")
     axes[1, 1].set_title("mixture, MDNRegressor() on the same 3,000 rows")
     for ax in axes[1]:
         ax.set(xlim=(-12, 12), ylim=(-13, 13))

@@ -5,7 +5,7 @@ trained on all points at once by Adam. The weights have normal priors N(0, 3^2),
 times prior. Minus its logarithm, divided by n, is the mean NLL plus w^2 / (2 3^2 n) for each weight w: Keras' L2
 regularizer. No component can collapse to a point, for `min_scale` is a floor under its scale.
 
-Three settings: the document's, with plain relu layers and Adam at 5e-3; tfmdn's network in the same training, that is
+Three settings: the published one, with plain relu layers and Adam at 5e-3; tfmdn's network in the same training, with
 inputs and targets in standard units, components that start on the targets, smooth units with biases of their own;
 and the same with a learning rate that starts higher and decays, for which 400 epochs are enough.
 
@@ -20,7 +20,7 @@ at which it has levelled off; the density at three test points with their true y
 
 Log-likelihood in nats per point, seeds 0 to 4. The best possible is -1.288; most of the spread is the test data's:
 
-                                    document          same training     tfmdn's way
+                                    published         same training     tfmdn's way
     levels off at epoch             520 +- 120        322 +- 57         166 +- 16
       of each seed                  363 622 431       312 384 376       138 175 177
                                     633 552           257 279           169 173
@@ -49,7 +49,7 @@ def prior(rows: int) -> keras.Regularizer:
     return keras.regularizers.L2(1 / (2 * PRIOR_SCALE**2 * rows))
 
 
-def document_network(x: np.ndarray, y: np.ndarray) -> keras.Model:
+def published_network(x: np.ndarray, y: np.ndarray) -> keras.Model:
     regularizer = prior(len(x))
     hidden = [keras.layers.Dense(15, "relu", kernel_regularizer=regularizer) for _ in range(2)]
     head = tfmdn.MDNLayer(
@@ -83,7 +83,7 @@ def tfmdn_network(x: np.ndarray, y: np.ndarray) -> keras.Model:
 
 # The network, the learning rate, the epochs. A step is an epoch.
 SETTINGS = {
-    "document": (document_network, 5e-3, 1_000),
+    "published": (published_network, 5e-3, 1_000),
     "same training": (tfmdn_network, 5e-3, 1_000),
     "tfmdn's way": (tfmdn_network, keras.optimizers.schedules.CosineDecay(3e-2, 400), 400),
 }
@@ -141,8 +141,8 @@ def draw(fits: dict, data: list[np.ndarray], path) -> None:
     _, x_test, _, y_test = data
     model, _ = fits["tfmdn's way"]
     figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
-    longest = len(fits["document"][1]["test"])
-    for ax, setting in zip(axes[0], ("document", "tfmdn's way")):
+    longest = len(fits["published"][1]["test"])
+    for ax, setting in zip(axes[0], ("published", "tfmdn's way")):
         curves = fits[setting][1]
         epoch = levels_off(curves["test"])
         plots.training_curves(curves, ax=ax)

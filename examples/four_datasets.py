@@ -19,11 +19,11 @@ Mean and standard deviation of the seeds 0 to 4, 2,000 rows. A scale is idle whe
 and the targets, one standard deviation of x beyond the data.
 
                                     fork             ring             wave             trumpet
-    test NLL, as in the document    1.094 +- .014    1.721 +- .047    1.760 +- .36     1.491 +- .007
+    test NLL, as published          1.094 +- .014    1.721 +- .047    1.760 +- .36     1.491 +- .007
       with scale_regularizer        1.080 +- .012    1.687 +- .022    1.659 +- .29     1.492 +- .009
     test NLL, by tfmdn              1.066 +- .009    1.657 +- .006    1.338 +- .008    1.479 +- .013
       with MarginalFallback         1.066 +- .009    1.657 +- .006    1.338 +- .008    1.479 +- .013
-    largest idle scale, document    1.8 +- 0.7       14 +- 8          45 +- 51         5.6 +- 1.7
+    largest idle scale, published   1.8 +- 0.7       14 +- 8          45 +- 51         5.6 +- 1.7
       with scale_regularizer        1.4 +- 0.2       1.4 +- 0.1       12 +- 15         2.6 +- 0.5
     distance beyond the edges       0.53 +- .05      0.38 +- .04      0.95 +- .01      0.27 +- .10
       with MarginalFallback         0.030 +- .005    0.025 +- .007    0.022 +- .006    0.028 +- .004
@@ -76,7 +76,7 @@ def sample(dataset: Callable, n: int, seed: int) -> tuple[np.ndarray, np.ndarray
     return x[:, np.newaxis].astype("float32"), y.astype("float32")
 
 
-def as_in_the_document(x, y, epochs: int, seed: int, scale_regularizer=None) -> keras.Model:
+def as_published(x, y, epochs: int, seed: int, scale_regularizer=None) -> keras.Model:
     """25 and 10 tanh units, 10 components, RMSProp at 0.01; nothing is standardised."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
@@ -143,18 +143,18 @@ def run(seed: int, quick: bool) -> tuple[dict[str, float], dict]:
     for dataset in DATASETS:
         x, y = sample(dataset, rows, seed)
         x_test, y_test = sample(dataset, 20_000, seed + 10_000)
-        document = as_in_the_document(x, y, epochs, seed)
-        regularized = as_in_the_document(x, y, epochs, seed, REGULARIZER)
+        published = as_published(x, y, epochs, seed)
+        regularized = as_published(x, y, epochs, seed, REGULARIZER)
         ours = by_tfmdn(x, y, epochs, seed)
         honest = with_fallback(ours, x, y)
-        models[dataset] = document, regularized, ours, honest
+        models[dataset] = published, regularized, ours, honest
         name = dataset.__name__
         figures |= {
-            f"{name}: test NLL, as in the document": nll(document, x_test, y_test),
+            f"{name}: test NLL, as published": nll(published, x_test, y_test),
             f"{name}: test NLL, with scale_regularizer": nll(regularized, x_test, y_test),
             f"{name}: test NLL, by tfmdn": nll(ours, x_test, y_test),
             f"{name}: test NLL, with MarginalFallback": nll(honest, x_test, y_test),
-            f"{name}: largest idle scale, as in the document": largest_idle_scale(document, x_test),
+            f"{name}: largest idle scale, as published": largest_idle_scale(published, x_test),
             f"{name}: largest idle scale, with scale_regularizer": largest_idle_scale(regularized, x_test),
             f"{name}: distance beyond the edges": distance_beyond_the_edges(ours, x, y_test),
             f"{name}: distance beyond the edges, with MarginalFallback": distance_beyond_the_edges(honest, x, y_test),
@@ -179,12 +179,12 @@ def draw_all(models: dict, seed: int, path: pathlib.Path) -> None:
 
 
 def draw_weaknesses(models: dict, seed: int, path: pathlib.Path) -> None:
-    """Scales as in the document and regularized; draws beyond the data, without and with the fallback."""
-    document, regularized, ours, honest = models[ring]
+    """Scales as published and regularized; draws beyond the data, without and with the fallback."""
+    published, regularized, ours, honest = models[ring]
     x, y = sample(ring, 1_000, seed)
     figure, axes = plt.subplots(2, 2, figsize=(11, 7.5), sharey="row", layout="constrained")
     grid = np.linspace(x.min(), x.max(), 300, dtype="float32")
-    for ax, model, title in zip(axes[0], (document, regularized), ("as in the document", "with scale_regularizer")):
+    for ax, model, title in zip(axes[0], (published, regularized), ("as published", "with scale_regularizer")):
         scale = model(grid[:, np.newaxis]).components_distribution.scale
         ax.plot(grid, scale, color="0.8", linewidth=1)
         plots.components(model, grid, "scale", ax=ax)

@@ -1,6 +1,6 @@
 """One dimension: what a training NLL is worth, and draws with a bias.
 
-1,000 points of Ha's inverse sinusoid, 32 tanh units, 20 components. The document's training is 2,000 epochs in batches
+1,000 points of Ha's inverse sinusoid, 32 tanh units, 20 components. The published training is 2,000 epochs in batches
 of 32 by Adam at 1e-3. tfmdn's way is a tenth of that: inputs and targets in standard units, components that start on
 the targets, first weights wide enough for tanh to bend all over the inputs, and a learning rate that starts higher and
 decays. A training NLL can always be lowered by overfitting, so it stands beside the NLL of fresh points, and beside
@@ -15,9 +15,9 @@ one_dimensional.png: draws over the data for both trainings; biased draws of the
     python examples/one_dimensional.py                    # and --quick, for a look
     python examples/one_dimensional.py --seeds 0 1 2 3 4
 
-NLL in nats per point. The document printed 1.3907 near the end of its training. Seeds 0 to 4, mean and spread:
+NLL in nats per point. Published is 1.3907, near the end of the training. Seeds 0 to 4, mean and spread:
 
-                                              document         tfmdn's way      true density
+                                              published        tfmdn's way      true density
     training, mean over the last epoch        1.356 +- 0.017   1.298 +- 0.021
     training, when trained                    1.337 +- 0.020   1.298 +- 0.021   1.294 +- 0.021
       of each seed                            1.369 1.340      1.313 1.313      1.309 1.314
@@ -44,7 +44,7 @@ BIAS = 10.0
 NEARLY_ZERO = 1e-6
 
 
-def document_network(x: np.ndarray, y: np.ndarray) -> keras.Model:
+def published_network(x: np.ndarray, y: np.ndarray) -> keras.Model:
     hidden = keras.layers.Dense(32, "tanh")
     head = tfmdn.MDNLayer(
         num_components=20, min_scale=1e-4, kernel_initializer="glorot_uniform", bias_initializer="zeros"
@@ -81,8 +81,8 @@ def train(build, optimizer: keras.Optimizer, epochs: int, seed: int) -> tuple[ke
     }
 
 
-def train_as_in_document(seed: int, epochs: int = 2_000) -> tuple[keras.Model, dict[str, float]]:
-    return train(document_network, keras.optimizers.Adam(1e-3), epochs, seed)
+def train_as_published(seed: int, epochs: int = 2_000) -> tuple[keras.Model, dict[str, float]]:
+    return train(published_network, keras.optimizers.Adam(1e-3), epochs, seed)
 
 
 def train_tfmdns_way(seed: int, epochs: int = 200) -> tuple[keras.Model, dict[str, float]]:
@@ -122,11 +122,11 @@ def check_bias(model: keras.Model, x: np.ndarray) -> dict[str, float]:
 
 def draw(fits: dict, seed: int, path) -> None:
     x, y = PROBLEM.sample(ROWS, seed=seed)
-    document, ours = (fits[name][0] for name in ("document", "tfmdn's way"))
+    published, ours = (fits[name][0] for name in ("published", "tfmdn's way"))
     grid = np.linspace(-13, 13, 1_000, dtype="float32")
     mixture = ours(grid[:, np.newaxis])
     panels = {
-        "as in the document": document(grid[:, np.newaxis]),
+        "as published": published(grid[:, np.newaxis]),
         "tfmdn's way": mixture,
         f"scale bias {BIAS:g}: the centres": mixture.temper(scale_temperature=np.exp(-BIAS)),
         f"bias {BIAS:g} on scales and weights": mixture.temper(1 / (1 + BIAS), np.exp(-BIAS)),
@@ -148,7 +148,7 @@ def main() -> None:
     def run(seed: int) -> dict[str, float]:
         epochs = {"epochs": 20} if arguments.quick else {}
         fits[seed] = {
-            "document": train_as_in_document(seed, **epochs),
+            "published": train_as_published(seed, **epochs),
             "tfmdn's way": train_tfmdns_way(seed, **epochs),
         }
         x, y = PROBLEM.sample(ROWS, seed=seed)

@@ -3,7 +3,7 @@
 Bishop's arm (1994) has two links, of lengths 0.8 and 0.2. A mixture density network with K = 2 learns the angles from
 the position of the end effector. To see how good they are, they are mapped forward again, to where the arm then is.
 
-Three ways of training. "document": the common setting of 128-128-128 relu units, isotropic components, batches of 128,
+Three ways of training. "published": the common setting of 128-128-128 relu units, isotropic components, batches of 128,
 Adam at a rate of 1e-4, 200 epochs on 5,000 points. "adapted": the same, in the units of x and y, which are learned
 first. "tfmdn": also silu in place of relu, a scale for each angle, and a larger rate that decays. An answer is a draw,
 a draw at scale_temperature 0.3, the centre of the likeliest component, or the highest peak of the density.
@@ -17,13 +17,13 @@ target; where the arm is after draws for test targets, as arrows from the target
 Mean square error of the position, of both coordinates, on 5,000 fresh targets; mean and standard deviation of the seeds
 0 to 4. The figure to beat with a draw is 2.91e-4.
 
-                                             document             adapted              tfmdn
+                                             published            adapted              tfmdn
     a draw                                   2.8e-3 +- 3.8e-3     3.6e-5 +- 2.9e-5     3.0e-6 +- 6e-7
     a draw at scale_temperature 0.3          5.3e-4 +- 4.4e-4     6.3e-6 +- 3.8e-6     4.1e-7 +- 1.0e-7
     the centre of the likeliest component    9.1e-5 +- 1.2e-4     1.6e-6 +- 1.0e-6     1.3e-7 +- 6e-8
     the highest peak                         3.9e-4 +- 7.5e-4     1.2e-6 +- 8e-7       8.4e-8 +- 1.8e-8
 
-Two of the five trainings of "document" end in a poorer optimum; the other three reach 5.4e-4 to 9.2e-4 with a draw.
+Two of the five trainings of "published" end in a poorer optimum; the other three reach 5.4e-4 to 9.2e-4 with a draw.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def settings(x: np.ndarray, y: np.ndarray, steps: int) -> dict[str, tuple]:
     start = {"kernel_initializer": "glorot_normal", "bias_initializer": biases}
     wide = {"bias_initializer": keras.initializers.RandomUniform(-1, 1)}
     return {
-        "document": ([*hidden_layers("relu", **start), head("spherical", **start)], 1e-4),
+        "published": ([*hidden_layers("relu", **start), head("spherical", **start)], 1e-4),
         "adapted": ([standardize, *hidden_layers("relu", **start), head("spherical", y)], 1e-4),
         # Not "full": one correlated component can lie across both elbows, and there training often ends.
         "tfmdn": (
@@ -111,7 +111,7 @@ def draw(models: dict[str, keras.Model], path: pathlib.Path) -> None:
     draw_postures(mixture.modes(2).points[:, 0].numpy(), axes[0, 0])
     draw_joint_space(mixture, axes[0, 1])
     x, _ = ARM.sample(300, seed=20_000)
-    for ax, name, times in zip(axes[1], ("document", "tfmdn"), (1, 10)):
+    for ax, name, times in zip(axes[1], ("published", "tfmdn"), (1, 10)):
         plots.error_vectors(x, ARM.forward(models[name](x).sample(seed=1).numpy()), ax=ax, scale=1 / times)
         ax.plot(*x.T, ".", color="0.5", markersize=2)
         title = f"{name}: from targets to draws" + (f", arrows x {times}" if times > 1 else "")
