@@ -98,7 +98,7 @@ class MarginalFallback(keras.layers.Layer):
         self.point_logits = self._add_statistic("point_logits", (self.num_points,), "zeros")
         self.bandwidth = self._add_statistic("bandwidth", (), "ones")
         self.prior_log_odds = self._add_statistic(
-            "prior_log_odds", (), keras.initializers.Constant(_log_odds(self.novelty))
+            "prior_log_odds", (), keras.initializers.Constant(_logit(self.novelty))
         )
         self.marginal_logits = self._add_statistic("marginal_logits", (self.num_components,), "zeros")
         self.marginal_mean = self._add_statistic("marginal_mean", (self.num_components, size), "zeros")
@@ -238,7 +238,7 @@ class MarginalFallback(keras.layers.Layer):
         # One outlier among the points is left to be one.
         shift = _shift_to_mean(log_odds, self.novelty + 1.0 / len(points))
         self.bandwidth.assign(bandwidth)
-        self.prior_log_odds.assign(_log_odds(self.novelty) + max(shift, -0.5 * (LONGEST_WAY / bandwidth) ** 2))
+        self.prior_log_odds.assign(_logit(self.novelty) + max(shift, -0.5 * (LONGEST_WAY / bandwidth) ** 2))
 
     def _learn_marginal(self, rows: np.ndarray) -> None:
         log_weights, mean, stddev = sklearn_mixtures.fit(rows, self.num_components, "diag")
@@ -269,7 +269,7 @@ def _paired(element) -> tuple[np.ndarray, np.ndarray]:
     return x, y.reshape(len(x), -1)
 
 
-def _log_odds(probability: float) -> float:
+def _logit(probability: float) -> float:
     return math.log(probability) - math.log1p(-probability)
 
 
@@ -307,4 +307,4 @@ def _shift_to_mean(log_odds: np.ndarray, mean: float) -> float:
     def excess(shift):
         return expit(log_odds + shift).mean() - mean
 
-    return 0.0 if excess(0.0) <= 0.0 else brentq(excess, -log_odds.max() - 2.0 * abs(_log_odds(mean)), 0.0)
+    return 0.0 if excess(0.0) <= 0.0 else brentq(excess, -log_odds.max() - 2.0 * abs(_logit(mean)), 0.0)
