@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import validation
-from tfmdn.mixture import Mixture, stateless_seed
+from tfmdn.mixture import Mixture, checked_tensor, stateless_seed
 
 tfd = tfp.distributions
 
@@ -106,28 +105,19 @@ def generate(
     """
     tensors = tf.nest.map_structure(tf.convert_to_tensor, (features, state))
     temperatures = (
-        _tensor("temperature", temperature, validation.positive_number, tf.float64),
-        _tensor("scale_temperature", scale_temperature, validation.positive_number, tf.float64),
+        checked_tensor("temperature", temperature, validation.positive_number, tf.float64),
+        checked_tensor("scale_temperature", scale_temperature, validation.positive_number, tf.float64),
     )
     # Without them a mixture of any components can be drawn from.
     is_tempered = any(tf.is_tensor(value) or value != 1 for value in (temperature, scale_temperature))
     settings = (
-        _tensor("num_steps", num_steps, validation.positive_integer, tf.int32),
-        _seed_tensor(seed),
+        checked_tensor("num_steps", num_steps, validation.positive_integer, tf.int32),
+        tfp.random.sanitize_seed(stateless_seed(seed)),
         *(temperatures if is_tempered else ()),
     )
     # In a graph the loop is a part of that graph alone, and a number of steps that is known there stays known.
     loop = _compiled(step, next_features, stop) if tf.executing_eagerly() else _Loop(step, next_features, stop)
     return loop(*tensors, *settings)
-
-
-def _tensor(name: str, value, check: Callable, dtype: tf.DType) -> tf.Tensor:
-    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(check(name, value), dtype)
-
-
-def _seed_tensor(seed) -> tf.Tensor:
-    is_integer = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
-    return stateless_seed(int(seed)) if is_integer else tfp.random.sanitize_seed(seed)
 
 
 @functools.lru_cache(maxsize=CACHE_SIZE)

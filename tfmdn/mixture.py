@@ -176,8 +176,7 @@ class Mixture(tfd.MixtureSameFamily):
             beside the draws, which are others than without it.
           **kwargs: passed on to TFP.
         """
-        if isinstance(seed, numbers.Integral) and not isinstance(seed, bool):
-            seed = stateless_seed(int(seed))
+        seed = stateless_seed(seed)
         if batch_size is not None:
             seed = tfp.random.sanitize_seed(seed)
             return self._in_batches(
@@ -356,8 +355,10 @@ class Mixture(tfd.MixtureSameFamily):
           temperature: above 0. Towards 0 the component of the largest weight remains.
           scale_temperature: above 0. Towards 0 every draw lies at the centre of its component.
         """
-        temperature = self._positive_number("temperature", temperature)
-        scale_temperature = self._positive_number("scale_temperature", scale_temperature)
+        temperature = checked_tensor("temperature", temperature, validation.positive_number, self.dtype)
+        scale_temperature = checked_tensor(
+            "scale_temperature", scale_temperature, validation.positive_number, self.dtype
+        )
         components = self.components_distribution
         values = component_lib.parameters(components)
         scaled = {key: scale_temperature * values[key] for key in values if key.startswith("scale")}
@@ -504,11 +505,6 @@ class Mixture(tfd.MixtureSameFamily):
 
     # Helpers
 
-    def _positive_number(self, name: str, value) -> tf.Tensor:
-        if tf.is_tensor(value):
-            return tf.cast(value, self.dtype)
-        return tf.constant(validation.positive_number(name, value), self.dtype)
-
     def _in_batches(self, batch_size: int, function: Callable, *values) -> tf.Tensor:
         return in_batches(function, self, values, batch_size, self.event_shape.rank)
 
@@ -552,8 +548,16 @@ def conversion_name(convert_to_tensor: str | Callable[[Mixture], tf.Tensor]) -> 
     )
 
 
-def stateless_seed(seed: int) -> tf.Tensor:
-    """The two int32 numbers that TensorFlow's stateless random operations take, of an integer of any size."""
+def checked_tensor(name: str, value, check: Callable, dtype: tf.DType) -> tf.Tensor:
+    """A number that passes `check(name, value)`, as a tensor. A tensor, of unknown value in a graph, is only cast."""
+    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(check(name, value), dtype)
+
+
+def stateless_seed(seed):
+    """An integer of any size as the two int32 that TensorFlow's stateless operations take; any other seed as it is."""
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool):
+        return seed
+    seed = int(seed)
     return tf.constant([(seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF], tf.int32)
 
 

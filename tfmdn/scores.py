@@ -136,7 +136,7 @@ def energy_score(y_true, mixture: tfd.MixtureSameFamily, num_samples: int = 50, 
 
 def _energy_score(y: tf.Tensor, mixture: tfd.MixtureSameFamily, num_samples: int, seed) -> tf.Tensor:
     axis = _component_axis(mixture)
-    seed = stateless_seed(seed) if isinstance(seed, int) else seed
+    seed = stateless_seed(seed)
     component_seed, mixture_seed = tfp.random.split_seed(seed, salt="energy_score")
     weights = _weights(mixture)  # [B, K]
     draws = mixture.components_distribution.sample(num_samples, seed=component_seed)  # [S, B, K, E]
