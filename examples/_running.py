@@ -7,6 +7,7 @@ import io
 import pathlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -38,20 +39,31 @@ def parse_arguments(description: str, **options: dict) -> argparse.Namespace:
     return arguments
 
 
-def over_seeds(run: Callable[[int], dict[str, float]], seeds: list[int]) -> None:
-    """Prints the figures of `run(seed)` for each seed, and their mean and standard deviation if there are several."""
-    rows = []
+def over_seeds(run: Callable[[int], tuple[dict[str, float], Any]], seeds: list[int]) -> Any:
+    """Prints figures for each seed, and their mean and standard deviation if there are several.
+
+    Args:
+      run: of a seed gives its figures, and what the pictures are drawn of.
+      seeds: one or more.
+
+    Returns:
+      What the pictures of the first seed are drawn of.
+    """
+    rows, drawn = [], []
     for seed in seeds:
         start = time.perf_counter()
-        rows.append(run(seed))
+        figures, to_draw = run(seed)
+        rows.append(figures)
+        drawn = drawn or [to_draw]
         print(f"seed {seed}, {time.perf_counter() - start:.0f} s")
-        for name, value in rows[-1].items():
+        for name, value in figures.items():
             print(f"  {name:<56} {value:.5g}")
     if len(rows) > 1:
         print("\nmean and standard deviation of the seeds")
         for name in rows[0]:
             values = np.array([row[name] for row in rows])
             print(f"  {name:<56} {values.mean():.5g} +- {values.std(ddof=1):.2g}")
+    return drawn[0]
 
 
 def save(figure: plt.Figure, path: pathlib.Path, dpi: int = 80) -> None:

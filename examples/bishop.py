@@ -151,15 +151,13 @@ def draw(models: dict, seed: int, path) -> None:
 
 def main() -> None:
     arguments = parse_arguments(__doc__)
-    models = {}
 
-    def run(seed: int) -> dict[str, float]:
-        models[seed] = train_all(seed, arguments.quick)
-        return evaluate(models[seed], seed)
+    def run(seed: int) -> tuple[dict[str, float], dict]:
+        models = train_all(seed, arguments.quick)
+        return evaluate(models, seed), models
 
-    over_seeds(run, arguments.seeds)
-    first = arguments.seeds[0]
-    draw(models[first], first, arguments.output / "bishop.png")
+    models = over_seeds(run, arguments.seeds)
+    draw(models, arguments.seeds[0], arguments.output / "bishop.png")
 
 
 if __name__ == "__main__":

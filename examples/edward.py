@@ -161,17 +161,14 @@ def draw(fits: dict, data: list[np.ndarray], path) -> None:
 
 def main() -> None:
     arguments = parse_arguments(__doc__)
-    fits = {}
 
-    def run(seed: int) -> dict[str, float]:
+    def run(seed: int) -> tuple[dict[str, float], tuple]:
         data = split_data(seed, arguments.quick)
-        fits[seed] = {setting: train(setting, data, seed, arguments.quick) for setting in SETTINGS}
-        figures = [evaluate(setting, *fit, data[1]) for setting, fit in fits[seed].items()]
-        return {name: value for part in figures for name, value in part.items()}
+        fits = {setting: train(setting, data, seed, arguments.quick) for setting in SETTINGS}
+        figures = [evaluate(setting, *fit, data[1]) for setting, fit in fits.items()]
+        return {name: value for part in figures for name, value in part.items()}, (fits, data)
 
-    over_seeds(run, arguments.seeds)
-    first = arguments.seeds[0]
-    draw(fits[first], split_data(first, arguments.quick), arguments.output / "edward.png")
+    draw(*over_seeds(run, arguments.seeds), arguments.output / "edward.png")
 
 
 if __name__ == "__main__":

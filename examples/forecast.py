@@ -137,7 +137,7 @@ def main() -> None:
     arguments = parse_arguments(__doc__)
     count, epochs, num_paths = (500, 10, 50) if arguments.quick else (4_000, 40, 200)
 
-    def run(seed: int) -> dict[str, float]:
+    def run(seed: int) -> tuple[dict[str, float], tuple]:
         y, test = series(count, seed), series(200, seed + 1_000)
         figures = {"NLL per step, best possible": -float(np.mean(next_values(test[:, :-1]).log_prob(test[:, 2:])))}
         for name, num_components in (("single normal", 1), ("mixture of 5", 5)):
@@ -146,11 +146,9 @@ def main() -> None:
             shares = coverage_by_horizon(forecaster.paths(test[:, :HISTORY], num_paths, seed), test[:, HISTORY:])
             for horizon in (1, 10, 40):
                 figures[f"share in 80 % intervals, {horizon} ahead, {name}"] = shares[1, horizon - 1]
-        if seed == arguments.seeds[0]:
-            draw(forecaster, test, shares, seed, arguments.output / "forecast.png")
-        return figures
+        return figures, (forecaster, test, shares, seed)
 
-    over_seeds(run, arguments.seeds)
+    draw(*over_seeds(run, arguments.seeds), arguments.output / "forecast.png")
 
 
 if __name__ == "__main__":

@@ -202,16 +202,10 @@ def draw_weaknesses(models: dict, seed: int, path: pathlib.Path) -> None:
 
 def main() -> None:
     arguments = parse_arguments(__doc__)
-    models = {}
-
-    def of_seed(seed: int) -> dict[str, float]:
-        figures, models[seed] = run(seed, arguments.quick)
-        return figures
-
-    over_seeds(of_seed, arguments.seeds)
+    models = over_seeds(lambda seed: run(seed, arguments.quick), arguments.seeds)
     first = arguments.seeds[0]
-    draw_all(models[first], first, arguments.output / "four_datasets.png")
-    draw_weaknesses(models[first], first, arguments.output / "four_datasets_weaknesses.png")
+    draw_all(models, first, arguments.output / "four_datasets.png")
+    draw_weaknesses(models, first, arguments.output / "four_datasets_weaknesses.png")
 
 
 if __name__ == "__main__":

@@ -187,22 +187,21 @@ def main() -> None:
     arguments = parse_arguments(__doc__, data={"metavar": "FILE.npz", "help": "drawings in place of made ones"})
     count, epochs = (600, 3) if arguments.quick else (10_000, 16)
 
-    def run(seed: int) -> dict[str, float]:
+    def run(seed: int) -> tuple[dict[str, float], tuple]:
         if arguments.data:
             drawings, held_out = (_drawings.loaded(arguments.data, split, count, seed) for split in ("train", "test"))
         else:
             drawings, held_out = _drawings.made(count, seed), _drawings.made(500, seed + 1_000)
         network, step_model = train(20, drawings, epochs, seed)
         single, _ = train(1, drawings, epochs, seed)
-        if seed == arguments.seeds[0]:
-            draw(network, step_model, held_out, seed, arguments.output / "handwriting.png")
-        return {
+        figures = {
             "NLL per point, mixture of 20": nll_per_point(network, held_out),
             "NLL per point, single normal": nll_per_point(single, held_out),
             "NLL per point, mixture without history": nll_per_point_without_history(drawings, held_out),
         }
+        return figures, (network, step_model, held_out, seed)
 
-    over_seeds(run, arguments.seeds)
+    draw(*over_seeds(run, arguments.seeds), arguments.output / "handwriting.png")
 
 
 if __name__ == "__main__":

@@ -208,14 +208,12 @@ def draw_slice(fits: Fits, axis: int, value: float, ax: plt.Axes) -> None:
 
 def main() -> None:
     arguments = parse_arguments(__doc__)
-    fits = {}
 
-    def of_seed(seed: int) -> dict[str, float]:
-        fits[seed] = fit_all(seed, arguments.quick)
-        return run(fits[seed], seed)
+    def of_seed(seed: int) -> tuple[dict[str, float], Fits]:
+        fits = fit_all(seed, arguments.quick)
+        return run(fits, seed), fits
 
-    over_seeds(of_seed, arguments.seeds)
-    draw(fits[arguments.seeds[0]], arguments.output / "joint_mixture.png")
+    draw(over_seeds(of_seed, arguments.seeds), arguments.output / "joint_mixture.png")
 
 
 if __name__ == "__main__":

@@ -143,22 +143,20 @@ def draw(fits: dict, seed: int, path) -> None:
 
 def main() -> None:
     arguments = parse_arguments(__doc__)
-    fits = {}
 
-    def run(seed: int) -> dict[str, float]:
+    def run(seed: int) -> tuple[dict[str, float], dict]:
         epochs = {"epochs": 20} if arguments.quick else {}
-        fits[seed] = {
+        fits = {
             "published": train_as_published(seed, **epochs),
             "tfmdn's way": train_tfmdns_way(seed, **epochs),
         }
         x, y = PROBLEM.sample(ROWS, seed=seed)
-        scores = {f"{setting}: {name}": value for setting, fit in fits[seed].items() for name, value in fit[1].items()}
+        scores = {f"{setting}: {name}": value for setting, fit in fits.items() for name, value in fit[1].items()}
         truth = {"true density: training NLL": -np.mean(PROBLEM.log_prob(x, y)), "best possible NLL": PROBLEM.best_nll}
-        return {**scores, **truth, **check_bias(fits[seed]["tfmdn's way"][0], x)}
+        return {**scores, **truth, **check_bias(fits["tfmdn's way"][0], x)}, fits
 
-    over_seeds(run, arguments.seeds)
-    first = arguments.seeds[0]
-    draw(fits[first], first, arguments.output / "one_dimensional.png")
+    fits = over_seeds(run, arguments.seeds)
+    draw(fits, arguments.seeds[0], arguments.output / "one_dimensional.png")
 
 
 if __name__ == "__main__":

@@ -140,14 +140,12 @@ def draw_joint_space(mixture: tfmdn.Mixture, ax: plt.Axes) -> None:
 
 def main() -> None:
     arguments = parse_arguments(__doc__)
-    models = {}
 
-    def of_seed(seed: int) -> dict[str, float]:
-        models[seed] = train(seed, arguments.quick)
-        return run(models[seed], seed)
+    def of_seed(seed: int) -> tuple[dict[str, float], dict[str, keras.Model]]:
+        models = train(seed, arguments.quick)
+        return run(models, seed), models
 
-    over_seeds(of_seed, arguments.seeds)
-    draw(models[arguments.seeds[0]], arguments.output / "robot_arm.png")
+    draw(over_seeds(of_seed, arguments.seeds), arguments.output / "robot_arm.png")
 
 
 if __name__ == "__main__":

@@ -183,17 +183,14 @@ def draw(gan: Slogan, mixture: keras.Model, seed: int, path) -> None:
 
 def main() -> None:
     arguments = parse_arguments(__doc__)
-    models = {}
 
-    def run(seed: int) -> dict[str, float]:
+    def run(seed: int) -> tuple[dict[str, float], tuple]:
         gan = train_gan(seed, 200 if arguments.quick else 30_000)
         mixture, _ = train_tfmdns_way(seed, 20 if arguments.quick else 200)
-        models[seed] = gan, mixture
-        return evaluate(gan, mixture, seed)
+        return evaluate(gan, mixture, seed), (gan, mixture)
 
-    over_seeds(run, arguments.seeds)
-    first = arguments.seeds[0]
-    draw(*models[first], first, arguments.output / "slogan.png")
+    gan, mixture = over_seeds(run, arguments.seeds)
+    draw(gan, mixture, arguments.seeds[0], arguments.output / "slogan.png")
 
 
 if __name__ == "__main__":

@@ -146,16 +146,14 @@ def animate(model: keras.Model, path: pathlib.Path) -> None:
 
 def main() -> None:
     arguments = parse_arguments(__doc__)
-    models = {}
 
-    def of_seed(seed: int) -> dict[str, float]:
-        models[seed] = train(seed, arguments.quick)
-        return run(models[seed], seed)
+    def of_seed(seed: int) -> tuple[dict[str, float], keras.Model]:
+        model = train(seed, arguments.quick)
+        return run(model, seed), model
 
-    over_seeds(of_seed, arguments.seeds)
-    first = models[arguments.seeds[0]]
-    draw(first, arguments.output / "temperature.png")
-    animate(first, arguments.output / "temperature.gif")
+    model = over_seeds(of_seed, arguments.seeds)
+    draw(model, arguments.output / "temperature.png")
+    animate(model, arguments.output / "temperature.gif")
 
 
 if __name__ == "__main__":
