@@ -90,7 +90,7 @@ DIFFERENT = {
 def test_different_networks_are_told_apart(builders):
     networks = [build() for build in builders]
     ensemble = tfmdn.Ensemble(networks)
-    assert len(ensemble.variables) == sum(len(alone.variables) for alone in networks)
+    assert len(ensemble.member_variables) == sum(len(alone.variables) for alone in networks)
     # bfloat16 has three digits, and rounds otherwise within a graph.
     assert_same_density(ensemble(X), tfmdn.merge([alone(X) for alone in networks]), rtol=1e-3)
 
@@ -109,7 +109,7 @@ def test_networks_of_one_architecture_are_computed_together(build):
     x = {"left": X[:, :1], "right": X[:, 1:]} if build is two_inputs else X
     mixtures = [alone(x) for alone in networks]
     ensemble = tfmdn.Ensemble(networks)
-    assert len(ensemble.variables) == len(networks[0].variables)
+    assert len(ensemble.member_variables) == len(networks[0].variables)
     assert_same_density(ensemble(x), tfmdn.merge(mixtures))
 
 
@@ -145,11 +145,9 @@ BATCH_NORMALIZATION, DROPOUT = keras.layers.BatchNormalization, lambda: keras.la
 PENALTIES = {"kernel_regularizer": keras.regularizers.L2(0.3), "activity_regularizer": keras.regularizers.L1(0.2)}
 TRAININGS = {
     "sgd": {},
-    "adam": {"optimizer": keras.optimizers.Adam},
-    "two architectures": {"builders": [network, lambda: network(4)]},
+    "adam, two architectures": {"optimizer": keras.optimizers.Adam, "builders": [network, lambda: network(4)]},
     "weights": {"sample_weight": ROW_WEIGHTS},
-    "weights by member": {"sample_weight": MEMBER_WEIGHTS},
-    "clipped": {"max_gradient_norm": 0.05},
+    "weights by member, clipped": {"sample_weight": MEMBER_WEIGHTS, "max_gradient_norm": 0.05},
     "regularized": {"builders": [lambda: network(**PENALTIES)] * 2},
     "regularized scales": {"builders": [lambda: network(scale_regularizer="l2")] * 2},
     "batch normalization": {"builders": [lambda: network(between=[BATCH_NORMALIZATION])] * 2},

@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import tfmdn
+from tfmdn import calibration, recipe
 from tfmdn import estimator as estimator_module
 from tfmdn.recipe import Recipe
 
@@ -299,6 +300,26 @@ def test_choices_change_the_result(tiny, arguments):
     other = fitted(**arguments)
     assert np.isfinite(other.score(X, Y))
     assert np.abs(other.predict(X) - tiny.predict(X)).max() > 1e-3
+
+
+@pytest.mark.parametrize("num_members", [1, 2, 3, 10, 13])
+@pytest.mark.parametrize("num_rows", [2, 9, 30, 40, 203])
+def test_a_tenth_of_the_rows_judges_each_member(num_rows, num_members):
+    held_out = recipe._folds(num_rows, num_members, np.random.default_rng(0))
+    shares = held_out.mean(0)
+    assert np.all((held_out.sum(0) >= 1) & (abs(held_out.sum(0) - num_rows / 10) <= 2)), shares
+    if num_rows >= recipe.MIN_CALIBRATED:  # two members for each row, or the only one
+        assert held_out.sum(1).max() >= min(2, num_members)
+        rows, members = calibration.judges(held_out)
+        assert len(rows) >= num_rows // 20
+        assert np.all(members.sum(1) == min(2, num_members))
+
+
+def test_calibration_is_a_choice(tiny):
+    assert float(tiny.model_.scale_temperature) != 1.0
+    assert float(fitted(calibrate=False).model_.scale_temperature) == 1.0
+    few = fitted(X[:39], Y[:39])
+    assert float(few.model_.scale_temperature) == 1.0
 
 
 def test_positive_targets():

@@ -16,7 +16,6 @@ X = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
 EXPORTED = [
     *SCALAR_COMPONENTS,
     ("normal", "diag", (3,)),
-    ("normal", "spherical", (3,)),
     ("normal", "full", (3,)),
     ("laplace", "diag", (3,)),
 ]

@@ -57,6 +57,11 @@ def with_parameters(components: tfd.Distribution, values: dict[str, tf.Tensor]) 
     return components.copy(**values)
 
 
+def with_scales(values: dict[str, tf.Tensor], factor) -> dict[str, tf.Tensor]:
+    """The parameters, named as `parameters` names them, with every scale multiplied."""
+    return {name: factor * value if name.startswith("scale") else value for name, value in values.items()}
+
+
 def mixture_with_parameters(
     mixture: tfd.MixtureSameFamily, logits: tf.Tensor, values: dict[str, tf.Tensor]
 ) -> tfd.MixtureSameFamily:

@@ -23,7 +23,8 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
     training ends.
 
     The members are judged with broader scales than they have. An ensemble is broader than its members, so they may
-    train on a little where they alone would already overfit.
+    train on a little where they alone would already overfit. If `Ensemble.calibrate` is to set the scales afterwards,
+    they may train on for longer: a factor of 2 is good then.
 
     With an optimizer that averages the weights (`use_ema=True`), put
     `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)` before this callback: the averages are then judged and kept.
@@ -78,24 +79,28 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         self._best = [tf.Variable(variable) for variable, _ in self.model.member_variables]
         self._best_scores = tf.Variable(tf.fill([self.model.num_members], float("inf")))
         self._waited = 0
-        # A partial of its own: TensorFlow would count the traces of all trainings together, and warn of too many.
-        keep_better = functools.partial(self._keep_better)
-        self._judge = tf.function(keep_better, jit_compile=self.model.jit_compile, autograph=False)
+        # Partials of its own: TensorFlow would count the traces of all trainings together, and warn of too many.
+        judge, keep = functools.partial(self.model.member_scores), functools.partial(self._keep_better)
+        self._judge = tf.function(judge, jit_compile=self.model.jit_compile, autograph=False)
+        self._keep = tf.function(keep, autograph=False)
 
-    def _keep_better(self, x, y, row_weights):
-        scores = self.model.member_scores(x, y, row_weights, self.scale_temperature)
+    def _keep_better(self, scores):
         better = scores < self._best_scores
         self._best_scores.assign(tf.where(better, scores, self._best_scores))
         for best, (variable, members) in zip(self._best, self.model.member_variables):
             chosen = tf.reshape(better[members], [-1] + [1] * (len(variable.shape) - 1))
             best.assign(tf.where(chosen, variable, best))
-        return scores, tf.reduce_any(better)
+        return tf.reduce_any(better)
+
+    def scores(self, scale_temperature: float = 1.0) -> np.ndarray:
+        """The scores of the members as they are now `[M]`, with their scales multiplied by a factor."""
+        return self._judge(*self._held_out, tf.constant(scale_temperature, tf.float64)).numpy()
 
     def on_epoch_end(self, epoch, logs=None):
-        scores, any_better = self._judge(*self._held_out)
+        scores = self.scores(self.scale_temperature)
         if logs is not None:
-            logs["val_loss"] = float(tf.reduce_mean(scores))
-        self._waited = 0 if any_better else self._waited + 1
+            logs["val_loss"] = float(scores.mean())
+        self._waited = 0 if self._keep(scores) else self._waited + 1
         if self._waited >= self.patience:
             self.model.stop_training = True
             if self.verbose:

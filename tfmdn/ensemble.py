@@ -5,29 +5,22 @@ Shapes in comments: M members, B batch, V held-out rows.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
-import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import components as component_lib
-from tfmdn import validation
+from tfmdn import calibration, stacking, validation
 from tfmdn.losses import example_weights
 from tfmdn.merging import merge
 from tfmdn.mixture import Mixture
 from tfmdn.scores import negative_log_likelihood
 
 tfd = tfp.distributions
-
-# Where a config has the name of a layer: as the layer's own, and where its output goes in.
-LAYER_NAME = r'(?:(?<="name": )|(?<=\[)(?="[^"]*", \d+, \d+\]))"[^"]*"'
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
@@ -82,8 +75,9 @@ class Ensemble(keras.Model):
         self.max_gradient_norm = max_gradient_norm
         if max_gradient_norm is not None:
             validation.positive_number("max_gradient_norm", max_gradient_norm)
-        groups = [list(group) for _, group in itertools.groupby(models, _architecture)]
-        self._groups = _Untracked(_Group(group, self._add_stacked) for group in groups)
+        groups = [list(group) for _, group in itertools.groupby(models, stacking.architecture)]
+        self._stacks = _Untracked(stacking.Stack(group, self._add_stacked) for group in groups)
+        self.scale_temperature = self.add_weight(name="scale_temperature", initializer="ones", trainable=False)
         # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
         members = functools.partial(self._members)
         self._members_in_graph = tf.function(members, reduce_retracing=True, autograph=False)
@@ -96,7 +90,7 @@ class Ensemble(keras.Model):
         try:
             return keras.tree.map_structure(lambda tensor: tensor.shape, self.input)
         except (AttributeError, ValueError):  # a subclassed network
-            return (self._groups[0].network.get_build_config() or {}).get("input_shape")
+            return (self._stacks[0].network.get_build_config() or {}).get("input_shape")
 
     def _add_stacked(self, variables: Sequence[keras.Variable], trainable: bool) -> keras.Variable:
         """A variable `[M, ...]` of one variable of each member."""
@@ -114,12 +108,12 @@ class Ensemble(keras.Model):
     @property
     def num_members(self) -> int:
         """The number of networks M."""
-        return sum(group.size for group in self._groups)
+        return sum(stack.size for stack in self._stacks)
 
     @property
     def input(self):
         """What the networks take: a structure of `keras.KerasTensor`. (AttributeError for subclassed networks.)"""
-        network = self._groups[0].network
+        network = self._stacks[0].network
         # A Sequential that was not called knows its inputs, but has no `input`.
         return network.inputs[0] if isinstance(network, keras.Sequential) else network.input
 
@@ -135,14 +129,20 @@ class Ensemble(keras.Model):
         def predict(network):
             return network(inputs, training=training), ()
 
-        mixtures = [mixture for group in self._groups for mixture in group.run(predict).mixtures()]
-        return mixtures, [_mask(mixture) for mixture in mixtures]  # a mixture leaves a graph without its mask
+        mixtures = self._mixtures([stack.run(predict) for stack in self._stacks])
+        return mixtures, [
+            stacking.mask_of(mixture) for mixture in mixtures
+        ]  # a mixture leaves a graph without its mask
+
+    def _mixtures(self, runs: list[stacking.Run]) -> list[Mixture]:
+        """What the members predict, as broad as `calibrate` found right."""
+        return [mixture for run in runs for mixture in run.mixtures(self.scale_temperature)]
 
     def call(self, inputs, training=False):
         return _merged(self.members(inputs, training))
 
     def compute_output_spec(self, inputs, training=False):
-        return self._groups[0].network.compute_output_spec(inputs, training=training)
+        return self._stacks[0].network.compute_output_spec(inputs, training=training)
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -160,8 +160,8 @@ class Ensemble(keras.Model):
 
         columns = self._columns(sample_weight)
         runs = [
-            group.run(learn, *([tf.stack(columns[span])] if columns else []))
-            for group, span in zip(self._groups, self._spans)
+            stack.run(learn, *([tf.stack(columns[span])] if columns else []))
+            for stack, span in zip(self._stacks, self._spans)
         ]
         for run in runs:
             run.update_states()
@@ -172,8 +172,8 @@ class Ensemble(keras.Model):
         self._loss_tracker.update_state(replicas * tf.reduce_mean(tf.concat(losses, 0)), sample_weight=rows)
         if len(self.metrics) == 1:  # the loss alone, which needs no prediction of all members together
             return self.get_metrics_result()
-        mixtures = [mixture for run in runs for mixture in run.mixtures()]
-        return self.compute_metrics(x, y, _merged(mixtures), sample_weight=self._row_weights(sample_weight))
+        mixture = _merged(self._mixtures(runs))
+        return self.compute_metrics(x, y, mixture, sample_weight=self._row_weights(sample_weight))
 
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -196,15 +196,82 @@ class Ensemble(keras.Model):
 
         columns = keras.tree.map_structure(tf.convert_to_tensor, (x, y, sample_weight))
         scores = []
-        for group, span in zip(self._groups, self._spans):
+        for stack, span in zip(self._stacks, self._spans):
             own = keras.tree.map_structure(lambda column, span=span: column[span], columns)
-            scores.append(group.run(score, *own).results)
+            scores.append(stack.run(score, *own).results)
         return tf.cast(tf.concat(scores, 0), keras.config.floatx())
+
+    def calibrate(self, x, y, held_out=None, sample_weight=None) -> float:
+        """Makes the prediction as broad as rows show it should be that members have not learnt from.
+
+        A network that has learnt as much as it can is a little too sure of itself, while members that disagree make
+        their mixture too broad. One factor of all scales, `scale_temperature`, mends both. It is the most likely one
+        on those rows; where only a few of the members have not learnt from a row, as in cross-validation, what is
+        found for them is carried over to all, see `tfmdn.calibration.scale_factor`. Training goes on as if there were
+        no such factor; call this again afterwards.
+
+        Args:
+          x: features, an array or a structure of arrays of n rows.
+          y: targets `[n, *E]`.
+          held_out: which rows each member has not learnt from, booleans `[n, M]`. None means that none has learnt from
+            any of them, such as rows for validation.
+          sample_weight: weights of the rows, `[n]`, 0 or more.
+
+        Returns:
+          The factor, between 1/2 and 4.
+
+        Raises:
+          ValueError: if `held_out` does not fit, or if there is no row that two members (or the only one) have not
+            learnt from; if the components have no scale.
+
+        Example:
+
+        >>> networks = [keras.Sequential([keras.Input((1,)), tfmdn.MDNLayer(2)]) for _ in range(3)]
+        >>> ensemble = tfmdn.Ensemble(networks)
+        >>> x = np.linspace(-1.0, 1.0, 60)[:, np.newaxis]
+        >>> factor = ensemble.calibrate(x, 0.01 * x[:, 0])  # targets closer together than the networks say
+        >>> 0.5 <= factor < 1.0
+        True
+        """
+        count = len(y)
+        held_out = np.ones((count, self.num_members), bool) if held_out is None else np.asarray(held_out, bool)
+        if held_out.shape != (count, self.num_members):
+            raise ValueError(
+                f"`held_out` must be booleans of shape (n, members) = ({count}, {self.num_members}). "
+                f"Received: shape {held_out.shape}."
+            )
+        weights = np.ones(count) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        held_out &= (weights > 0)[:, np.newaxis]
+        rows, members = calibration.judges(held_out)
+        own = keras.tree.map_structure(lambda part: tf.constant(np.asarray(part)[rows]), (x, y, weights))
+        # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
+        scored = tf.function(functools.partial(self._scored, *own), autograph=False)
+
+        def log_probs(factor):
+            scores, _ = scored(tf.constant(factor, tf.float64))
+            return -scores.numpy().reshape(self.num_members, -1).T
+
+        _, weights = scored(tf.constant(1.0, tf.float64))
+        steps = tf.size(weights) // len(rows)  # of a sequence; every step counts as a row
+        factor = calibration.scale_factor(log_probs, np.repeat(members, steps, 0), weights.numpy().ravel())
+        self.scale_temperature.assign(factor)
+        return factor
+
+    def _scored(self, x, y, weights, scale_temperature):
+        """The negative log-likelihoods of each member, `[M, *B]`, and the weights of the rows or steps `[*B]`."""
+
+        def score(network):
+            mixture = network(x, training=False)
+            scores = negative_log_likelihood(y, mixture.temper(scale_temperature=scale_temperature))
+            return mixture, (scores, example_weights(mixture, weights, scores))
+
+        scores, weights = zip(*(stack.run(score).results for stack in self._stacks))
+        return tf.concat(scores, 0), weights[0][0]
 
     @property
     def member_variables(self) -> list[tuple[keras.Variable, slice]]:
         """Each weight, with a first axis of members, and which of the M members these are."""
-        return [(variable, span) for group, span in zip(self._groups, self._spans) for variable in group.variables]
+        return [(variable, span) for stack, span in zip(self._stacks, self._spans) for variable in stack.variables]
 
     def set_in_all_members(self, variable: keras.Variable, value) -> None:
         """Gives a variable the same value in all members.
@@ -213,16 +280,16 @@ class Ensemble(keras.Model):
           variable: a variable of the first model of those with its architecture.
           value: its new value, of its shape.
         """
-        for group in self._groups:
-            for own, stacked in zip(group.network.variables, group.variables):
+        for stack in self._stacks:
+            for own, stacked in zip(stack.network.variables, stack.variables):
                 if own is variable:
                     stacked.assign(tf.broadcast_to(tf.cast(value, stacked.dtype), stacked.shape))
 
     @property
     def _spans(self) -> list[slice]:
-        """Which of the M members each group has."""
-        ends = list(itertools.accumulate(group.size for group in self._groups))
-        return [slice(end - group.size, end) for group, end in zip(self._groups, ends)]
+        """Which of the M members each stack has."""
+        ends = list(itertools.accumulate(stack.size for stack in self._stacks))
+        return [slice(end - stack.size, end) for stack, end in zip(self._stacks, ends)]
 
     def _clip(self, gradients):
         if self.max_gradient_norm is None:
@@ -255,8 +322,8 @@ class Ensemble(keras.Model):
     def get_config(self):
         return {
             **super().get_config(),
-            "models": [keras.saving.serialize_keras_object(group.network) for group in self._groups],
-            "sizes": [group.size for group in self._groups],
+            "models": [keras.saving.serialize_keras_object(stack.network) for stack in self._stacks],
+            "sizes": [stack.size for stack in self._stacks],
             "weights_by_member": self.weights_by_member,
             "max_gradient_norm": self.max_gradient_norm,
         }
@@ -274,116 +341,10 @@ class _Untracked(tuple):
     """A tuple that Keras does not look into for variables: the networks inside only lend their structure."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """What the members of a group gave.
-
-    Attributes:
-      structure: a mixture of the kind that each predicts.
-      tensors: what theirs are made of, `[M, ...]` by name.
-      results: further tensors `[M, ...]`.
-      states: the variables that changed, and their new values.
-    """
-
-    structure: Mixture
-    tensors: dict[str, tf.Tensor]
-    results: object
-    states: list[tuple[keras.Variable, tf.Tensor]]
-
-    def mixtures(self) -> list[Mixture]:
-        """The mixture of each member."""
-        unstacked = {name: tf.unstack(tensor) for name, tensor in self.tensors.items()}
-        return [_with_tensors(self.structure, dict(zip(unstacked, member))) for member in zip(*unstacked.values())]
-
-    def update_states(self) -> None:
-        for variable, value in self.states:
-            variable.assign(value)
-
-
-class _Group:
-    """Networks of one architecture. The first lends its structure; the variables `[M, ...]` hold the values of all."""
-
-    def __init__(self, networks: list[keras.Model], add_stacked: Callable):
-        self.network = networks[0]
-        self.size = len(networks)
-        trainable = {id(variable) for variable in self.network.trainable_variables}
-        self.variables = [
-            add_stacked(variables, id(variables[0]) in trainable)
-            for variables in zip(*(network.variables for network in networks))
-        ]
-
-    def run(self, function: Callable, *columns: tf.Tensor) -> _Run:
-        """Calls `function(network, *columns)` once for each member, on its weights, all members at once.
-
-        Args:
-          function: returns the member's mixture and a structure of further tensors.
-          columns: tensors `[M, ...]` of which each member gets its own.
-        """
-        seen = {}
-
-        def of_member(arguments):
-            values, *of_columns = arguments
-            with keras.StatelessScope(zip(self.network.variables, values), collect_losses=True) as scope:
-                mixture, results = function(self.network, *of_columns)
-            if not isinstance(mixture, Mixture):
-                raise TypeError(f"The models of an Ensemble must output a mixture. Received: {type(mixture).__name__}.")
-            after = [scope.get_current_value(variable) for variable in self.network.variables]
-            seen["mixture"] = mixture
-            seen["changed"] = [old is not new for old, new in zip(values, after)]
-            states = [new for new, changed in zip(after, seen["changed"]) if changed]
-            return _tensors(mixture), results, states
-
-        arguments = ([tf.convert_to_tensor(variable) for variable in self.variables], *columns)
-        if self.size == 1:  # nothing to vectorise, which would take time, and which some operations cannot be
-            outputs = of_member(tf.nest.map_structure(lambda tensor: tensor[0], arguments))
-            tensors, results, states = tf.nest.map_structure(lambda tensor: tensor[tf.newaxis], outputs)
-        else:
-            tensors, results, states = tf.vectorized_map(of_member, arguments)
-        return _Run(
-            seen["mixture"], tensors, results, list(zip(itertools.compress(self.variables, seen["changed"]), states))
-        )
-
-
-def _mask(mixture: Mixture) -> tf.Tensor | None:
-    """Which steps of sequences Keras has not masked, booleans `[*B]`."""
-    return getattr(mixture, "_keras_mask", None)
-
-
 def _merged(mixtures: list[Mixture]) -> Mixture:
     """The mixture of mixtures, for which the steps count that count for each of them."""
     merged = merge(mixtures)
-    masks = [mask for mask in map(_mask, mixtures) if mask is not None]
+    masks = [mask for mask in map(stacking.mask_of, mixtures) if mask is not None]
     if masks:
         merged._keras_mask = functools.reduce(tf.logical_and, masks)
     return merged
-
-
-def _tensors(mixture: Mixture) -> dict[str, tf.Tensor]:
-    """All that a mixture is made of, by name: its logits, component parameters, and mask if it has one."""
-    mask = _mask(mixture)
-    return {
-        **component_lib.parameters(mixture.components_distribution),
-        "logits": mixture.mixture_distribution.logits_parameter(),
-        **({} if mask is None else {"mask": mask}),
-    }
-
-
-def _with_tensors(mixture: Mixture, tensors: dict[str, tf.Tensor]) -> Mixture:
-    """The same kind of mixture, made of other tensors, named as `_tensors` names them."""
-    logits, mask = tensors.pop("logits"), tensors.pop("mask", None)
-    copy = component_lib.mixture_with_parameters(mixture, logits, tensors)
-    if mask is not None:
-        copy._keras_mask = mask
-    return copy
-
-
-def _architecture(model: keras.Model) -> str:
-    """What models must have in common to be computed together: their config, with numbers for the names in it."""
-    try:
-        config = json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True)
-    except (NotImplementedError, TypeError, ValueError):  # a subclassed model without a config
-        return str(id(model))
-    config = re.sub(r', "shared_object_id": \d+', "", config)  # which Keras adds while it reads a file
-    names = {json.dumps(layer.name) for layer in model._flatten_layers()}  # dtype policies have names too, which count
-    numbers = {name: str(index) for index, name in enumerate(re.findall(LAYER_NAME, config)) if name in names}
-    return re.sub(LAYER_NAME, lambda match: numbers.get(match[0], match[0]), config)

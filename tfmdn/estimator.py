@@ -60,11 +60,13 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
       batch_size: rows in a batch. "auto" means 32, from 2,000 rows on 64, and from 5,000 on 128.
       max_steps: the largest number of batches to learn from.
       patience: training stops when no network has improved on its held-out rows for this many batches.
-      min_scale: the smallest scale of a component, in units of the targets' scale.
+      min_scale: the smallest scale of a component, in units of the targets' scale; `calibrate` may halve it.
       background: the weight of a broad component that no feature changes, see `tfmdn.MDNLayer`.
       x_noise: noise on the features while training, as a multiple of the rule of thumb of
         `tfmdn.features.NoiseRegularization`.
       y_noise: the same on the targets. Not for family "lognormal", whose targets it could bring below 0.
+      calibrate: whether to multiply all scales by the factor that suits rows which networks have not learnt from, see
+        `tfmdn.Ensemble.calibrate`. Not done with fewer than 40 rows.
       random_state: an integer or a `numpy.random.RandomState` for results that repeat; None for others each time.
       verbose: 1 shows a progress bar.
 
@@ -73,7 +75,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         exported with `tfmdn.export_saved_model`.
       num_components_: the number of components, chosen if `num_components="auto"`.
       n_steps_: the number of batches learnt from.
-      held_out_scores_: the best held-out negative log-likelihood of each member `[M]`, of targets in standard units.
+      held_out_scores_: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
       n_features_in_: the number of features F.
       feature_names_in_: their names, if X had names.
 
@@ -105,6 +107,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         background: float = Recipe.background,
         x_noise: float = Recipe.x_noise,
         y_noise: float = Recipe.y_noise,
+        calibrate: bool = Recipe.calibrate,
         random_state=None,
         verbose: int = 0,
     ):
@@ -123,6 +126,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.background = background
         self.x_noise = x_noise
         self.y_noise = y_noise
+        self.calibrate = calibrate
         self.random_state = random_state
         self.verbose = verbose
 

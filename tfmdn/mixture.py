@@ -361,14 +361,14 @@ class Mixture(tfd.MixtureSameFamily):
         )
         components = self.components_distribution
         values = component_lib.parameters(components)
-        scaled = {key: scale_temperature * values[key] for key in values if key.startswith("scale")}
-        if not scaled:
+        if not any(name.startswith("scale") for name in values):
             raise ValueError(f"The components have no scale to temper. Received: {components}.")
         log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
         # The largest becomes 0, and remains 0 divided by any number but 0.
         log_ratios = log_weights - tf.reduce_max(log_weights, -1, keepdims=True)
         temperature = tf.maximum(temperature, np.finfo(self.dtype.as_numpy_dtype).tiny)
-        return component_lib.mixture_with_parameters(self, log_ratios / temperature, {**values, **scaled})
+        values = component_lib.with_scales(values, scale_temperature)
+        return component_lib.mixture_with_parameters(self, log_ratios / temperature, values)
 
     # Parts
 

@@ -25,8 +25,10 @@ STEPS_PER_EPOCH = 25
 MAX_CORRELATED = 10
 # With one or two features the bins made the known densities worse, and the periodic embedding alone is enough.
 MIN_BINNED_FEATURES = 3
-# Rows by which one member is judged: enough to compare, and little work beside the training.
-MAX_HELD_OUT = 5_000
+# Rows in one of the parts that members are judged by: enough to compare, and little work beside the training.
+MAX_HELD_OUT = 2_500
+# Fewer rows do not tell how broad predictions should be.
+MIN_CALIBRATED = 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Recipe:
     background: float = 0.003
     x_noise: float = 0.0
     y_noise: float = 0.0
+    calibrate: bool = True
 
     def __post_init__(self):
         if isinstance(self.batch_size, str) and self.batch_size != "auto":
@@ -112,8 +115,15 @@ class Recipe:
         model.compile(self._optimizer(), loss=NegativeLogLikelihood())
         rng = np.random.default_rng(seed)
         held_out = _folds(len(x), self.n_ensembles, rng)
-        weights = weights[:, np.newaxis] / weights.mean() * ~held_out
-        stopping = EnsembleEarlyStopping(x, y, held_out, patience=-(-self.patience // STEPS_PER_EPOCH))
+        member_weights = weights[:, np.newaxis] / weights.mean() * ~held_out
+        calibrated = self.calibrate and len(x) >= MIN_CALIBRATED
+        stopping = EnsembleEarlyStopping(
+            x,
+            y,
+            held_out,
+            patience=-(-self.patience // STEPS_PER_EPOCH),
+            scale_temperature=2.0 if calibrated else 1.25,
+        )
         steps = min(STEPS_PER_EPOCH, self.max_steps)
         history = fit(
             model,
@@ -127,16 +137,19 @@ class Recipe:
                 stopping,
                 *([_Progress(steps)] if verbose else []),
             ],
-            sample_weight=weights,
+            sample_weight=member_weights,
             steps_per_epoch=steps,
             seed=seed,
             augment=target_noise and (lambda x, y, weights: (x, target_noise(y), weights)),
             drop_remainder=True,
             dtype="float64",
         )
+        if calibrated:
+            model.calibrate(x, y, held_out, weights)
+        scores = stopping.scores(model.scale_temperature)
         model.set_in_all_members(heads[0].target_location, location)
         model.set_in_all_members(heads[0].target_scale, scale)
-        return Fitted(model, stopping.best_scores, len(history.epoch) * steps)
+        return Fitted(model, scores, len(history.epoch) * steps)
 
     def _head(self, y: np.ndarray) -> MDNLayer:
         # In float64: the targets may be far from 0, or of any scale.
@@ -259,11 +272,18 @@ def _batch_size(num_rows: int) -> int:
 
 
 def _folds(num_rows: int, num_members: int, rng: np.random.Generator) -> np.ndarray:
-    """Which rows each member is judged by, booleans `[n, M]`: a tenth each, no row twice among ten members."""
-    num_folds = min(10, num_rows)
+    """Which rows each member is judged by, booleans `[n, M]`: a tenth, each half of it with the next member.
+
+    Only rows that two members have not learnt from tell how broad a mixture of members should be. Too few rows to tell
+    that are shared out without overlap.
+    """
     held_out = np.zeros((num_rows, num_members), bool)
-    for member in range(num_members):
-        if member % num_folds == 0:
-            parts = np.array_split(rng.permutation(num_rows), num_folds)
-        held_out[parts[member % num_folds][:MAX_HELD_OUT], member] = True
+    in_pairs = num_rows >= MIN_CALIBRATED
+    for first in range(0, num_members, 10):
+        members = range(first, min(first + 10, num_members))
+        rows = rng.permutation(num_rows)
+        parts = np.array_split(rows, 20 if in_pairs else min(10, num_rows))[: max(2, len(members))]
+        for member in members:
+            for part in (member, member + 1) if in_pairs else (member,):
+                held_out[parts[(part - first) % len(parts)][:MAX_HELD_OUT], member] = True
     return held_out

@@ -1,0 +1,100 @@
+"""How broad the components of an ensemble should be: one factor of all scales, from rows it has not learnt from.
+
+Shapes in comments: R rows, M members.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import scipy.optimize
+import scipy.special
+
+# Rows that are used: one number is known to 1 % from so many.
+MAX_ROWS = 3_000
+# Not a seed that data may have been drawn with: the choice of rows would depend on their values.
+SAMPLING_SEED = 0x63616C6962726174
+# What no sound ensemble needs. A factor far below 1 would let components collapse onto single targets.
+SMALLEST_FACTOR, LARGEST_FACTOR = 0.5, 4.0
+# How far, in the logarithm, factors are from 1 that are no surprise. As much is known from two rows, so that it
+# matters where there are few, or where they are all alike and no factor is too small for them.
+PRIOR_SCALE = 0.5
+
+
+def judges(held_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to calibrate by, and the members that are judged by each.
+
+    As many members in each row: as have not learnt from half, or more, of the rows that several have not learnt from.
+
+    Args:
+      held_out: which rows each member has not learnt from, booleans `[n, M]`.
+
+    Returns:
+      Row numbers `[R]` and booleans `[R, M]`.
+
+    Raises:
+      ValueError: if no row is left that two members, or the only one, have not learnt from.
+    """
+    num_members = held_out.shape[1]
+    counts = held_out.sum(1)
+    several = counts >= min(2, num_members)
+    if not several.any():
+        raise ValueError(
+            f"`held_out` must have rows, of weights above 0, that at least {min(2, num_members)} of the {num_members} "
+            f"members have not learnt from. Received: {held_out.any(1).sum()} rows that any has not learnt from."
+        )
+    size = int(np.median(counts[several]))
+    rows = np.flatnonzero(counts >= size)
+    if len(rows) > MAX_ROWS:
+        rows = np.sort(np.random.default_rng(SAMPLING_SEED).choice(rows, MAX_ROWS, replace=False))
+    members = held_out[rows]
+    return rows, members & (members.cumsum(1) <= size)
+
+
+def scale_factor(log_probs: Callable[[float], np.ndarray], members: np.ndarray, weights: np.ndarray) -> float:
+    """The factor of all scales under which rows are most likely that the ensemble has not learnt from.
+
+    With r members that have not learnt from a row, the factor that suits a mixture of r is measured, and the one that
+    suits a single member. What suits all M of them follows. Let e be the mean squared error of a mean that all
+    networks there could be agree on, v their variance around it, and a^2 the variance each predicts. The error of r of
+    them together is e + v / r, and the variance that they predict, with the factor s, s^2 a^2 + v (1 - 1 / r). The
+    two are equal for a squared factor that is linear in 1 / r, so that two points of the line tell the others.
+
+    Args:
+      log_probs: the members' log-densities of the targets, of scales multiplied by a factor: `[R, M]`.
+      members: which of the members have not learnt from a row, booleans `[R, M]` with as many in each row.
+      weights: of the rows, `[R]`, 0 or more.
+
+    Returns:
+      A number between 1/2 and 4.
+    """
+    num_members, size = members.shape[1], int(members[0].sum())
+
+    def of_single(factor):
+        return (log_probs(factor) * members).sum(1) / size
+
+    def of_several(factor):
+        return scipy.special.logsumexp(np.where(members, log_probs(factor), -np.inf), axis=1) - math.log(size)
+
+    several = _most_likely(of_several, weights)
+    if size == num_members:
+        return several
+    single = _most_likely(of_single, weights)
+    share = (1.0 - 1.0 / num_members) / (1.0 - 1.0 / size)
+    squared = single**2 + share * (several**2 - single**2)
+    return float(np.clip(math.sqrt(max(squared, 0.0)), SMALLEST_FACTOR, LARGEST_FACTOR))
+
+
+def _most_likely(log_probs: Callable[[float], np.ndarray], weights: np.ndarray) -> float:
+    """The factor of the largest mean log-density, with a weak prior around 1."""
+    num_rows = weights.sum() ** 2 / np.square(weights).sum()
+
+    def objective(log_factor):
+        prior = 0.5 * (log_factor / PRIOR_SCALE) ** 2 / num_rows
+        return prior - np.average(log_probs(math.exp(log_factor)), weights=weights)
+
+    bounds = math.log(SMALLEST_FACTOR), math.log(LARGEST_FACTOR)
+    found = scipy.optimize.minimize_scalar(objective, bounds=bounds, method="bounded", options={"xatol": 3e-3})
+    return math.exp(found.x)
