@@ -63,6 +63,8 @@ def test_each_member_ends_with_the_weights_of_its_own_best_epoch(fit, use_ema):
         for value, expected in zip(weights, snapshots.weights[best[member]][member]):
             np.testing.assert_array_equal(value, expected)
     np.testing.assert_allclose(stopping.best_scores, scores.min(0), rtol=1e-4)
+    np.testing.assert_allclose(stopping.scores(1.5), scores.min(0), rtol=1e-4)
+    np.testing.assert_allclose(stopping.scores(), held_out_scores(ensemble, 1.0), rtol=1e-4)
     np.testing.assert_allclose(history.history["val_loss"], scores.mean(1), rtol=1e-4)
 
 

@@ -24,9 +24,10 @@ PRIOR_SCALE = 0.5
 
 
 def judges(held_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows to calibrate by, and the members that are judged by each.
+    """The rows to calibrate by, and the members that each row judges.
 
-    As many members in each row: as have not learnt from half, or more, of the rows that several have not learnt from.
+    Each row has the same number of judged members: the median of how many have not learnt from a row, over the rows
+    that several have not learnt from.
 
     Args:
       held_out: which rows each member has not learnt from, booleans `[n, M]`.
