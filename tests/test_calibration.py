@@ -167,8 +167,8 @@ def test_masked_steps_and_weightless_rows_do_not_count():
     y = rng.normal(size=(200, 5)).astype("float32")
     weights = rng.uniform(0.5, 1.5, 200) * (np.arange(200) < 150)
     factor = model.calibrate(x, y, sample_weight=weights)
-    y[:, 3:] = 100.0
-    y[150:] = 100.0
+    y[:, 3:] = np.nan
+    y[150:] = np.nan
     assert model.calibrate(x, y, sample_weight=weights) == factor
     assert model.calibrate(x[:150], y[:150], sample_weight=weights[:150]) == pytest.approx(factor, rel=1e-5)
 
@@ -177,7 +177,10 @@ X, Y = np.zeros((6, 2), "float32"), np.zeros(6, "float32")
 REFUSED = {
     "shape": (dict(held_out=np.ones((6, 2))), r"\(n, members\) = \(6, 3\). Received: shape \(6, 2\)"),
     "folds": (dict(held_out=np.arange(6)[:, np.newaxis] % 3 == np.arange(3)), "at least 2 of the 3 members"),
-    "weights": (dict(sample_weight=np.zeros(6)), "of weights above 0"),
+    "weights of 0": (dict(sample_weight=np.zeros(6)), "of weights above 0"),
+    "negative weights": (dict(sample_weight=-np.ones(6)), "0 or more. Received: shape .6,., smallest -1.0"),
+    "weights of other rows": (dict(sample_weight=np.ones(5)), "each of the 6 rows"),
+    "NaN": (dict(y=np.full(6, np.nan, "float32")), "must be finite"),
 }
 
 
@@ -185,5 +188,5 @@ REFUSED = {
 def test_refused(arguments, message):
     model = ensemble()
     with pytest.raises(ValueError, match=message):
-        model.calibrate(X, Y, **arguments)
+        model.calibrate(**{"x": X, "y": Y, **arguments})
     assert float(model.scale_temperature) == 1.0

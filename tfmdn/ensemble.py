@@ -221,8 +221,8 @@ class Ensemble(keras.Model):
           The factor, between 1/2 and 4.
 
         Raises:
-          ValueError: if `held_out` does not fit, or if there is no row that two members (or the only one) have not
-            learnt from; if the components have no scale.
+          ValueError: if `held_out` or `sample_weight` does not fit; if there is no row that two members (or the only
+            one) have not learnt from; if the likelihood is not finite; if the components have no scale.
 
         Example:
 
@@ -241,19 +241,30 @@ class Ensemble(keras.Model):
                 f"Received: shape {held_out.shape}."
             )
         weights = np.ones(count) if sample_weight is None else np.asarray(sample_weight, np.float64)
-        held_out &= (weights > 0)[:, np.newaxis]
-        rows, members = calibration.judges(held_out)
+        if weights.shape != (count,) or (weights < 0).any():
+            raise ValueError(
+                f"`sample_weight` must be a number for each of the {count} rows, 0 or more. "
+                f"Received: shape {weights.shape}, smallest {weights.min()}."
+            )
+        rows, members = calibration.judges(held_out & (weights > 0)[:, np.newaxis])
         own = keras.tree.map_structure(lambda part: tf.constant(np.asarray(part)[rows]), (x, y, weights))
         # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
         scored = tf.function(functools.partial(self._scored, *own), autograph=False)
 
+        _, weights = scored(tf.constant(1.0, tf.float64))
+        weights = weights.numpy().ravel()  # of rows, or of the steps of sequences, which count as rows
+        counted = weights > 0
+
         def log_probs(factor):
             scores, _ = scored(tf.constant(factor, tf.float64))
-            return -scores.numpy().reshape(self.num_members, -1).T
+            return -scores.numpy().reshape(self.num_members, -1).T[counted]
 
-        _, weights = scored(tf.constant(1.0, tf.float64))
-        steps = tf.size(weights) // len(rows)  # of a sequence; every step counts as a row
-        factor = calibration.scale_factor(log_probs, np.repeat(members, steps, 0), weights.numpy().ravel())
+        if not np.isfinite(log_probs(1.0)).all():
+            raise ValueError(
+                "The likelihood of the targets must be finite. Received: NaN in x or y, or a density of 0."
+            )
+        members = np.repeat(members, len(weights) // len(rows), 0)
+        factor = calibration.scale_factor(log_probs, members[counted], weights[counted])
         self.scale_temperature.assign(factor)
         return factor
 
