@@ -40,9 +40,9 @@ METADATA = "regressor.json"
 class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Predicts the whole distribution of the targets with an ensemble of mixture density networks.
 
-    Nothing needs to be scaled or set. Features and targets are standardised inside; each network learns on all folds of
-    the rows but its own, on which it is stopped early; the prediction is the mixture of all of them, in the targets'
-    units.
+    Nothing needs to be scaled or set. Features and targets are standardised inside; each network learns on nine tenths
+    of the rows, and is stopped early on the others; the prediction is the mixture of all of them, as broad as those
+    other rows say that it should be, in the targets' units.
 
     Args:
       num_components: the number of components of each network's mixture; "auto" tries 1, 2, 4, 8 and 16 and keeps what
