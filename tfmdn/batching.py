@@ -5,6 +5,7 @@ Shapes in comments: S samples, B batch, K components, E event.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -34,6 +35,8 @@ def in_batches(function: Callable, mixture, values: Sequence, batch_size: int, e
         raise ValueError(
             f"`batch_size` needs a mixture with a batch axis. Received: batch shape {mixture.batch_shape}."
         )
+    if mixture.batch_shape[0]:
+        batch_size = min(batch_size, mixture.batch_shape[0])
     logits = mixture.mixture_distribution.logits_parameter()
     parameters = component_lib.parameters(mixture.components_distribution)
     num_rows = mixture.batch_shape_tensor()[0]
@@ -58,11 +61,11 @@ def in_batches(function: Callable, mixture, values: Sequence, batch_size: int, e
         result = function(part, start, *(rows_of(value, rows, mixture.event_shape.rank) for value in values))
         return tf.experimental.numpy.moveaxis(result, -batch_rank - event_rank, 0)  # [batch_size, S, ...]
 
-    @tf.function(autograph=False)
     def of_all():
         starts = tf.range(0, num_rows, batch_size)
         results = tf.map_fn(of_batch, starts, fn_output_signature=mixture.dtype, parallel_iterations=1)
         results = tf.reshape(results, tf.concat([[-1], tf.shape(results)[2:]], 0))[:num_rows]
         return tf.experimental.numpy.moveaxis(results, 0, -batch_rank - event_rank)
 
-    return of_all()
+    # A partial of its own: TensorFlow would count the traces of all calls together, and warn of too many.
+    return tf.function(functools.partial(of_all), autograph=False)()
