@@ -1,5 +1,6 @@
 """What every test and doctest runs with: two logical CPUs for tf.distribute, fixed seeds, no windows, usual names."""
 
+import gc
 import os
 import sys
 
@@ -13,6 +14,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfmdn
+
+# Tracing makes objects by the million. To look for garbage among them less often saves a tenth of the time.
+gc.freeze()
+gc.set_threshold(50_000, 20, 20)
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
