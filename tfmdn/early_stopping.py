@@ -23,8 +23,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
     training ends.
 
     The members are judged with broader scales than they have. An ensemble is broader than its members, so they may
-    train on a little where they alone would already overfit. If `Ensemble.calibrate` is to set the scales afterwards,
-    they may train on for longer: a factor of 2 is good then.
+    train on a little where they alone would already overfit.
 
     With an optimizer that averages the weights (`use_ema=True`), put
     `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)` before this callback: the averages are then judged and kept.

@@ -116,14 +116,7 @@ class Recipe:
         rng = np.random.default_rng(seed)
         held_out = _folds(len(x), self.n_ensembles, rng)
         member_weights = weights[:, np.newaxis] / weights.mean() * ~held_out
-        calibrated = self.calibrate and len(x) >= MIN_CALIBRATED
-        stopping = EnsembleEarlyStopping(
-            x,
-            y,
-            held_out,
-            patience=-(-self.patience // STEPS_PER_EPOCH),
-            scale_temperature=2.0 if calibrated else 1.25,
-        )
+        stopping = EnsembleEarlyStopping(x, y, held_out, patience=-(-self.patience // STEPS_PER_EPOCH))
         steps = min(STEPS_PER_EPOCH, self.max_steps)
         history = fit(
             model,
@@ -144,7 +137,7 @@ class Recipe:
             drop_remainder=True,
             dtype="float64",
         )
-        if calibrated:
+        if self.calibrate and len(x) >= MIN_CALIBRATED:
             model.calibrate(x, y, held_out, weights)
         scores = stopping.scores(model.scale_temperature)
         model.set_in_all_members(heads[0].target_location, location)
