@@ -190,9 +190,8 @@ class Ensemble(keras.Model):
         """
 
         def score(network, x, y, weights):
-            mixture = network(x, training=False)
-            scores = negative_log_likelihood(y, mixture.temper(scale_temperature=scale_temperature))
-            return mixture, tf.reduce_sum(tf.math.multiply_no_nan(scores, example_weights(mixture, weights, scores)))
+            mixture, (scores, weights) = _scored(network, x, y, weights, scale_temperature)
+            return mixture, tf.reduce_sum(tf.math.multiply_no_nan(scores, weights))
 
         columns = keras.tree.map_structure(tf.convert_to_tensor, (x, y, sample_weight))
         scores = []
@@ -249,32 +248,30 @@ class Ensemble(keras.Model):
         rows, members = calibration.judges(held_out & (weights > 0)[:, np.newaxis])
         own = keras.tree.map_structure(lambda part: tf.constant(np.asarray(part)[rows]), (x, y, weights))
         # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
-        scored = tf.function(functools.partial(self._scored, *own), autograph=False)
+        scores_in_graph = tf.function(functools.partial(self._row_scores, *own), autograph=False)
 
-        _, weights = scored(tf.constant(1.0, tf.float64))
-        weights = weights.numpy().ravel()  # of rows, or of the steps of sequences, which count as rows
+        def row_scores(factor):
+            scores, weights = scores_in_graph(tf.constant(factor, tf.float64))
+            return scores.numpy().reshape(self.num_members, -1).T, weights.numpy().ravel()
+
+        scores, weights = row_scores(1.0)  # of rows, or of the steps of sequences, which count as rows
         counted = weights > 0
-
-        def log_probs(factor):
-            scores, _ = scored(tf.constant(factor, tf.float64))
-            return -scores.numpy().reshape(self.num_members, -1).T[counted]
-
-        if not np.isfinite(log_probs(1.0)).all():
+        if not np.isfinite(scores[counted]).all():
             raise ValueError(
                 "The likelihood of the targets must be finite. Received: NaN in x or y, or a density of 0."
             )
         members = np.repeat(members, len(weights) // len(rows), 0)
-        factor = calibration.scale_factor(log_probs, members[counted], weights[counted])
+        factor = calibration.scale_factor(
+            lambda factor: -row_scores(factor)[0][counted], members[counted], weights[counted]
+        )
         self.scale_temperature.assign(factor)
         return factor
 
-    def _scored(self, x, y, weights, scale_temperature):
+    def _row_scores(self, x, y, weights, scale_temperature):
         """The negative log-likelihoods of each member, `[M, *B]`, and the weights of the rows or steps `[*B]`."""
 
         def score(network):
-            mixture = network(x, training=False)
-            scores = negative_log_likelihood(y, mixture.temper(scale_temperature=scale_temperature))
-            return mixture, (scores, example_weights(mixture, weights, scores))
+            return _scored(network, x, y, weights, scale_temperature)
 
         scores, weights = zip(*(stack.run(score).results for stack in self._stacks))
         return tf.concat(scores, 0), weights[0][0]
@@ -350,6 +347,13 @@ class Ensemble(keras.Model):
 
 class _Untracked(tuple):
     """A tuple that Keras does not look into for variables: the networks inside only lend their structure."""
+
+
+def _scored(network: keras.Model, x, y, weights, scale_temperature) -> tuple[Mixture, tuple[tf.Tensor, tf.Tensor]]:
+    """What a network predicts, its negative log-likelihoods with the scales multiplied, and how much each counts."""
+    mixture = network(x, training=False)
+    scores = negative_log_likelihood(y, mixture.temper(scale_temperature=scale_temperature))
+    return mixture, (scores, example_weights(mixture, weights, scores))
 
 
 def _merged(mixtures: list[Mixture]) -> Mixture:
