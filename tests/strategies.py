@@ -14,6 +14,15 @@ import tfmdn
 BATCH_SIZE = 32
 
 
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.mixture = keras.layers.Dense(8, "tanh"), tfmdn.MDNLayer(3)
+
+    def call(self, x):
+        return self.mixture(self.hidden(x))
+
+
 def sequential():
     # Without an Input: Keras builds it from the first batch.
     normalization = keras.layers.BatchNormalization(synchronized=True)
@@ -31,7 +40,7 @@ def ensemble():
     return tfmdn.Ensemble([keras.models.clone_model(network) for network in networks])
 
 
-MODELS = {"sequential": sequential, "functional": functional, "ensemble": ensemble}
+MODELS = {"sequential": sequential, "functional": functional, "subclassed": Subclassed, "ensemble": ensemble}
 
 
 def compiled(strategy: tf.distribute.Strategy, name: str) -> keras.Model:

@@ -59,7 +59,9 @@ def test_derivatives_are_those_of_tfp(case, activation, sample_shape):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("case", [("normal", "diag", (3,)), ("normal", "full", (3,))], ids=case_name)
+@pytest.mark.parametrize(
+    "case", [("normal", "diag", ()), ("normal", "diag", (3,)), ("normal", "full", (3,))], ids=case_name
+)
 def test_derivatives_in_a_graph_of_unknown_batch_size(case, jit_compile):
     layer, params = head(case, "exp")
     y = 3.0 + tf.random.stateless_normal((5, *case[2]), [3, 4], 0.0, 3.0, tf.float64)
