@@ -68,15 +68,19 @@ class Tfmdn(Method):
 
     def fit(self, x, y, seed):
         estimator = self._estimator(random_state=seed).fit(x, y[:, 0] if y.shape[1] == 1 else y)
-        return lambda x: normal_mixture(estimator.predict_dist(x))
+        return lambda x: prediction_of(estimator.predict_dist(x), seed)
 
 
-def normal_mixture(mixture) -> NormalMixture:
-    """The parameters of a `tfmdn.Mixture` of normal components."""
+def prediction_of(mixture, seed: int = 0) -> Prediction:
+    """The parameters of a `tfmdn.Mixture` of normal components; of others, as those with limits, density and draws."""
     kind = mixture.components_distribution
     scale_name = NORMAL_SCALES.get(type(components.under_independent(kind)).__name__)
+    shape = mixture.shape
     if scale_name is None:
-        raise TypeError(f"Expected normal components. Received: {kind}.")
+        return Sampled(
+            lambda y: mixture.log_prob(y.reshape(shape)).numpy(),
+            lambda count: mixture.sample(count, seed=seed).numpy().reshape(count, shape[0], -1),
+        )
     values = components.parameters(kind)
     logits, loc, scale = mixture.mixture_distribution.logits_parameter(), values["loc"], values[scale_name]
     if mixture.event_shape.rank == 0:
@@ -142,9 +146,9 @@ class JointMixture(Method):
         return lambda x: condition(joint, x)
 
 
-def condition(joint, x: np.ndarray) -> NormalMixture:
+def condition(joint, x: np.ndarray) -> Prediction:
     """p(y | x) for rows x `[n, F]` of scikit-learn's joint mixture of (x, y)."""
-    return normal_mixture(tfmdn.Mixture.from_sklearn(joint).condition(list(range(x.shape[1])), x))
+    return prediction_of(tfmdn.Mixture.from_sklearn(joint).condition(list(range(x.shape[1])), x))
 
 
 @dataclasses.dataclass(frozen=True)

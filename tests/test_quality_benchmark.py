@@ -112,14 +112,19 @@ def test_the_parameters_of_a_tfmdn_mixture(event_shape, covariance):
     layer = tfmdn.MDNLayer(3, event_shape, covariance=covariance, kernel_initializer="he_normal")
     rng = np.random.default_rng(0)
     mixture, y = layer(rng.normal(size=(5, 4))), rng.normal(size=(5, *event_shape))
-    received = peers.normal_mixture(mixture).log_prob(y.reshape(5, -1))
+    received = peers.prediction_of(mixture).log_prob(y.reshape(5, -1))
     np.testing.assert_allclose(received, mixture.log_prob(y), rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", ["laplace", "lognormal"])
-def test_components_that_are_not_normal_are_refused(family):
-    with pytest.raises(TypeError, match="Expected normal components"):
-        peers.normal_mixture(tfmdn.MDNLayer(3, family=family)(np.zeros((2, 1))))
+@pytest.mark.parametrize("event_shape", [(), (2,)])
+def test_components_that_are_not_normal_are_scored_by_draws(event_shape):
+    layer = tfmdn.MDNLayer(3, event_shape, support=(-1.0, 1.0), kernel_initializer="he_normal")
+    mixture = layer(np.random.default_rng(0).normal(size=(5, 4)))
+    y = np.random.default_rng(1).uniform(-1.0, 1.0, (5, *event_shape))
+    prediction, columns = peers.prediction_of(mixture), y.reshape(5, -1)
+    np.testing.assert_allclose(prediction.log_prob(columns), mixture.log_prob(y), rtol=1e-5)
+    np.testing.assert_allclose(prediction.mean(), np.reshape(mixture.mean(), columns.shape), atol=0.1)
+    np.testing.assert_allclose(prediction.cdf(columns), np.reshape(mixture.cdf(y), columns.shape), atol=0.07)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn import reflection
+
 tfd = tfp.distributions
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
@@ -113,6 +115,8 @@ def marginals(components: tfd.Distribution) -> tfd.Distribution:
         return components.distribution
     if isinstance(components, tfd.MultivariateNormalLinearOperator):
         return tfd.Normal(components.mean(), components.stddev())
+    if isinstance(components, reflection.ReflectedMultivariateNormal):
+        return components.marginals()
     raise NotImplementedError(
         f"The coordinates of {type(components).__name__} have no known distribution of their own."
     )

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
-from tfmdn import validation
+from tfmdn import reflection, validation
 
 tfd = tfp.distributions
 
@@ -41,17 +41,21 @@ def marginal(components: tfd.Distribution, axes: int | Sequence[int]) -> tfd.Dis
     return _reordered(components, chosen)
 
 
-def conditional(components: tfd.Distribution, axes: int | Sequence[int], values) -> tuple[tfd.Distribution, tf.Tensor]:
-    """The distribution of the other coordinates where those of `axes` have the given values.
+def conditional(
+    components: tfd.Distribution, log_weights: tf.Tensor, axes: int | Sequence[int], values
+) -> tuple[tfd.Distribution, tf.Tensor]:
+    """The mixture of the other coordinates where those of `axes` have the given values.
 
     Args:
       components: of batch shape `[*B, K]` and event shape `(D,)`.
+      log_weights: of the components, `[*B, K]`.
       axes: an integer or a list of n integers. At least one coordinate must remain.
       values: `[*S, *B]` for an integer, `[*S, *B, n]` for a list, or broadcastable with it.
 
     Returns:
-      The distribution, of batch shape `[*S, *B, K]` or broadcastable with it, and of event shape `(D - n,)`, in the
-      order of the components; and the log density of the values under each component, `[*S, *B, K]`.
+      The components, of batch shape `[*S, *B, K]` or broadcastable with it, and of event shape `(D - n,)`, in the
+      order of the given ones; and their logits, `[*S, *B, K]`. Of correlated coordinates with limits there are more, as
+      each reflection of the values is a component.
 
     Raises:
       ValueError: if the events are not vectors, have no such axes or no other, or if the values do not fit them.
@@ -67,16 +71,42 @@ def conditional(components: tfd.Distribution, axes: int | Sequence[int], values)
     _check_values(components, values, len(chosen))
     values = values[..., tf.newaxis, :]  # [S, B, 1, n]
     if _is_factorized(components):
-        return _gathered(components, others), component_lib.log_prob(_gathered(components, chosen), values)
+        log_prob = component_lib.log_prob(_gathered(components, chosen), values)
+        return _gathered(components, others), log_weights + log_prob
     joint = _reordered(components, chosen + others)
-    loc, scale_tril, n = joint.loc, joint.scale_tril, len(chosen)
+    n = len(chosen)
+    if not isinstance(joint, reflection.ReflectedMultivariateNormal):
+        loc, log_prob = _given(joint.loc, joint.scale_tril, values)
+        return tfd.MultivariateNormalTriL(loc, joint.scale_tril[..., n:, n:]), log_weights + log_prob
+    loc, scale_tril = joint.normal()
+    parts = []
+    for image, exists, _ in reflection.images_of(values, joint.low[..., :n], joint.high[..., :n]):
+        loc_of_others, log_prob = _given(loc, scale_tril, image)
+        logits = tf.where(exists, log_weights + log_prob, -np.inf)
+        rest = (scale_tril[..., n:, n:], joint.low[..., n:], joint.high[..., n:])
+        parts.append([loc_of_others, *rest, logits])
+    batch_shape = tf.shape(parts[0][-1])  # [S, B, K]
+    joined = []
+    for part, event_ndims in zip(zip(*parts), (1, 2, 1, 1, 0)):
+        event_shape = tf.shape(part[0])[tf.rank(part[0]) - event_ndims :]
+        same = [tf.broadcast_to(value, tf.concat([batch_shape, event_shape], 0)) for value in part]
+        joined.append(tf.concat(same, -1 - event_ndims))
+    *values_of_others, logits = joined
+    return reflection.ReflectedMultivariateNormal(*values_of_others), logits
+
+
+def _given(loc: tf.Tensor, scale_tril: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The centre of the last coordinates of normals given the first n, and the log density of these.
+
+    Args:
+      loc: `[*B, K, D]`.
+      scale_tril: `[*B, K, D, D]`.
+      values: `[*S, *B, 1, n]`.
+    """
+    n = values.shape[-1]
     known = tfd.MultivariateNormalTriL(loc[..., :n], scale_tril[..., :n, :n])
     z = known.scale.solvevec(values - known.loc)  # [S, B, K, n]
-    shift = tf.linalg.matvec(scale_tril[..., n:, :n], z)  # [S, B, K, D - n]
-    return (
-        tfd.MultivariateNormalTriL(loc[..., n:] + shift, scale_tril[..., n:, n:]),
-        component_lib.log_prob(known, values),
-    )
+    return loc[..., n:] + tf.linalg.matvec(scale_tril[..., n:, :n], z), component_lib.log_prob(known, values)
 
 
 def _split_axes(components: tfd.Distribution, axes) -> tuple[list[int], list[int]]:
@@ -114,13 +144,21 @@ def _gathered(components: tfd.Distribution, axes: int | list[int]) -> tfd.Distri
     return component_lib.with_parameters(components, {k: tf.gather(v, axes, axis=-1) for k, v in values.items()})
 
 
-def _reordered(components: tfd.Distribution, axes: list[int]) -> tfd.MultivariateNormalTriL:
-    """The joint distribution of some coordinates of normals, in the order of `axes`."""
-    if not isinstance(components, tfd.MultivariateNormalLinearOperator):
-        raise NotImplementedError(f"The coordinates of {type(components).__name__} have no known joint distribution.")
-    rows = tf.gather(components.scale.to_dense(), axes, axis=-2)  # [B, K, n, D]
+def _reordered(components: tfd.Distribution, axes: list[int]) -> tfd.Distribution:
+    """The joint distribution of some coordinates of normals, reflected or not, in the order of `axes`."""
+    if isinstance(components, reflection.ReflectedMultivariateNormal):
+        loc, scale_tril = components.normal()
+        low, high = (tf.gather(limit, axes, axis=-1) for limit in (components.low, components.high))
+        return reflection.ReflectedMultivariateNormal(*_reordered_normal(loc, scale_tril, axes), low, high)
+    if isinstance(components, tfd.MultivariateNormalLinearOperator):
+        return tfd.MultivariateNormalTriL(*_reordered_normal(components.mean(), components.scale.to_dense(), axes))
+    raise NotImplementedError(f"The coordinates of {type(components).__name__} have no known joint distribution.")
+
+
+def _reordered_normal(loc: tf.Tensor, scale: tf.Tensor, axes: list[int]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Centre and triangular factor of some coordinates, of a centre `[..., D]` and any factor `[..., D, D]`."""
+    rows = tf.gather(scale, axes, axis=-2)  # [B, K, n, D]
     # rows = tril Q: the Cholesky factor of their covariance, without the squares that would cost half of the digits.
     _, upper = tf.linalg.qr(tf.linalg.matrix_transpose(rows))
     sign = tf.where(tf.linalg.diag_part(upper) < 0.0, -tf.ones_like(upper[..., 0]), tf.ones_like(upper[..., 0]))
-    scale_tril = tf.linalg.matrix_transpose(sign[..., tf.newaxis] * upper)
-    return tfd.MultivariateNormalTriL(tf.gather(components.mean(), axes, axis=-1), scale_tril)
+    return tf.gather(loc, axes, axis=-1), tf.linalg.matrix_transpose(sign[..., tf.newaxis] * upper)

@@ -61,6 +61,10 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
       max_steps: the largest number of batches to learn from.
       patience: training stops when no network has improved on its held-out rows for this many batches.
       min_scale: the smallest scale of a component, in units of the targets' scale; `calibrate` may halve it.
+      support: where targets can lie: a pair (low, high) of numbers, None for no limit, or lists of these with one for
+        each output; nothing is predicted outside. "auto": where at least 320 targets end abruptly, a limit is put just
+        beyond them, see `tfmdn.support.found_in`; `background` keeps what is beyond possible. None: all numbers. See
+        `tfmdn.MDNLayer`; limits are for family "normal", and with covariance "full" for at most 3 outputs.
       background: the weight of a broad component that no feature changes, see `tfmdn.MDNLayer`.
       x_noise: noise on the features while training, as a multiple of the rule of thumb of
         `tfmdn.features.NoiseRegularization`.
@@ -104,6 +108,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         max_steps: int = Recipe.max_steps,
         patience: int = Recipe.patience,
         min_scale: float = Recipe.min_scale,
+        support: str | tuple | None = Recipe.support,
         background: float = Recipe.background,
         x_noise: float = Recipe.x_noise,
         y_noise: float = Recipe.y_noise,
@@ -123,6 +128,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.max_steps = max_steps
         self.patience = patience
         self.min_scale = min_scale
+        self.support = support
         self.background = background
         self.x_noise = x_noise
         self.y_noise = y_noise

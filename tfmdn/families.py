@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
-from tfmdn import validation
+from tfmdn import reflection, validation
 
 tfd = tfp.distributions
 
@@ -209,6 +209,7 @@ FAMILIES = {
 }
 
 COVARIANCES = ("diag", "spherical", "full")
+MAX_CORRELATED_WITH_LIMITS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,13 +232,14 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class ComponentSpec:
-    """A family with everything settled: event shape, covariance and the bounds of the scale."""
+    """A family with everything settled: event shape, covariance, the bounds of the scale, and whether it has limits."""
 
     family: str
     covariance: str
     event_shape: tuple[int, ...]
     link: ScaleLink
     bounds: ScaleBounds
+    has_limits: bool
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -271,12 +273,15 @@ class ComponentSpec:
         # A spherical component has one scale in all coordinates, so it is relative to their geometric mean.
         return tf.reduce_mean(log_unit) if self.covariance == "spherical" else log_unit
 
-    def distribution(self, location: tf.Tensor, scale: tf.Tensor, **parameters: tf.Tensor) -> tfd.Distribution:
+    def distribution(
+        self, location: tf.Tensor, scale: tf.Tensor, limits: dict[str, tf.Tensor], **parameters: tf.Tensor
+    ) -> tfd.Distribution:
         """The components `[B, K]` as one distribution.
 
         Args:
           location: of the target, `[*E, 1]`.
           scale: of the target, `[*E, 1]`.
+          limits: where the components end, `low` and `high` `[*E, K]`, if the spec has limits; else empty.
           **parameters: of the components of the standardised target, `[B, *shape, K]`.
         """
         if self.covariance == "spherical" and self.event_shape:  # [B, K] -> [B, D, K]
@@ -286,14 +291,18 @@ class ComponentSpec:
             }
         loc, log_scale = parameters["loc"], parameters.pop("log_scale")
         log_unit = self.log_unit(scale)
-        parameters = {**parameters, "loc": location + scale * loc, "scale": tf.exp(log_scale + log_unit)}
+        parameters = {**parameters, **limits, "loc": location + scale * loc, "scale": tf.exp(log_scale + log_unit)}
         if self.covariance == "spherical":
             log_scale += log_unit - tf.math.log(scale)
         if self.event_shape:
             parameters = {name: tf.linalg.matrix_transpose(value) for name, value in parameters.items()}  # [B, K, D]
         if self.covariance == "full":
             scale_tril = _scale_tril(parameters["scale"], parameters["correlation"])
-            return tfd.MultivariateNormalTriL(parameters["loc"], scale_tril)
+            joint = reflection.ReflectedMultivariateNormal if self.has_limits else tfd.MultivariateNormalTriL
+            return joint(parameters["loc"], scale_tril, *(parameters[name] for name in limits))
+        if self.has_limits:
+            distribution = reflection.ReflectedNormal(**parameters)
+            return tfd.Independent(distribution, 1) if self.event_shape else distribution
         if self.family == "normal" and self.event_shape:
             distribution = tfd.MultivariateNormalDiag(parameters["loc"], parameters["scale"])
         else:
@@ -315,6 +324,14 @@ def components_of_moments(components: tfd.Distribution, mean: tf.Tensor, stddev:
     """
     if isinstance(components, tfd.MultivariateNormalTriL):
         return component_lib.with_parameters(components, {"loc": mean, "scale_tril": tf.linalg.diag(stddev)})
+    # Limits would change the moments.
+    no_limits = {"low": tf.fill(tf.shape(mean), tf.cast(-math.inf, mean.dtype))}
+    no_limits["high"] = -no_limits["low"]
+    if isinstance(components, reflection.ReflectedMultivariateNormal):
+        values = {"loc": mean, "scale_tril": tf.linalg.diag(stddev), **no_limits}
+        return component_lib.with_parameters(components, values)
+    if isinstance(component_lib.under_independent(components), reflection.ReflectedNormal):
+        return component_lib.with_parameters(components, {"loc": mean, "scale": stddev, **no_limits})
     if isinstance(components, tfd.MultivariateNormalDiag):
         return component_lib.with_parameters(components, {"loc": mean, "scale_diag": stddev})
     for family in FAMILIES.values():
@@ -330,6 +347,7 @@ def component_spec(
     scale_activation: str,
     min_scale: float,
     max_scale: float | None,
+    has_limits: bool,
 ) -> ComponentSpec:
     """Checks the arguments that describe a component and puts them together."""
     validation.one_of("family", family, FAMILIES)
@@ -352,7 +370,19 @@ def component_spec(
             "covariance='full' needs a vector target, and a scalar has no correlations. "
             "Received: event_shape=(), covariance='full'. Use covariance='diag', or an event_shape of (n,)."
         )
-    return ComponentSpec(family, covariance, event_shape, SCALE_LINKS[scale_activation], ScaleBounds(minimum, maximum))
+    if has_limits and family != "normal":
+        raise ValueError(
+            "`support` is defined for family='normal' only, whose tails are then reflected at the limits. "
+            f"Received: family={family!r}. Use support=None."
+        )
+    if has_limits and covariance == "full" and event_shape[0] > MAX_CORRELATED_WITH_LIMITS:
+        raise ValueError(
+            f"covariance='full' with `support` takes 3^n reflections of n coordinates, at most "
+            f"{MAX_CORRELATED_WITH_LIMITS}. Received: event_shape={event_shape}. Use covariance='diag'."
+        )
+    return ComponentSpec(
+        family, covariance, event_shape, SCALE_LINKS[scale_activation], ScaleBounds(minimum, maximum), has_limits
+    )
 
 
 def _scale_tril(scale: tf.Tensor, correlation: tf.Tensor) -> tf.Tensor:

@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import adaptation, families, starts, validation
+from tfmdn import support as support_lib
 from tfmdn.mixture import Mixture, conversion_name
 
 tfd = tfp.distributions
@@ -55,6 +56,11 @@ class MDNLayer(keras.layers.Layer):
       min_scale: the smallest scale a component can have, in units of the target's scale (which is 1 before `adapt`).
         It keeps a component from collapsing onto a single target, where the density would grow without bound.
       max_scale: the largest scale, in the same units. None means 1000, for "lognormal" 5.
+      support: where targets can lie, for family "normal": a pair (low, high) of numbers, None for no limit, or lists
+        with one for each coordinate. Components are then reflected at the limits (`tfmdn.reflection`): no density lies
+        outside, and at a limit it does not fall to 0. "auto": `adapt` looks for limits at which the targets end
+        abruptly (`tfmdn.support.found_in`); the background goes on beyond them. None: all numbers. With covariance
+        "full" for at most 3 coordinates.
       background: the weight of one more component, which is the same for every input: as broad as 1.5 times the
         target's scale, around its location. A target far from all that was learnt then costs at most about
         `-log(background)` nats more than under the target's marginal, in training too. 0 means none.
@@ -103,6 +109,7 @@ class MDNLayer(keras.layers.Layer):
         scale_activation: str = "exp",
         min_scale: float = 1e-3,
         max_scale: float | None = None,
+        support: str | tuple | None = None,
         background: float = 0.0,
         convert_to_tensor: str | Callable[[Mixture], tf.Tensor] = "mean",
         kernel_initializer=None,
@@ -118,13 +125,16 @@ class MDNLayer(keras.layers.Layer):
         self.num_components = validation.positive_integer("num_components", num_components)
         self.event_shape = validation.event_shape(event_shape)
         self.spec = families.component_spec(
-            family, covariance, self.event_shape, scale_activation, min_scale, max_scale
+            family, covariance, self.event_shape, scale_activation, min_scale, max_scale, support is not None
         )
         self.family = family
         self.covariance = covariance
         self.scale_activation = scale_activation
         self.min_scale = min_scale
         self.max_scale = max_scale
+        self.support = support
+        if support not in (None, "auto"):
+            self.support = support_lib.plain(*support_lib.limits(support, self.event_shape))
         self.background = validation.proportion("background", background)
         self.convert_to_tensor = conversion_name(convert_to_tensor)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -148,15 +158,20 @@ class MDNLayer(keras.layers.Layer):
         )
         self._start: starts.Start | None = None
         # They do not depend on the input, and so exist before build(): adapt() can come first.
-        self.target_location = self._add_target_statistic("target_location", "zeros")
-        self.target_scale = self._add_target_statistic("target_scale", "ones")
+        self.target_location = self._add_target_statistic("target_location", np.zeros(self.event_shape))
+        self.target_scale = self._add_target_statistic("target_scale", np.ones(self.event_shape))
+        if support is not None:
+            given = (None, None) if self.support == "auto" else self.support
+            low, high = support_lib.limits(given, self.event_shape)
+            self.target_low = self._add_target_statistic("target_low", low)
+            self.target_high = self._add_target_statistic("target_high", high)
 
-    def _add_target_statistic(self, name, initializer):
+    def _add_target_statistic(self, name: str, value: np.ndarray):
         return self.add_weight(
             name=name,
             shape=self.event_shape,
             dtype=self.density_dtype,
-            initializer=initializer,
+            initializer=lambda shape, dtype: tf.cast(value, dtype),
             trainable=False,
             autocast=False,
         )
@@ -165,6 +180,12 @@ class MDNLayer(keras.layers.Layer):
     def density_dtype(self) -> str:
         """The dtype of the mixture: "float32", or "float64" if the layer computes in it."""
         return "float64" if self.compute_dtype == "float64" else "float32"
+
+    @property
+    def target_statistics(self) -> list[str]:
+        """The names of what `adapt` learns: the units of the target, and its limits where there can be some."""
+        limits = [] if self.support is None else ["target_low", "target_high"]
+        return ["target_location", "target_scale", *limits]
 
     @property
     def params_size(self) -> int:
@@ -212,7 +233,7 @@ class MDNLayer(keras.layers.Layer):
         location, scale = self.target_location[..., tf.newaxis], self.target_scale[..., tf.newaxis]  # [E, 1]
         return Mixture(
             tfd.Categorical(logits=logits),
-            self.spec.distribution(location, scale, **values),
+            self.spec.distribution(location, scale, self._limits(), **values),
             convert_to_tensor=self.convert_to_tensor,
         )
 
@@ -232,6 +253,17 @@ class MDNLayer(keras.layers.Layer):
         departures = tf.where(_with_axes(is_counted, departures.shape.rank), departures, tf.zeros_like(departures))
         count = tf.math.count_nonzero(is_counted, dtype=departures.dtype)
         return tf.math.divide_no_nan(self.scale_regularizer(departures), count)
+
+    def _limits(self) -> dict[str, tf.Tensor]:
+        """Where each component ends: `low` and `high`, `[*E, K]`, or nothing."""
+        if self.support is None:
+            return {}
+        low, high = self.target_low[..., tf.newaxis], self.target_high[..., tf.newaxis]  # [E, 1]
+        if self.background and self.support == "auto":
+            # What was found may be wrong for a later target, and must not make it impossible.
+            ones = tf.ones((*self.event_shape, self.num_components), self.density_dtype)
+            low, high = _append(low * ones, -math.inf), _append(high * ones, math.inf)
+        return {"low": low, "high": high}
 
     def _background_values(self) -> dict:
         """The parameters of the background in standard units, `[*shape, 1]`."""
@@ -276,6 +308,8 @@ class MDNLayer(keras.layers.Layer):
         rows = adaptation.sample_rows(map(self._rows, adaptation.batches(y, part=1)), self.event_shape)
         if not len(rows):
             raise ValueError("`adapt` needs at least one row of finite targets. Received none.")
+        if self.support is not None:
+            self._adapt_limits(rows)
         rows = adaptation.within_fences(families.FAMILIES[self.family].standardize(rows))
         location, scale = adaptation.location_and_scale(rows, self.density_dtype)
         self.target_location.assign(location)
@@ -284,6 +318,15 @@ class MDNLayer(keras.layers.Layer):
         self._start = starts.clusters(rows, self.num_components, np.random.default_rng(adaptation.SAMPLING_SEED))
         if self.built and self.bias_initializer is None:
             self.dense.bias.assign(self._initial_bias(self.dense.bias.shape, self.dense.bias.dtype))
+
+    def _adapt_limits(self, rows: np.ndarray) -> None:
+        if self.support == "auto":
+            low, high = support_lib.found_in(rows)
+            self.target_low.assign(low)
+            self.target_high.assign(high)
+        else:
+            low, high = support_lib.limits(self.support, self.event_shape)
+            support_lib.check_inside(rows, low, high, self.support)
 
     def _rows(self, batch) -> np.ndarray:
         batch = np.asarray(batch, np.float64)
@@ -311,6 +354,7 @@ class MDNLayer(keras.layers.Layer):
             "scale_activation": self.scale_activation,
             "min_scale": self.min_scale,
             "max_scale": self.max_scale,
+            "support": self.support,
             "background": self.background,
             "convert_to_tensor": self.convert_to_tensor,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),

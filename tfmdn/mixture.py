@@ -434,11 +434,9 @@ class Mixture(tfd.MixtureSameFamily):
         >>> y_given_x.mean().numpy().round(3)
         array([0.167, 1.5  , 2.833], dtype=float32)
         """
-        components, log_prob = coordinates.conditional(self.components_distribution, axes, values)
         log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
-        return self.copy(
-            mixture_distribution=tfd.Categorical(logits=log_weights + log_prob), components_distribution=components
-        )
+        components, logits = coordinates.conditional(self.components_distribution, log_weights, axes, values)
+        return self.copy(mixture_distribution=tfd.Categorical(logits=logits), components_distribution=components)
 
     # Peaks and regions
 

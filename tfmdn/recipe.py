@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
 
-from tfmdn import families, features, validation
+from tfmdn import families, features, reflection, validation
+from tfmdn import support as support_lib
 from tfmdn.early_stopping import EnsembleEarlyStopping
 from tfmdn.ensemble import Ensemble
 from tfmdn.layers import MDNLayer
@@ -65,6 +67,7 @@ class Recipe:
     max_steps: int = 4_000
     patience: int = 500
     min_scale: float = 0.01
+    support: str | tuple | None = "auto"
     background: float = 0.003
     x_noise: float = 0.0
     y_noise: float = 0.0
@@ -75,6 +78,8 @@ class Recipe:
             raise ValueError(
                 f"`batch_size` must be a positive integer or 'auto'. Received: batch_size={self.batch_size!r}."
             )
+        if isinstance(self.support, str) and self.support != "auto":
+            raise ValueError(f"`support` must be a pair of limits, 'auto' or None. Received: support={self.support!r}.")
         if self.batch_size != "auto":
             validation.positive_integer("batch_size", self.batch_size)
         # A model itself is callable too, but would be one and the same for every member.
@@ -103,14 +108,34 @@ class Recipe:
     def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int, verbose: int = 0) -> Fitted:
         """Trains an ensemble on features `[n, F]`, targets `[n, *E]` and weights `[n]`."""
         with _repeatable(seed):
-            return self._fit(x, y, weights, seed, verbose)
+            return self._settled(y)._fit(x, y, weights, seed, verbose)
+
+    def _settled(self, y: np.ndarray) -> Recipe:
+        """The same recipe, with what is "auto" about the targets `[n, *E]` settled."""
+        is_normal, size = self.family == "normal", math.prod(y.shape[1:])
+        support, covariance = self.support, self.covariance
+        # Limits cost time even where there are none.
+        if support == "auto" and not (is_normal and np.isfinite(support_lib.found_in(y)).any()):
+            support = None
+        if covariance == "auto":
+            most = MAX_CORRELATED if support in (None, "auto") else families.MAX_CORRELATED_WITH_LIMITS
+            covariance = "full" if is_normal and y.ndim > 1 and size <= most else "diag"
+        # Correlations matter more than limits that nobody asked for.
+        if support == "auto" and covariance == "full" and size > families.MAX_CORRELATED_WITH_LIMITS:
+            support = None
+        return dataclasses.replace(self, support=support, covariance=covariance)
 
     def _fit(self, x, y, weights, seed, verbose) -> Fitted:
-        units = self._head(y)
-        location, scale = units.target_location.numpy(), units.target_scale.numpy()
+        units = self._head(y, self.support)
+        # The statistics of the targets, first in their own units and then in those of the training.
+        statistics = {name: getattr(units, name).numpy() for name in units.target_statistics}
+        location, scale = statistics["target_location"], statistics["target_scale"]
         y = self._in_standard_units(y, location, scale)
-        heads, networks = zip(*(self._network(x, y) for _ in range(self.n_ensembles)))
-        target_noise = self._noise_on(y)
+        standard = {"target_location": np.zeros_like(location), "target_scale": np.ones_like(scale)}
+        limits = {name: statistics[name] for name in statistics if name not in standard}
+        standard |= {name: self._in_standard_units(limit, location, scale) for name, limit in limits.items()}
+        heads, networks = zip(*(self._network(x, y, standard) for _ in range(self.n_ensembles)))
+        target_noise = self._noise_on(y, [standard[name] for name in limits])
         model = Ensemble(networks, weights_by_member=True, max_gradient_norm=1.0)
         model.compile(self._optimizer(), loss=NegativeLogLikelihood())
         rng = np.random.default_rng(seed)
@@ -140,29 +165,25 @@ class Recipe:
         if self.calibrate and len(x) >= MIN_CALIBRATED:
             model.calibrate(x, y, held_out, weights)
         scores = stopping.scores(model.scale_temperature)
-        model.set_in_all_members(heads[0].target_location, location)
-        model.set_in_all_members(heads[0].target_scale, scale)
+        for name, value in statistics.items():
+            model.set_in_all_members(getattr(heads[0], name), value)
+        heads[0].support = units.support  # what its config, which is that of all members, says in their units
         return Fitted(model, scores, len(history.epoch) * steps)
 
-    def _head(self, y: np.ndarray) -> MDNLayer:
+    def _head(self, y: np.ndarray, support: str | tuple | None) -> MDNLayer:
         # In float64: the targets may be far from 0, or of any scale.
         head = MDNLayer(
             self.num_components,
             y.shape[1:],
             family=self.family,
-            covariance=self._covariance(y.shape[1:]),
+            covariance=self.covariance,
             min_scale=self.min_scale,
+            support=support,
             background=self.background,
             dtype="float64",
         )
         head.adapt(y)
         return head
-
-    def _covariance(self, event_shape: tuple[int, ...]) -> str:
-        if self.covariance != "auto":
-            return self.covariance
-        correlated = self.family == "normal" and event_shape and event_shape[0] <= MAX_CORRELATED
-        return "full" if correlated else "diag"
 
     def _in_standard_units(self, y: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """The targets in units in which their location is 0 and their scale 1."""
@@ -171,7 +192,7 @@ class Recipe:
         # Rounding errors grow in training. Without those of the units, the units do not matter to the last digit.
         return family.restore(z.astype(np.float32).astype(np.float64))
 
-    def _network(self, x: np.ndarray, y: np.ndarray) -> tuple[MDNLayer, keras.Model]:
+    def _network(self, x: np.ndarray, y: np.ndarray, statistics: dict) -> tuple[MDNLayer, keras.Model]:
         # In float64 up to here: a date in seconds has more digits than float32.
         standardization = features.Standardization(dtype="float64")
         standardization.adapt(x)
@@ -184,9 +205,12 @@ class Recipe:
             noise.adapt(z)
             hidden = noise(hidden)
         hidden = self._embedded(hidden, z) if self.network is None else self.network()(hidden)
-        head = self._head(y)
-        head.target_location.assign(np.zeros(y.shape[1:]))
-        head.target_scale.assign(np.ones(y.shape[1:]))
+        given = self.support not in (None, "auto")
+        head = self._head(
+            y, support_lib.plain(statistics["target_low"], statistics["target_high"]) if given else self.support
+        )
+        for name, value in statistics.items():
+            getattr(head, name).assign(value)
         return head, keras.Model(inputs, head(hidden))
 
     def _embedded(self, z, rows: np.ndarray):
@@ -217,15 +241,19 @@ class Recipe:
         optimizer.exclude_from_weight_decay(var_names=["bias", "frequencies"])
         return optimizer
 
-    def _noise_on(self, y: np.ndarray) -> Callable | None:
-        """Noise for batches of targets."""
+    def _noise_on(self, y: np.ndarray, limits: list[np.ndarray]) -> Callable | None:
+        """Noise for batches of targets, which does not take them beyond their limits."""
         if not self.y_noise:
             return None
         noise = features.NoiseRegularization(self.y_noise, dtype="float64")
         noise.adapt(y.reshape(len(y), -1))
-        return lambda batch: keras.ops.reshape(
-            noise(keras.ops.reshape(batch, (-1, noise.bandwidth.shape[0])), training=True), keras.ops.shape(batch)
-        )
+
+        def noisy(batch):
+            rows = noise(keras.ops.reshape(batch, (-1, noise.bandwidth.shape[0])), training=True)
+            rows = keras.ops.reshape(rows, keras.ops.shape(batch))
+            return reflection.fold(rows, *limits) if limits else rows
+
+        return noisy
 
 
 class _Progress(keras.callbacks.Callback):

@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
+from tfmdn import reflection
 
 tfd = tfp.distributions
 tnp = tf.experimental.numpy
@@ -75,7 +76,10 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
         position_tolerance=1e-9 * tf.reduce_min(marginals.stddev(), axis),
         max_iterations=100,
     ).estimated_root
-    y = tf.stop_gradient(tf.where(is_finite, root, low + high))  # at 0 and 1 one bound is infinite, and the answer
+    y = tf.where(is_finite, root, low + high)  # at 0 and 1 one bound is infinite, and the answer
+    if isinstance(marginals, reflection.ReflectedNormal):  # or the limit is
+        y = tf.maximum(tf.minimum(y, tf.reduce_max(marginals.high, axis)), tf.reduce_min(marginals.low, axis))
+    y = tf.stop_gradient(y)
 
     # The gradient of the root is that of one Newton step from it (the implicit function theorem).
     slope = tf.stop_gradient(of_mixture(marginals.prob, y))
@@ -150,6 +154,8 @@ def _tops(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     event_rank = mixture.event_shape.rank
     if isinstance(component_lib.under_independent(components), tfd.LogNormal):
         return tf.exp(_tops(_log_of_lognormals(mixture)))
+    if isinstance(components, reflection.ReflectedMultivariateNormal):
+        return reflection.fold(_tops(_unfolded(mixture)), *_outermost_limits(components))
     check_continuous(components)
     centres = components.mode()  # [B, K, E]
     centres = tf.broadcast_to(
@@ -218,6 +224,32 @@ def _mean_shift_of_normals(components: tfd.Distribution):
         return tf.linalg.solve(total, target[..., tf.newaxis])[..., 0]
 
     return move
+
+
+def _unfolded(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
+    """A mixture of normals, the reflections of the components among them, as high within the limits as the mixture."""
+    loc, scale_tril, exists = mixture.components_distribution.images()
+    logits = mixture.mixture_distribution.logits_parameter()[..., tf.newaxis]
+    logits = tf.where(exists, logits, -np.inf)  # [B, K, I]
+    shape = tf.shape(logits)
+    loc, scale_tril = (
+        tf.broadcast_to(value, tf.concat([shape, tf.shape(value)[tf.rank(value) - event_ndims :]], 0))
+        for value, event_ndims in ((loc, 1), (scale_tril, 2))
+    )
+    components = tfd.MultivariateNormalTriL(_merge_axes(loc, 1), _merge_axes(scale_tril, 2))
+    return tfd.MixtureSameFamily(tfd.Categorical(logits=_merge_axes(logits, 0)), components)
+
+
+def _merge_axes(tensor: tf.Tensor, event_ndims: int) -> tf.Tensor:
+    """`[*B, K, I, *E]` as `[*B, K * I, *E]`."""
+    last = tensor.shape.rank - event_ndims
+    return tf.reshape(tensor, tf.concat([tf.shape(tensor)[: last - 2], [-1], tf.shape(tensor)[last:]], 0))
+
+
+def _outermost_limits(components: reflection.ReflectedMultivariateNormal) -> tuple[tf.Tensor, tf.Tensor]:
+    """The limits `[*B, D]` that no component goes beyond."""
+    values = component_lib.parameters(components)
+    return tf.reduce_min(values["low"], -2), tf.reduce_max(values["high"], -2)
 
 
 def _log_of_lognormals(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:

@@ -1,0 +1,96 @@
+"""Where the targets end: the limits that a user gives, and those that the targets show.
+
+Shapes in comments: n rows, E event.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+# The outermost targets, as a share of all and at least, and how many times as many they are compared with. Targets of
+# which these are more than half do not tell an abrupt end from a short tail.
+OUTERMOST, FEWEST, COMPARED = 0.01, 16, 10
+MIN_ROWS = 2 * FEWEST * COMPARED
+# Where a density ends abruptly, a tenth of the targets reach a tenth as far in, give or take so many standard errors.
+# Where it falls towards the end in a straight line, they reach a third as far; in the tail of a normal, over half.
+STANDARD_ERRORS = 2.0
+# How far beyond the last target a limit is put, in mean distances of the outermost ones: another target lies farther
+# out with a probability of exp(-3) / n.
+MARGIN = 3.0
+
+
+def limits(value, event_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The lower and the upper limit, each `[*E]`, that `support` names; infinite where there is none.
+
+    Args:
+      value: a pair of limits. Each is a number, None for no limit, or a list of these, one for each coordinate.
+      event_shape: the shape of one target.
+
+    Raises:
+      ValueError: if it is not such a pair, or if an upper limit is not greater than the lower one.
+    """
+    expected = (
+        "`support` must be a pair (low, high) of numbers, or of None for no limit, or of lists of these with one for "
+        f"each coordinate of a target of shape {event_shape}"
+    )
+    try:
+        low, high = (
+            np.broadcast_to(np.where(side == None, infinite, side).astype(np.float64), event_shape).copy()  # noqa: E711
+            for side, infinite in zip([np.asarray(side, object) for side in value], (-math.inf, math.inf), strict=True)
+        )
+    except (TypeError, ValueError):
+        raise ValueError(f"{expected}. Received: support={value!r}.") from None
+    if not (low < high).all() or np.isposinf(low).any() or np.isneginf(high).any():
+        raise ValueError(f"{expected}, with low less than high. Received: support={value!r}.")
+    return low, high
+
+
+def plain(low: np.ndarray, high: np.ndarray) -> tuple:
+    """The pair that `limits` makes these of, of Python's numbers, lists and None: what a config can hold."""
+    return tuple(np.where(np.isfinite(side), side.astype(object), None).tolist() for side in (low, high))
+
+
+def check_inside(y: np.ndarray, low: np.ndarray, high: np.ndarray, support) -> None:
+    """Raises ValueError if one of the targets `[n, *E]` lies outside of the limits."""
+    for side, is_outside in (("below", y < low), ("above", y > high)):
+        if is_outside.any():
+            raise ValueError(
+                f"Targets must lie within `support`. Received: support={support!r}, and targets {side} it such as "
+                f"{y[is_outside][0]} ({is_outside.sum()} of {y.size} numbers)."
+            )
+
+
+def found_in(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The limits, each `[*E]`, at which finite targets `[n, *E]` end abruptly; infinite where they do not.
+
+    Angles, shares, capped and censored quantities, and many that cannot be negative, have as many targets next to a
+    limit as farther inside. The tails of others become thinner and thinner.
+
+    Example:
+
+    >>> rng = np.random.default_rng(0)
+    >>> low, high = tfmdn.support.found_in(rng.exponential(size=1000))
+    >>> bool(-0.01 < low < 0.0), float(high)
+    (True, inf)
+    """
+    columns = y.reshape(len(y), -1).T
+    low = np.array([_lower_limit(column) for column in columns]).reshape(y.shape[1:])
+    high = np.array([-_lower_limit(-column) for column in columns]).reshape(y.shape[1:])
+    return low, high
+
+
+def _lower_limit(y: np.ndarray) -> float:
+    """-inf if the smallest of the targets `[n]` are the thin end of a tail."""
+    if len(y) < MIN_ROWS or np.ptp(y) == 0.0:
+        return -math.inf
+    count = max(FEWEST, round(OUTERMOST * len(y)))
+    smallest = np.sort(y)[: COMPARED * count + 1]
+    reach, inner_reach = smallest[[count, -1]] - smallest[0]
+    share = 1.0 / COMPARED  # of evenly spread targets, whose ratio has a beta distribution
+    largest = share + STANDARD_ERRORS * math.sqrt(share * (1.0 - share) / (COMPARED * count + 1))
+    if reach > largest * inner_reach:  # equal targets, as where values are capped, end as abruptly as can be
+        return -math.inf
+    rounding = 1e-6 * np.ptp(y)
+    return float(smallest[0] - MARGIN * reach / count - rounding)
