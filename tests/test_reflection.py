@@ -239,9 +239,9 @@ def test_wide_correlated_components_are_held():
 def test_arguments_are_checked_if_asked_to():
     with pytest.raises(tf.errors.InvalidArgumentError, match="`low` must be less than `high`"):
         reflection.ReflectedNormal(0.0, 1.0, 1.0, 0.0, validate_args=True)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="`scale` that are scales must be positive"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Scales must be positive"):
         reflection.ReflectedNormal(0.0, -1.0, 0.0, 1.0, validate_args=True)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="`scale_tril` that are scales must be positive"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Scales must be positive"):
         reflection.ReflectedMultivariateNormal([0.0], [[-1.0]], [0.0], [1.0], validate_args=True)
 
 

@@ -6,7 +6,7 @@ import pytest
 import sklearn.base
 
 import tfmdn
-from tfmdn import reflection, support
+from tfmdn import intervals, support
 
 INF = np.inf
 
@@ -189,5 +189,5 @@ def test_the_regressor_can_be_cloned():
 
 
 def test_folding_noise_keeps_it_inside():
-    folded = reflection.fold(np.array([-0.3, 0.2, 1.4, 3.3]), np.float64(0.0), np.float64(1.0))
+    folded = intervals.fold(np.array([-0.3, 0.2, 1.4, 3.3]), np.float64(0.0), np.float64(1.0))
     np.testing.assert_allclose(folded, [0.3, 0.2, 0.6, 0.7])

@@ -6,17 +6,14 @@ Shapes in comments: S samples, B batch, K components, E event.
 from __future__ import annotations
 
 import functools
-import math
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import reflection
+from tfmdn.numerics import HALF_LOG_TWO_PI, reach
 
 tfd = tfp.distributions
-
-HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
 def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
@@ -153,11 +150,6 @@ def log_prob(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor:
     # With validate_args TFP's own checks must run; a subclass may have a density of its own.
     stable = None if components.validate_args else STABLE_LOG_PROBS.get(type(components))
     return components.log_prob(y) if stable is None else stable(components, y)
-
-
-def reach(dtype: tf.DType) -> float:
-    """The number of standard deviations whose square, times any reasonable gradient, is finite: 3e15 in float32."""
-    return float(np.finfo(dtype.as_numpy_dtype).max) ** 0.4
 
 
 def _normal_log_prob(components, y):

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
-from tfmdn import reflection, validation
+from tfmdn import intervals, reflection, validation
 
 tfd = tfp.distributions
 
@@ -80,7 +80,7 @@ def conditional(
         return tfd.MultivariateNormalTriL(loc, joint.scale_tril[..., n:, n:]), log_weights + log_prob
     loc, scale_tril = joint.normal()
     parts = []
-    for image, exists, _ in reflection.images_of(values, joint.low[..., :n], joint.high[..., :n]):
+    for image, exists, _ in intervals.images_of(values, joint.low[..., :n], joint.high[..., :n]):
         loc_of_others, log_prob = _given(loc, scale_tril, image)
         logits = tf.where(exists, log_weights + log_prob, -np.inf)
         rest = (scale_tril[..., n:, n:], joint.low[..., n:], joint.high[..., n:])

@@ -16,6 +16,7 @@ import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
 from tfmdn import reflection
+from tfmdn.numerics import held_quotient
 
 tfd = tfp.distributions
 
@@ -88,7 +89,7 @@ FARTHEST_REFLECTED = 9.0
 
 
 def _normal_excess(distance, scale):
-    z = _held_quotient(distance, scale)
+    z = held_quotient(distance, scale, FARTHEST)
     return scale * (math.sqrt(2.0 / math.pi) * tf.exp(-0.5 * tf.square(z)) - z * tf.math.erfc(z * math.sqrt(0.5)))
 
 
@@ -105,7 +106,7 @@ def _normal_difference(first, second):
 
 def _reflected_deviation(values, y):
     reflected = reflection.ReflectedNormal(**values)
-    inside = reflected.clip(y)
+    inside = reflected.interval.clip(y)
     return tf.abs(y - inside) + inside - reflected.mean() + 2.0 * reflected.mean_excess(inside)
 
 
@@ -116,9 +117,9 @@ def _reflected_difference(first, second):
         {name: tf.where(chosen, first[name], second[name]) for name in first} for chosen in (is_narrow, ~is_narrow)
     )
     reflected = reflection.ReflectedNormal(**narrow)
-    start, end = (
-        reflected.clip(reflected.centre + sign * FARTHEST_REFLECTED * narrow["scale"]) for sign in (-1.0, 1.0)
-    )
+    interval, farthest = reflected.interval, FARTHEST_REFLECTED * narrow["scale"]
+    centre = interval.fold(narrow["loc"])
+    start, end = interval.clip(centre - farthest), interval.clip(centre + farthest)
     names = tuple(narrow)
     term = functools.partial(_reflected_term, names)
     return _sum_over(REFLECTED_NODES, term, start, end, *narrow.values(), *wide.values())
@@ -134,7 +135,7 @@ def _reflected_term(names, nodes, start, end, *values):
 
 def _laplace_deviation(values, y):
     distance = tf.abs(y - values["loc"])
-    return distance + values["scale"] * tf.exp(-_held_quotient(distance, values["scale"]))
+    return distance + values["scale"] * tf.exp(-held_quotient(distance, values["scale"], FARTHEST))
 
 
 def _laplace_difference(first, second):
@@ -144,7 +145,7 @@ def _laplace_difference(first, second):
     """
     distance = tf.abs(first["loc"] - second["loc"])
     wide, ratio = _wide_and_ratio(first["scale"], second["scale"])
-    u = _held_quotient(distance, wide)
+    u = held_quotient(distance, wide, FARTHEST)
     x = u * (1.0 - ratio) / ratio
     is_small = x < 1e-3
     safe_x = tf.where(is_small, tf.ones_like(x), x)
@@ -155,13 +156,13 @@ def _laplace_difference(first, second):
 
 def _logistic_deviation(values, y):
     distance = tf.abs(y - values["loc"])
-    return distance + 2.0 * values["scale"] * tf.math.softplus(-_held_quotient(distance, values["scale"]))
+    return distance + 2.0 * values["scale"] * tf.math.softplus(-held_quotient(distance, values["scale"], FARTHEST))
 
 
 def _logistic_difference(first, second):
     distance = tf.abs(first["loc"] - second["loc"])
     wide, ratio = _wide_and_ratio(first["scale"], second["scale"])
-    u = _held_quotient(distance, wide)
+    u = held_quotient(distance, wide, FARTHEST)
     return distance + 2.0 * wide * _sum_over(LOGISTIC_NODES, _logistic_term, u, ratio)
 
 
@@ -178,7 +179,7 @@ def _student_t_excess(u, df):
 
 def _student_t_deviation(values, y):
     distance = tf.abs(y - values["loc"])
-    u = _held_quotient(distance, values["scale"], FARTHEST_STUDENT_T)
+    u = held_quotient(distance, values["scale"], FARTHEST_STUDENT_T)
     return distance + 2.0 * values["scale"] * _student_t_excess(u, values["df"])
 
 
@@ -190,7 +191,7 @@ def _student_t_difference(first, second):
         {name: tf.where(chosen, first[name], second[name]) for name in ("scale", "df")}
         for chosen in (is_narrow, ~is_narrow)
     )
-    u = _held_quotient(distance, wide["scale"], FARTHEST_STUDENT_T)
+    u = held_quotient(distance, wide["scale"], FARTHEST_STUDENT_T)
     ratio = narrow["scale"] / wide["scale"]
     total = _sum_over(STUDENT_T_NODES, _student_t_term, u, ratio, narrow["df"], wide["df"])
     return distance + 2.0 * wide["scale"] * total
@@ -254,11 +255,6 @@ def _deviations_of(components: tfd.Distribution) -> _Deviations:
         f"E|X - y| is known for components of these kinds: {known}. Received: {type(components).__name__}. "
         "The energy score needs draws alone."
     )
-
-
-def _held_quotient(distance: tf.Tensor, scale: tf.Tensor, limit: float = FARTHEST) -> tf.Tensor:
-    """distance / scale, held at `limit` before the division: an overflow would turn its gradient into NaN."""
-    return tf.minimum(distance, limit * scale) / scale
 
 
 def _wide_and_ratio(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import keras
 import numpy as np
 
-from tfmdn import families, features, reflection, validation
+from tfmdn import families, features, intervals, validation
 from tfmdn import support as support_lib
 from tfmdn.early_stopping import EnsembleEarlyStopping
 from tfmdn.ensemble import Ensemble
@@ -251,7 +251,7 @@ class Recipe:
         def noisy(batch):
             rows = noise(keras.ops.reshape(batch, (-1, noise.bandwidth.shape[0])), training=True)
             rows = keras.ops.reshape(rows, keras.ops.shape(batch))
-            return reflection.fold(rows, *limits) if limits else rows
+            return intervals.fold(rows, *limits) if limits else rows
 
         return noisy
 

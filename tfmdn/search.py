@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
-from tfmdn import reflection
+from tfmdn import intervals, reflection
 
 tfd = tfp.distributions
 tnp = tf.experimental.numpy
@@ -155,7 +155,7 @@ def _tops(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     if isinstance(component_lib.under_independent(components), tfd.LogNormal):
         return tf.exp(_tops(_log_of_lognormals(mixture)))
     if isinstance(components, reflection.ReflectedMultivariateNormal):
-        return reflection.fold(_tops(_unfolded(mixture)), *_outermost_limits(components))
+        return intervals.fold(_tops(_unfolded(mixture)), *_outermost_limits(components))
     check_continuous(components)
     centres = components.mode()  # [B, K, E]
     centres = tf.broadcast_to(

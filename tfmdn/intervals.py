@@ -1,0 +1,142 @@
+"""Intervals with or without ends, reflection at their ends, and what a standard normal has between two points.
+
+Shapes in comments: D coordinates, I images.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+
+import tensorflow as tf
+
+from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient
+
+# Beyond it the normal distribution function is exactly 0 or 1 in every dtype. Infinity would make gradients NaN.
+FAR = 40.0
+
+
+class Interval:
+    """[low, high], of which either end may be infinite."""
+
+    def __init__(self, low: tf.Tensor, high: tf.Tensor):
+        self.low, self.high = low, high
+        self.has_low, self.has_high = tf.math.is_finite(low), tf.math.is_finite(high)
+        self.is_bounded = self.has_low & self.has_high
+        # In the place of an infinite end stands a number that does no harm where it is not used.
+        self.safe_low = tf.where(self.has_low, low, 0.0)
+        self.safe_high = tf.where(self.has_high, high, 0.0)
+        self.safe_width = tf.where(self.is_bounded, self.safe_high - self.safe_low, 1.0)
+
+    @property
+    def limits(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """For both ends, whether there is one, and where."""
+        return [(self.has_low, self.safe_low), (self.has_high, self.safe_high)]
+
+    def contains(self, y: tf.Tensor) -> tf.Tensor:
+        return ~((y < self.low) | (y > self.high))  # NaN too, so that it stays NaN
+
+    def clip(self, y: tf.Tensor) -> tf.Tensor:
+        return tf.minimum(tf.maximum(y, self.low), self.high)
+
+    def hold(self, scale: tf.Tensor, widths: float) -> tf.Tensor:
+        """The scale, or so many widths of the interval if it is larger. Its gradient is as if it were not held."""
+        widest = tf.where(self.is_bounded, widths * self.safe_width, math.inf)
+        return tf.where(scale > widest, widest + (scale - tf.stop_gradient(scale)), scale)
+
+    def fold(self, z: tf.Tensor) -> tf.Tensor:
+        """z itself inside; outside its reflection, and that one's, until one lies inside."""
+        phase = tf.math.floormod(z - self.safe_low, 2.0 * self.safe_width)
+        wave = self.safe_low + tf.minimum(phase, 2.0 * self.safe_width - phase)
+        above = self.safe_low + tf.abs(z - self.safe_low)
+        below = self.safe_high - tf.abs(self.safe_high - z)
+        folded = tf.where(self.is_bounded, wave, tf.where(self.has_low, above, tf.where(self.has_high, below, z)))
+        # Rounding may leave the interval by a last digit.
+        return tf.where(self.contains(z), z, self.clip(folded))
+
+    def sign(self, z: tf.Tensor) -> tf.Tensor:
+        """-1 where `fold` is an odd number of reflections, else 1."""
+        phase = tf.math.floormod(z - self.safe_low, 2.0 * self.safe_width)
+        is_odd = ~self.contains(z) & (~self.is_bounded | (phase > self.safe_width))
+        return tf.where(is_odd, -tf.ones_like(z), tf.ones_like(z))
+
+
+class Edges:
+    """The limits in standard deviations from the centre, and one width beyond them: where the normal is cut off."""
+
+    def __init__(self, interval: Interval, loc: tf.Tensor, scale: tf.Tensor):
+        low, high = interval.safe_low, interval.safe_high
+        self.low = -_far_if_not(interval.has_low, loc - low, scale)
+        self.high = _far_if_not(interval.has_high, high - loc, scale)
+        # As `Points` has the reflections of the other end: rounded alike, a probability of 0 is exactly that.
+        self.bottom = -_far_if_not(interval.is_bounded, high + loc - 2.0 * low, scale)
+        self.top = _far_if_not(interval.is_bounded, 2.0 * high - low - loc, scale)
+
+    @property
+    def total(self) -> tf.Tensor:
+        """The probability between bottom and top, as a sum of positive terms."""
+        return 0.5 * (tf.math.erf(math.sqrt(0.5) * self.top) - tf.math.erf(math.sqrt(0.5) * self.bottom))
+
+
+class Points:
+    """y, or the end that is nearest to it, and its reflections, in standard deviations from the centre."""
+
+    def __init__(self, interval: Interval, loc: tf.Tensor, scale: tf.Tensor, y: tf.Tensor):
+        y = interval.clip(y)
+        self.itself = held_quotient(y - loc, scale, FAR)
+        self.reflected_low = -_far_if_not(interval.has_low, y + loc - 2.0 * interval.safe_low, scale)
+        self.reflected_high = _far_if_not(interval.has_high, 2.0 * interval.safe_high - y - loc, scale)
+
+
+def images_of(y: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor, tuple[float, ...]]]:
+    """y itself and its reflections at one or several limits.
+
+    Args:
+      y: `[..., D]`. Values beyond a limit are moved to it.
+      low: the lower limits, which broadcast with y.
+      high: the upper limits, likewise.
+
+    Returns:
+      For each of 3^D choices the point `[..., D]`, whether there are all of the limits that it takes, `[...]`, and for
+      each coordinate -1 if it is reflected and 1 if not.
+    """
+    interval = Interval(low, high)
+    y = interval.clip(y)
+    everywhere = tf.ones_like(y, tf.bool)
+    choices = [(everywhere, y, 1.0)]
+    choices += [(exists & everywhere, 2.0 * limit - y, -1.0) for exists, limit in interval.limits]
+    images = []
+    for choice in itertools.product(choices, repeat=y.shape[-1]):
+        exists = functools.reduce(tf.logical_and, [exists[..., axis] for axis, (exists, _, _) in enumerate(choice)])
+        point = tf.stack([point[..., axis] for axis, (_, point, _) in enumerate(choice)], -1)
+        images.append((point, exists, tuple(sign for _, _, sign in choice)))
+    return images
+
+
+def fold(z: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+    """z where it lies within the limits, else its reflection, or that one's, that does."""
+    return Interval(low, high).fold(z)
+
+
+def _far_if_not(exists, distance, scale):
+    return tf.where(exists, held_quotient(distance, scale, FAR), FAR)
+
+
+def normal_cdf(z: tf.Tensor) -> tf.Tensor:
+    return 0.5 * tf.math.erfc(-math.sqrt(0.5) * z)
+
+
+def normal_density(z: tf.Tensor) -> tf.Tensor:
+    return tf.exp(-0.5 * tf.square(z) - HALF_LOG_TWO_PI)
+
+
+def between(start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
+    """The probability of a standard normal between the two, exact in both tails."""
+    is_right = start > 0.0
+    return tf.where(is_right, normal_cdf(-start) - normal_cdf(-end), normal_cdf(end) - normal_cdf(start))
+
+
+def partial_mean(origin: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
+    """E (Z - origin) of a standard normal, over Z between `start` and `end`."""
+    return normal_density(start) - normal_density(end) - origin * between(start, end)
