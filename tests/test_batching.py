@@ -25,6 +25,7 @@ QUESTIONS = {
     "quantile": lambda mixture, **kwargs: mixture.quantile([0.1, 0.5, 0.9], **kwargs),
     "quantile of one level": lambda mixture, **kwargs: mixture.quantile(0.3, **kwargs),
     "quantile by element": lambda mixture, **kwargs: mixture.quantile(tf.fill(mixture.shape, 0.25), **kwargs),
+    "interval": lambda mixture, **kwargs: mixture.interval(0.8, **kwargs),
     "mode": lambda mixture, **kwargs: mixture.mode(**kwargs),
     "crps": lambda mixture, **kwargs: tfmdn.crps(np.ones(mixture.shape), mixture, **kwargs),
 }

@@ -334,6 +334,9 @@ def test_reliability(rows):
     vertices = ax.collections[0].get_paths()[0].vertices
     at_half = np.unique(vertices[np.isclose(vertices[:, 0], 0.5), 1])
     np.testing.assert_allclose(at_half, scipy.stats.binom(400, 0.5).ppf([0.005, 0.995]) / 400)
+    plots.reliability(normal_model(0.7), x, y, ax=ax, label="other")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [plots.BAND_LABEL, "model", "other"]
+    assert ax.lines[-1].get_color() != ax.lines[-2].get_color()
 
 
 @pytest.mark.parametrize("count", [1, 7, 400, 1_000_000])

@@ -461,17 +461,18 @@ class Mixture(tfd.MixtureSameFamily):
         """
         return search.modes(self, validation.positive_integer("max_modes", max_modes))
 
-    def interval(self, coverage: float = 0.9) -> tf.Tensor:
+    def interval(self, coverage: float = 0.9, batch_size: int | None = None) -> tf.Tensor:
         """The central interval, of each coordinate by itself: as much probability lies below it as above.
 
         Args:
           coverage: the probability of the interval, strictly between 0 and 1.
+          batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
 
         Returns:
           The two ends, `[*B, *E, 2]`, differentiable as `quantile` is.
         """
         tail = 0.5 - 0.5 * validation.fraction("coverage", coverage)
-        return tf.stack(tf.unstack(self.quantile([tail, 1.0 - tail])), -1)
+        return tf.stack(tf.unstack(self.quantile([tail, 1.0 - tail], batch_size=batch_size)), -1)
 
     def highest_density_region(self, coverage: float = 0.9) -> tf.Tensor:
         """The smallest region of a scalar that has probability `coverage`: one interval, or several. No gradient.

@@ -333,7 +333,7 @@ def pit_histogram(model, x, y, bins: int = 20, ax=None):
     return drawing.labelled(ax, "predicted probability of a smaller target", "density")
 
 
-def reliability(model, x, y, ax=None):
+def reliability(model, x, y, ax=None, **kwargs):
     """The share of targets that lie in the central intervals, against the probability of the intervals.
 
     The line of a calibrated model is the diagonal; above it the predicted intervals are too wide, below it too narrow.
@@ -344,7 +344,8 @@ def reliability(model, x, y, ax=None):
         like independent ones.
       x: the rows, of any shape that the model takes.
       y: the targets. Those that are NaN do not count, nor do steps that the model masks.
-      ax: axes to draw on. None means those of a new figure.
+      ax: axes to draw on, also those of another model, for a second line. None means those of a new figure.
+      **kwargs: passed to `Axes.plot` for the line of the model, such as `label` and `color`.
 
     Returns:
       The axes.
@@ -356,7 +357,7 @@ def reliability(model, x, y, ax=None):
 
     >>> x, y = np.zeros((1000, 1)), np.random.default_rng(0).normal(size=1000)
     >>> model = lambda x: tfmdn.Mixture(tfd.Categorical(logits=x), tfd.Normal(x, 2.0))
-    >>> ax = tfmdn.plots.reliability(model, x, y)
+    >>> ax = tfmdn.plots.reliability(model, x, y, label="too wide")
     >>> [round(float(share), 2) for share in ax.lines[-1].get_ydata()[[0, 50, 100]]]
     [0.0, 0.84, 1.0]
     """
@@ -365,11 +366,13 @@ def reliability(model, x, y, ax=None):
     observed = np.searchsorted(distance, nominal, side="right") / count
     low, high = evaluation.binomial_interval(count, nominal, BAND) / count
     ax = drawing.axes(ax)
-    ax.fill_between(nominal, low, high, color=drawing.LIGHT, linewidth=0, label=BAND_LABEL)
-    ax.plot([0.0, 1.0], [0.0, 1.0], color="0.4", linewidth=1, linestyle="--")
-    ax.plot(nominal, observed, color=drawing.DARK, linewidth=2, label="model")
-    ax.text(0.3, 0.7, "too wide", color="0.5", ha="center")
-    ax.text(0.7, 0.3, "too narrow", color="0.5", ha="center")
+    if BAND_LABEL not in ax.get_legend_handles_labels()[1]:  # the first model on these axes
+        ax.fill_between(nominal, low, high, color=drawing.LIGHT, linewidth=0, label=BAND_LABEL)
+        ax.plot([0.0, 1.0], [0.0, 1.0], color="0.4", linewidth=1, linestyle="--")
+        ax.text(0.3, 0.7, "too wide", color="0.5", ha="center")
+        ax.text(0.7, 0.3, "too narrow", color="0.5", ha="center")
+        kwargs = {"color": drawing.DARK, **kwargs}
+    ax.plot(nominal, observed, **{"linewidth": 2, "label": "model", **kwargs})
     ax.set(xlim=(0.0, 1.0), ylim=(0.0, 1.0), aspect="equal")
     ax.legend(loc="upper left")
     return drawing.labelled(ax, "probability of the central interval", "observed share inside")
