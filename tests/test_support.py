@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import sklearn.base
+import tensorflow as tf
 
 import tfmdn
 from tfmdn import intervals, support
@@ -59,8 +60,54 @@ def test_what_has_no_limits_is_refused(arguments, message):
 @pytest.mark.parametrize("support", [(0.0, 1.0), (None, 0.5)])
 def test_adapt_refuses_targets_outside(support):
     layer = tfmdn.MDNLayer(2, support=support)
-    with pytest.raises(ValueError, match=r"Targets must lie within `support`.*above it such as 1.5"):
-        layer.adapt(np.array([0.1, 0.2, 1.5]))
+    with pytest.raises(ValueError, match=r"Targets must lie within `support`.*and targets from 0.1 to 1.5"):
+        layer.adapt(np.array([0.1, np.nan, 0.2, 1.5]))
+
+
+@pytest.mark.parametrize("support", ["auto", (0.0, 1.0)])
+def test_adapt_regards_all_rows_of_a_dataset(support, monkeypatch):
+    monkeypatch.setattr(tfmdn.adaptation, "SAMPLE_SIZE", 1_000)
+    y = np.append(np.random.default_rng(0).uniform(0.1, 0.9, 5_000), 1.05)
+    layer, batches = tfmdn.MDNLayer(2, support=support), tf.data.Dataset.from_tensor_slices(y).batch(500)
+    if support == "auto":
+        layer.adapt(batches)
+        np.testing.assert_allclose([layer.target_low, layer.target_high], [0.1, 1.05], atol=0.01)
+        assert layer.target_high >= 1.05
+    else:
+        with pytest.raises(ValueError, match=r"and targets from 0\.1.* to 1\.05"):
+            layer.adapt(batches)
+
+
+EXCLUDING = {
+    "lognormal": {"family": "lognormal"},
+    "support": {"support": (0.0, None)},
+    "correlated": {"support": (0.0, None), "event_shape": 2, "covariance": "full"},
+}
+
+
+@pytest.mark.parametrize("arguments", EXCLUDING.values(), ids=EXCLUDING)
+def test_targets_outside_are_an_error_and_leave_the_weights_alone(arguments):
+    layer, x = tfmdn.MDNLayer(3, **arguments), tf.ones((3, 4))
+    y = np.broadcast_to(np.reshape([1.0, -1.0, 2.0], (3,) + (1,) * len(layer.event_shape)), (3, *layer.event_shape))
+    loss = tfmdn.NegativeLogLikelihood()
+    with pytest.raises(ValueError, match=r"The score of a target is infinite.*`support`"):
+        loss(y, layer(x))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="The score of a target is infinite"):
+        tf.function(lambda: loss(y, layer(x)))()
+    gradients = []
+    for rows, weights in (([0, 1, 2], [1.0, 0.0, 1.0]), ([0, 2], [2.0 / 3.0] * 2)):
+        with tf.GradientTape() as tape:
+            value = loss(y[rows], layer(x)[: len(rows)], sample_weight=np.float32(weights))
+        gradients.append(tape.gradient(value, layer.trainable_variables))
+    for excluding, without in zip(*gradients):
+        np.testing.assert_allclose(excluding, without, rtol=1e-5, atol=1e-6)
+
+
+def test_targets_outside_leave_the_weights_alone_where_nothing_can_raise():
+    model = keras.Sequential([keras.Input((2,)), tfmdn.MDNLayer(3, support=(0.0, None))])
+    model.compile(keras.optimizers.SGD(0.1), loss=tfmdn.NegativeLogLikelihood(), jit_compile=True)
+    model.fit(np.ones((4, 2), "float32"), np.array([1.0, -1.0, 1.0, 2.0], "float32"), verbose=0)
+    assert all(np.isfinite(weight).all() for weight in model.trainable_weights)
 
 
 DRAWS = {

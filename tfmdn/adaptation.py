@@ -40,6 +40,21 @@ def sample_rows(batches: Iterable[np.ndarray], row_shape: tuple[int, ...]) -> np
     return sample
 
 
+class Extremes:
+    """The smallest and the largest number of each column of rows that pass by."""
+
+    def __init__(self, row_shape: tuple[int, ...]):
+        self.lowest, self.highest = np.full(row_shape, np.inf), np.full(row_shape, -np.inf)
+
+    def of(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The batches `[n, *row_shape]` themselves. Rows that are not finite do not count."""
+        for rows in batches:
+            finite = rows[np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))]
+            self.lowest = np.minimum(self.lowest, finite.min(0, initial=np.inf))
+            self.highest = np.maximum(self.highest, finite.max(0, initial=-np.inf))
+            yield rows
+
+
 def within_fences(rows: np.ndarray) -> np.ndarray:
     """The rows `[n, ...]` with each outlier moved to Tukey's outer fences. Normal data loses nothing by them."""
     first, third = np.percentile(rows, [25, 75], axis=0)

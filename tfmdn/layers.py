@@ -295,8 +295,8 @@ class MDNLayer(keras.layers.Layer):
             or of `(x, y, sample_weight)`, read once.
 
         Raises:
-          ValueError: if the targets do not have the shape of the event, if none is finite, or if the family excludes
-            one of them.
+          ValueError: if the targets do not have the shape of the event, if none is finite, or if the family or the
+            `support` excludes one of them.
 
         Example:
 
@@ -305,11 +305,12 @@ class MDNLayer(keras.layers.Layer):
         >>> float(layer.target_location.numpy())
         110.0
         """
-        rows = adaptation.sample_rows(map(self._rows, adaptation.batches(y, part=1)), self.event_shape)
+        extremes = adaptation.Extremes(self.event_shape)
+        rows = adaptation.sample_rows(extremes.of(map(self._rows, adaptation.batches(y, part=1))), self.event_shape)
         if not len(rows):
             raise ValueError("`adapt` needs at least one row of finite targets. Received none.")
         if self.support is not None:
-            self._adapt_limits(rows)
+            self._adapt_limits(rows, extremes)
         rows = adaptation.within_fences(families.FAMILIES[self.family].standardize(rows))
         location, scale = adaptation.location_and_scale(rows, self.density_dtype)
         self.target_location.assign(location)
@@ -319,14 +320,15 @@ class MDNLayer(keras.layers.Layer):
         if self.built and self.bias_initializer is None:
             self.dense.bias.assign(self._initial_bias(self.dense.bias.shape, self.dense.bias.dtype))
 
-    def _adapt_limits(self, rows: np.ndarray) -> None:
+    def _adapt_limits(self, rows: np.ndarray, extremes: adaptation.Extremes) -> None:
         if self.support == "auto":
             low, high = support_lib.found_in(rows)
-            self.target_low.assign(low)
-            self.target_high.assign(high)
+            # The rows are a sample: none of the others may lie outside.
+            self.target_low.assign(np.minimum(low, extremes.lowest))
+            self.target_high.assign(np.maximum(high, extremes.highest))
         else:
-            low, high = support_lib.limits(self.support, self.event_shape)
-            support_lib.check_inside(rows, low, high, self.support)
+            limits = support_lib.limits(self.support, self.event_shape)
+            support_lib.check_inside(extremes.lowest, extremes.highest, *limits, self.support)
 
     def _rows(self, batch) -> np.ndarray:
         batch = np.asarray(batch, np.float64)

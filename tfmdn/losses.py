@@ -20,9 +20,10 @@ tfd = tfp.distributions
 class ScoreLoss(keras.losses.Loss):
     """A loss that is the mean of a score of each example. A subclass says which in `scores`.
 
-    Rows of weight 0 and masked steps do not count, whatever their targets are. A NaN in any other target is an error;
-    where XLA compiles the training step, which cannot raise, the loss is NaN and the weights stay as they were
-    for that row. A `sample_weight` of one number for each row also fits sequences.
+    Rows of weight 0 and masked steps do not count, whatever their targets are. In any other row NaN is an error, and so
+    is an infinite score, such as the likelihood of a target where the mixture has no density. Where XLA compiles the
+    training step, which cannot raise, the loss is NaN or infinite, and the weights stay as they were for that row.
+    A `sample_weight` of one number for each row also fits sequences.
 
     Args:
       reduction: how the examples' scores are reduced, as in `keras.losses.Loss`.
@@ -41,9 +42,7 @@ class ScoreLoss(keras.losses.Loss):
         y_true = score_lib.reconcile_target(y_true, y_pred)
         scores = self.scores(y_true, y_pred)
         counts = example_weights(y_pred, sample_weight, scores) != 0
-        with tf.control_dependencies(
-            _nan_checks(score_lib.has_nan(y_true, y_pred) & counts, tf.math.is_nan(scores) & counts, counts)
-        ):
+        with tf.control_dependencies(_checks(score_lib.has_nan(y_true, y_pred) & counts, scores, counts)):
             scores = tf.where(counts, scores, tf.zeros_like(scores))
         mask = getattr(y_pred, "_keras_mask", None)
         if mask is not None:
@@ -60,9 +59,10 @@ class ScoreLoss(keras.losses.Loss):
 class NegativeLogLikelihood(ScoreLoss):
     """The loss of mixture density networks: the mean of -log p(y | x), see `negative_log_likelihood`.
 
-    Rows of weight 0 and masked steps do not count, whatever their targets are. A NaN in any other target is an error;
-    where XLA compiles the training step, which cannot raise, the loss is NaN and the weights stay as they were
-    for that row. A `sample_weight` of one number for each row also fits sequences.
+    Rows of weight 0 and masked steps do not count, whatever their targets are. In any other row NaN is an error, and so
+    is an infinite score, such as the likelihood of a target where the mixture has no density. Where XLA compiles the
+    training step, which cannot raise, the loss is NaN or infinite, and the weights stay as they were for that row.
+    A `sample_weight` of one number for each row also fits sequences.
 
     Args:
       reduction: how the examples' scores are reduced, as in `keras.losses.Loss`.
@@ -205,7 +205,7 @@ def _like_scores(sample_weight, scores: tf.Tensor) -> tf.Tensor:
     return tf.reshape(sample_weight, tf.concat([tf.shape(sample_weight), tf.ones([max(missing, 0)], tf.int32)], 0))
 
 
-def _nan_checks(bad_targets: tf.Tensor, bad_scores: tf.Tensor, counts: tf.Tensor) -> list[tf.Operation]:
+def _checks(bad_targets: tf.Tensor, scores: tf.Tensor, counts: tf.Tensor) -> list[tf.Operation]:
     return [
         *_require(
             ~tf.reduce_any(bad_targets),
@@ -213,8 +213,13 @@ def _nan_checks(bad_targets: tf.Tensor, bad_scores: tf.Tensor, counts: tf.Tensor
         ),
         *_require(
             # A replica of a tf.distribute strategy may have no rows at all.
-            ~tf.reduce_any(counts) | tf.reduce_any(counts & ~bad_scores),
+            ~tf.reduce_any(counts) | tf.reduce_any(counts & ~tf.math.is_nan(scores)),
             "The density is NaN for every row of the batch: the inputs or the weights of the model are NaN.",
+        ),
+        *_require(
+            ~tf.reduce_any(counts & tf.math.is_inf(scores)),
+            "The score of a target is infinite: the target is so itself, or lies outside of what the family of the "
+            "mixture or its `support` allows. Remove those rows, or give them a sample_weight of 0.",
         ),
     ]
 

@@ -162,6 +162,15 @@ class Mixture(tfd.MixtureSameFamily):
         log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())  # [B, K]
         return component_lib.log_prob(self.components_distribution, self._pad_sample_dims(y)) + log_weights  # [S, B, K]
 
+    def _log_prob(self, y):
+        log_probs = self._per_mixture_component_log_prob(y)
+        if not component_lib.has_limits(self.components_distribution):
+            return tf.reduce_logsumexp(log_probs, -1)
+        # Where every component has a density of 0, the gradient is 0: that of the sum would be NaN.
+        is_possible = tf.reduce_any(log_probs != -np.inf, -1)
+        log_prob = tf.reduce_logsumexp(tf.where(is_possible[..., tf.newaxis], log_probs, 0.0), -1)
+        return tf.where(is_possible, log_prob, -np.inf)
+
     # Draws
 
     def sample(self, sample_shape=(), seed=None, name="sample", batch_size: int | None = None, **kwargs) -> tf.Tensor:

@@ -230,8 +230,8 @@ def _offset(edges: Edges) -> tf.Tensor:
 
 def _log_of_probability(probability: tf.Tensor) -> tf.Tensor:
     """-inf for 0, with a gradient that is not NaN."""
-    is_zero = probability <= 0.0
-    return tf.where(is_zero, -math.inf, tf.math.log(tf.where(is_zero, tf.ones_like(probability), probability)))
+    is_positive = ~(probability <= 0.0)  # NaN too, so that it stays NaN
+    return tf.where(is_positive, tf.math.log(tf.where(is_positive, probability, 1.0)), -math.inf)
 
 
 class ReflectedMultivariateNormal(Reflected):

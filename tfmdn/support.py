@@ -52,14 +52,13 @@ def plain(low: np.ndarray, high: np.ndarray) -> tuple:
     return tuple(np.where(np.isfinite(side), side.astype(object), None).tolist() for side in (low, high))
 
 
-def check_inside(y: np.ndarray, low: np.ndarray, high: np.ndarray, support) -> None:
-    """Raises ValueError if one of the targets `[n, *E]` lies outside of the limits."""
-    for side, is_outside in (("below", y < low), ("above", y > high)):
-        if is_outside.any():
-            raise ValueError(
-                f"Targets must lie within `support`. Received: support={support!r}, and targets {side} it such as "
-                f"{y[is_outside][0]} ({is_outside.sum()} of {y.size} numbers)."
-            )
+def check_inside(lowest: np.ndarray, highest: np.ndarray, low: np.ndarray, high: np.ndarray, support) -> None:
+    """Raises ValueError if the lowest or the highest of the targets `[*E]` lie outside of the limits `[*E]`."""
+    if not ((lowest >= low) & (highest <= high)).all():
+        raise ValueError(
+            f"Targets must lie within `support`. Received: support={support!r}, and targets from {lowest.tolist()} to "
+            f"{highest.tolist()}."
+        )
 
 
 def found_in(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
