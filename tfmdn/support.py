@@ -15,7 +15,7 @@ OUTERMOST, FEWEST, COMPARED = 0.01, 16, 10
 MIN_ROWS = 2 * FEWEST * COMPARED
 # Where a density ends abruptly, a tenth of the targets reach a tenth as far in, give or take so many standard errors.
 # Where it falls towards the end in a straight line, they reach a third as far; in the tail of a normal, over half.
-STANDARD_ERRORS = 2.5
+STANDARD_ERRORS = 3.0
 # How far beyond the last target a limit is put, in mean distances of the outermost ones: another target lies farther
 # out with a probability of exp(-3) / n.
 MARGIN = 3.0
