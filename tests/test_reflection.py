@@ -92,7 +92,7 @@ def test_density_and_distribution_function(parameters, dtype, tolerance):
     np.testing.assert_allclose(distribution.cdf(y), cdf, atol=max(tolerance, 1e-8))
     np.testing.assert_allclose(distribution.survival_function(y), 1.0 - cdf, atol=max(tolerance, 1e-8))
     with np.errstate(divide="ignore"):
-        np.testing.assert_allclose(distribution.log_cdf(y), np.log(distribution.cdf(y)), rtol=1e-6)
+        np.testing.assert_allclose(distribution.log_cdf(y), np.log(distribution.cdf(y)), rtol=1e-6, atol=1e-8)
 
 
 @every_scalar
@@ -236,6 +236,33 @@ def test_wide_correlated_components_are_held():
     assert float(cell * tf.reduce_sum(distribution.prob(np.float32(grid)))) == pytest.approx(1.0, abs=3e-4)
 
 
+def test_limits_of_another_shape_than_the_centre():
+    low = np.stack([np.linspace(-1.0, 0.0, 5), np.full(5, -INF)], -1)
+    many = reflection.ReflectedMultivariateNormal(np.float64([0.1, 0.3]), np.array(FACTOR), low, np.full(2, 3.0))
+    for row in range(5):
+        one = reflection.ReflectedMultivariateNormal(
+            np.float64([0.1, 0.3]), np.array(FACTOR), low[row], np.full(2, 3.0)
+        )
+        assert float(many.log_prob(np.float64([0.2, 0.4]))[row]) == pytest.approx(float(one.log_prob([0.2, 0.4])))
+
+
+def test_far_tails_without_limits():
+    unlimited, normal = reflection.ReflectedNormal(0.0, 1.0, -INF, INF), tfd.Normal(0.0, 1.0)
+    assert float(unlimited.log_cdf(-15.0)) == float(normal.log_cdf(-15.0))
+    assert float(unlimited.log_survival_function(15.0)) == float(normal.log_survival_function(15.0))
+
+
+def test_far_targets_have_finite_gradients():
+    factor = 1e-6 * tf.eye(2)
+    with tf.GradientTape() as tape:
+        tape.watch(factor)
+        log_prob = reflection.ReflectedMultivariateNormal([0.0, 0.0], factor, [-INF] * 2, [INF] * 2).log_prob(
+            [1e30, 0.0]
+        )
+    assert np.isfinite(log_prob)
+    assert np.isfinite(tape.gradient(log_prob, factor)).all()
+
+
 def test_arguments_are_checked_if_asked_to():
     with pytest.raises(tf.errors.InvalidArgumentError, match="`low` must be less than `high`"):
         reflection.ReflectedNormal(0.0, 1.0, 1.0, 0.0, validate_args=True)
@@ -326,7 +353,7 @@ def test_answers_agree_with_draws(case):
     np.testing.assert_allclose(ends, np.stack([np.broadcast_to(end, ends.shape[1:]) for end in (low, high)]))
 
 
-@every_layer
+@pytest.mark.parametrize("case", LAYERS[:5], ids=str)
 def test_modes_are_not_below_any_draw(case):
     mixture = mixture_of(case)
     draws = mixture.sample(4_000, seed=2)
@@ -348,6 +375,36 @@ def test_marginals_and_conditionals_are_ratios_of_integrals(case):
     conditional = mixture.condition(0, y[:, 0])
     expected = mixture.log_prob(y) - mixture.marginal(0).log_prob(y[:, 0])
     np.testing.assert_allclose(conditional.log_prob(y[:, 1:]), expected, rtol=1e-3, atol=2e-3)
+
+
+def test_conditional_of_merged_mixtures_and_outside_of_the_limits():
+    mixture = mixture_of(LAYERS[5])
+    values = np.full((4, 1), 0.4, "float32")
+    conditional = tfmdn.merge([mixture, mixture]).condition([0], values)
+    aleatoric, epistemic = conditional.decompose()
+    assert conditional.member_sizes == (9, 9)
+    np.testing.assert_allclose(epistemic, np.zeros((4, 2)), atol=1e-6)
+    np.testing.assert_allclose(aleatoric, mixture.condition([0], values).variance(), rtol=1e-4)
+    unlimited = mixture_of(LAYERS[3], background=0.01)  # which has limits too
+    for limited in (mixture, unlimited):
+        assert np.isnan(limited.condition(0, 1.2).log_prob(tf.fill(limited.event_shape[0] - 1, 0.5))).all()
+
+
+def test_conditional_beyond_limits_that_were_found_is_the_background():
+    layer = tfmdn.MDNLayer(3, 2, covariance="full", support="auto", background=0.01)
+    layer.adapt(np.random.default_rng(2).uniform(size=(500, 2)))
+    mixture, y = layer(np.zeros((1, 3))), np.float32([[1.2, 0.2], [1.2, 0.5], [1.2, 1.5]])
+    expected = mixture.log_prob(y) - mixture.marginal(0).log_prob(y[:, 0])
+    np.testing.assert_allclose(mixture.condition(0, y[:, 0]).log_prob(y[:, 1:]), expected, atol=1e-4)
+
+
+def test_the_same_question_is_traced_once():
+    mixture, y = mixture_of(LAYERS[0]), np.full(4, 0.3, "float32")
+    tfmdn.crps(y, mixture)
+    count = deviations._sum_of_blocks.experimental_get_tracing_count()
+    for _ in range(3):
+        tfmdn.crps(y, mixture)
+    assert deviations._sum_of_blocks.experimental_get_tracing_count() == count
 
 
 @pytest.mark.parametrize("case", LAYERS[:2], ids=str)
@@ -414,6 +471,19 @@ def test_models_train_are_saved_and_exported(case, jit_compile, tmp_path):
     received = exported.signatures["log_prob"](x=tf.constant(x), y=tf.constant(y))["log_prob"]
     np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-4)
     assert {"low", "high"} <= set(exported.signatures["serving_default"].structured_outputs)
+
+
+@pytest.mark.parametrize("num_components", [1, 2, 8])
+def test_components_as_wide_as_the_interval_keep_learning(num_components):
+    """Held at their widest they must neither drift away nor be stuck."""
+    y = np.random.default_rng(0).uniform(size=(512, 2)).astype("float32")
+    head = tfmdn.MDNLayer(num_components, 2, covariance="full", support=(0.0, 1.0))
+    head.adapt(y)
+    model = keras.Sequential([keras.Input((1,)), head])
+    model.compile(keras.optimizers.Adam(0.01), loss=tfmdn.NegativeLogLikelihood())
+    tfmdn.fit(model, np.zeros((512, 1), "float32"), y, batch_size=128, epochs=100, verbose=0)
+    learnt = model.evaluate(np.zeros((512, 1)), y, batch_size=512, verbose=0)
+    assert learnt < {1: 0.25, 2: 0.12, 8: 0.02}[num_components]  # the truth: 0
 
 
 @pytest.mark.parametrize("case", [LAYERS[0], LAYERS[4]], ids=str)

@@ -21,6 +21,8 @@ INF = np.inf
         ((0, None), (2,), [0.0, 0.0], [INF, INF]),
         (([0, None], [1, 2]), (2,), [0.0, -INF], [1.0, 2.0]),
         ((np.zeros(2, "float32"), np.float32(1.0)), (2,), [0.0, 0.0], [1.0, 1.0]),
+        (np.array([0.0, 1.0]), (), 0.0, 1.0),
+        (([0.0], [None]), (), 0.0, INF),
     ],
 )
 def test_limits_that_are_given(value, event_shape, low, high):
@@ -45,6 +47,7 @@ def test_what_is_no_pair_of_limits_is_refused(value):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"support": "auto"}, "support='auto' needs a `background`"),
         ({"family": "laplace", "support": (0, 1)}, "`support` is defined for family='normal' only"),
         (
             {"event_shape": 4, "covariance": "full", "support": "auto"},
@@ -64,11 +67,20 @@ def test_adapt_refuses_targets_outside(support):
         layer.adapt(np.array([0.1, np.nan, 0.2, 1.5]))
 
 
+def test_float32_targets_at_their_limit():
+    layer, y = tfmdn.MDNLayer(2, support=(0.7, None)), np.float32([0.7, 0.8, 1.2])
+    layer.adapt(y)
+    assert np.isfinite(layer(np.zeros((3, 2))).log_prob(y)).all()
+    regressor = tfmdn.MDNRegressor(**QUICK, support=(0.7, None)).fit(np.zeros((3, 1)), y)
+    assert np.isfinite(regressor.score(np.zeros((3, 1)), y))
+
+
 @pytest.mark.parametrize("support", ["auto", (0.0, 1.0)])
 def test_adapt_regards_all_rows_of_a_dataset(support, monkeypatch):
     monkeypatch.setattr(tfmdn.adaptation, "SAMPLE_SIZE", 1_000)
     y = np.append(np.random.default_rng(0).uniform(0.1, 0.9, 5_000), 1.05)
-    layer, batches = tfmdn.MDNLayer(2, support=support), tf.data.Dataset.from_tensor_slices(y).batch(500)
+    layer = tfmdn.MDNLayer(2, support=support, background=0.01)
+    batches = tf.data.Dataset.from_tensor_slices(y).batch(500)
     if support == "auto":
         layer.adapt(batches)
         np.testing.assert_allclose([layer.target_low, layer.target_high], [0.1, 1.05], atol=0.01)
@@ -119,12 +131,17 @@ DRAWS = {
     "Student-t": (lambda rng, n: rng.standard_t(3, size=n), False, False),
     "triangular": (lambda rng, n: rng.triangular(0.0, 0.5, 1.0, n), False, False),
     "two peaks": (lambda rng, n: rng.normal(size=n) + 10.0 * rng.integers(0, 2, n), False, False),
+    "small cluster": (
+        lambda rng, n: np.where(rng.random(n) < 150 / n, rng.normal(size=n), rng.normal(20, 1, n)),
+        False,
+        False,
+    ),
     "constant": (lambda rng, n: np.ones(n), False, False),
     "integers": (lambda rng, n: rng.poisson(50.0, n), False, False),
 }
 
 
-@pytest.mark.parametrize("n", [400, 3_000])
+@pytest.mark.parametrize("n", [700, 3_000])
 @pytest.mark.parametrize(("draw", "has_low", "has_high"), DRAWS.values(), ids=DRAWS)
 def test_limits_are_found_where_targets_end_abruptly(draw, has_low, has_high, n):
     found, beyond = [], []
@@ -144,6 +161,11 @@ def test_limits_are_found_where_targets_end_abruptly(draw, has_low, has_high, n)
     assert np.all(np.array(beyond)[finite] < 0.05 * np.ptp(y))
 
 
+def test_unsigned_integers_are_numbers():
+    low, high = support.found_in(np.random.default_rng(0).integers(0, 200, 2_000).astype("uint8"))
+    np.testing.assert_allclose([low, high], [0.0, 199.0], atol=1.0)
+
+
 def test_few_targets_tell_nothing():
     low, high = support.found_in(np.random.default_rng(0).uniform(size=(300, 2)))
     np.testing.assert_array_equal([low, high], [[-INF, -INF], [INF, INF]])
@@ -151,7 +173,7 @@ def test_few_targets_tell_nothing():
 
 def test_each_coordinate_has_limits_of_its_own():
     rng = np.random.default_rng(0)
-    layer = tfmdn.MDNLayer(2, 2, support="auto")
+    layer = tfmdn.MDNLayer(2, 2, support="auto", background=0.01)
     layer.adapt(np.stack([rng.uniform(size=1000), rng.normal(size=1000)], -1))
     np.testing.assert_allclose(layer.target_low, [0.0, -INF], atol=0.02)
     np.testing.assert_allclose(layer.target_high, [1.0, INF], atol=0.02)
@@ -190,6 +212,8 @@ def components_of(regressor):
         (np.hstack([SHARES, SHARES]), {}, "MultivariateNormalTriL"),
         (np.hstack([SHARES, SHARES]), {"support": (0, 1)}, "ReflectedNormal"),
         (np.hstack([SHARES, SHARES]), {"covariance": "diag"}, "ReflectedNormal"),
+        (SHARES[:, :1], {"support": ([0], [1])}, "ReflectedNormal"),
+        (SHARES[:, 0], {"background": 0.0}, "Normal"),
     ],
 )
 def test_what_the_regressor_takes_for_the_targets(y, arguments, kind):
@@ -200,7 +224,8 @@ def test_what_the_regressor_takes_for_the_targets(y, arguments, kind):
 
 @pytest.mark.parametrize("y", [100.0 * SHARES[:, 0] - 20.0, 100.0 * SHARES - 20.0], ids=["scalar", "vector"])
 def test_nothing_is_predicted_outside_of_a_given_support(y, tmp_path):
-    regressor = tfmdn.MDNRegressor(**QUICK, support=(-20.0, 80.0), y_noise=0.5).fit(X, y)
+    given = (np.float32(-20.0), np.array(80.0))
+    regressor = tfmdn.MDNRegressor(**QUICK, support=given, y_noise=0.5).fit(X, y)
     draws = regressor.sample(X, 100, random_state=0)
     assert draws.min() >= -20.0
     assert draws.max() <= 80.0

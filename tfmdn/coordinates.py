@@ -54,8 +54,8 @@ def conditional(
 
     Returns:
       The components, of batch shape `[*S, *B, K]` or broadcastable with it, and of event shape `(D - n,)`, in the
-      order of the given ones; and their logits, `[*S, *B, K]`. Of correlated coordinates with limits there are more, as
-      each reflection of the values is a component.
+      order of the given ones; and their logits, `[*S, *B, K]`. Of correlated coordinates with limits there are more: as
+      many for each component as there are reflections of the values.
 
     Raises:
       ValueError: if the events are not vectors, have no such axes or no other, or if the values do not fit them.
@@ -78,21 +78,43 @@ def conditional(
     if not isinstance(joint, reflection.ReflectedMultivariateNormal):
         loc, log_prob = _given(joint.loc, joint.scale_tril, values)
         return tfd.MultivariateNormalTriL(loc, joint.scale_tril[..., n:, n:]), log_weights + log_prob
+    return _given_with_limits(joint, log_weights, values)
+
+
+def _given_with_limits(
+    joint: reflection.ReflectedMultivariateNormal, log_weights: tf.Tensor, values: tf.Tensor
+) -> tuple[reflection.ReflectedMultivariateNormal, tf.Tensor]:
+    """As `conditional` gives them, where the first n coordinates are `values` `[*S, *B, 1, n]`.
+
+    For each component there are as many as its reflections in the known coordinates, side by side.
+    """
+    n = values.shape[-1]
+    known = intervals.Interval(joint.low[..., :n], joint.high[..., :n])
+    is_inside = tf.reduce_all(known.contains(values), -1)  # [S, B, K]
     loc, scale_tril = joint.normal()
-    parts = []
-    for image, exists, _ in intervals.images_of(values, joint.low[..., :n], joint.high[..., :n]):
+    locs, logits = [], []
+    for image, exists, _ in intervals.images_of(values, known.low, known.high):
         loc_of_others, log_prob = _given(loc, scale_tril, image)
-        logits = tf.where(exists, log_weights + log_prob, -np.inf)
-        rest = (scale_tril[..., n:, n:], joint.low[..., n:], joint.high[..., n:])
-        parts.append([loc_of_others, *rest, logits])
-    batch_shape = tf.shape(parts[0][-1])  # [S, B, K]
-    joined = []
-    for part, event_ndims in zip(zip(*parts), (1, 2, 1, 1, 0)):
-        event_shape = tf.shape(part[0])[tf.rank(part[0]) - event_ndims :]
-        same = [tf.broadcast_to(value, tf.concat([batch_shape, event_shape], 0)) for value in part]
-        joined.append(tf.concat(same, -1 - event_ndims))
-    *values_of_others, logits = joined
-    return reflection.ReflectedMultivariateNormal(*values_of_others), logits
+        locs.append(loc_of_others)
+        logits.append(tf.where(exists & is_inside, log_weights + log_prob, -np.inf))
+    logits = tf.stack(logits, -1)  # [S, B, K, I]
+    count = logits.shape[-1]
+
+    def for_each_image(value, event_ndims):
+        """A parameter `[*B, K, *E]` as `[*B, K * I, *E]`."""
+        return tf.repeat(value, count, value.shape.rank - event_ndims - 1)
+
+    loc = _merged(tf.stack(locs, -2), -2)
+    others = {"scale_tril": for_each_image(scale_tril[..., n:, n:], 2)}
+    for name in ("low", "high"):
+        others[name] = for_each_image((getattr(joint, name) + tf.zeros_like(joint.loc))[..., n:], 1)
+    return reflection.ReflectedMultivariateNormal(loc, **others), _merged(logits, -1)
+
+
+def _merged(tensor: tf.Tensor, axis: int) -> tf.Tensor:
+    """The axis, counted from the end, merged into the one before it."""
+    shape, rank = tf.shape(tensor), tensor.shape.rank
+    return tf.reshape(tensor, tf.concat([shape[: rank + axis - 1], [-1], shape[rank + axis + 1 :]], 0))
 
 
 def _given(loc: tf.Tensor, scale_tril: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -47,8 +47,8 @@ def absolute_difference(first: tfd.Distribution, second: tfd.Distribution) -> tf
     """E|X - X'| of independent univariate X and X' of one kind, batch by batch.
 
     In closed form for normal, lognormal and Laplace components; by a quadrature of the closed `absolute_deviation` for
-    logistic and reflected normal (to 1e-8 of the value) and Student-t ones (to 1e-6, with at least 2.1 degrees of
-    freedom; it takes some hundred times as long as the others).
+    logistic and reflected normal (to 1e-8 of the value; to 1e-3 if their limits differ) and Student-t ones (to 1e-6,
+    with at least 2.1 degrees of freedom; it takes some hundred times as long as the others).
 
     Args:
       first: the distribution of X, of scalar events: the kinds in `ABSOLUTE_DEVIATIONS`.
@@ -86,6 +86,7 @@ STUDENT_T_SPACING = STUDENT_T_NODES[1] - STUDENT_T_NODES[0]
 # Gauss and Legendre's rule, for integrands that end at limits: nodes and weights.
 REFLECTED_NODES = np.stack(np.polynomial.legendre.leggauss(2 * BLOCK), -1)
 FARTHEST_REFLECTED = 9.0
+REFLECTED_NAMES = ("loc", "scale", "low", "high")
 
 
 def _normal_excess(distance, scale):
@@ -112,21 +113,20 @@ def _reflected_deviation(values, y):
 
 def _reflected_difference(first, second):
     # The integral is over the law of the narrower one: what is integrated is smooth on that scale.
-    is_narrow = first["scale"] <= second["scale"]
+    stddevs = [reflection.ReflectedNormal(**values).stddev() for values in (first, second)]
+    is_narrow = stddevs[0] <= stddevs[1]
     narrow, wide = (
-        {name: tf.where(chosen, first[name], second[name]) for name in first} for chosen in (is_narrow, ~is_narrow)
+        {name: tf.where(chosen, first[name], second[name]) for name in REFLECTED_NAMES}
+        for chosen in (is_narrow, ~is_narrow)
     )
-    reflected = reflection.ReflectedNormal(**narrow)
-    interval, farthest = reflected.interval, FARTHEST_REFLECTED * narrow["scale"]
+    interval, farthest = reflection.ReflectedNormal(**narrow).interval, FARTHEST_REFLECTED * narrow["scale"]
     centre = interval.fold(narrow["loc"])
     start, end = interval.clip(centre - farthest), interval.clip(centre + farthest)
-    names = tuple(narrow)
-    term = functools.partial(_reflected_term, names)
-    return _sum_over(REFLECTED_NODES, term, start, end, *narrow.values(), *wide.values())
+    return _sum_over(REFLECTED_NODES, _reflected_term, start, end, *narrow.values(), *wide.values())
 
 
-def _reflected_term(names, nodes, start, end, *values):
-    narrow, wide = (dict(zip(names, part)) for part in (values[: len(names)], values[len(names) :]))
+def _reflected_term(nodes, start, end, *values):
+    narrow, wide = (dict(zip(REFLECTED_NAMES, part)) for part in (values[:4], values[4:]))
     half = 0.5 * (end - start)
     y = start + half * (1.0 + nodes[:, 0])
     weight = half * nodes[:, 1] * reflection.ReflectedNormal(**narrow).prob(y)

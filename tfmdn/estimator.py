@@ -49,7 +49,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         the held-out rows are most likely under, at five times the cost.
       family: the kind of component, see `tfmdn.MDNLayer`.
       covariance: "diag", "spherical" or "full" for several outputs, see `tfmdn.MDNLayer`. "auto" means "full" for 2 to
-        10 outputs with normal components, else "diag".
+        10 outputs (with a given `support` to 3) with normal components, else "diag".
       n_ensembles: the number of networks M.
       network: a function without arguments that returns a new Keras model from standardised features `[n, F]` to hidden
         features `[n, H]`; the mixture's layer is put behind it. None means the default: each feature embedded by
@@ -63,8 +63,9 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
       min_scale: the smallest scale of a component, in units of the targets' scale; `calibrate` may halve it.
       support: where targets can lie: a pair (low, high) of numbers, None for no limit, or lists of these with one for
         each output; nothing is predicted outside. "auto": where at least 320 targets end abruptly, a limit is put just
-        beyond them, see `tfmdn.support.found_in`; `background` keeps what is beyond possible. None: all numbers. See
-        `tfmdn.MDNLayer`; limits are for family "normal", and with covariance "full" for at most 3 outputs.
+        beyond them, see `tfmdn.support.found_in`; `background`, without which no limits are put, keeps what is beyond
+        possible. None: all numbers. See `tfmdn.MDNLayer`; limits are for family "normal", and with covariance "full"
+        for at most 3 outputs: for more, no limits are looked for.
       background: the weight of a broad component that no feature changes, see `tfmdn.MDNLayer`.
       x_noise: noise on the features while training, as a multiple of the rule of thumb of
         `tfmdn.features.NoiseRegularization`.
@@ -372,7 +373,7 @@ def _plain(value):
         return value.tolist()
     if isinstance(value, np.generic):
         return value.item()
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
 def _names(y) -> list | None:

@@ -40,10 +40,18 @@ class Interval:
     def clip(self, y: tf.Tensor) -> tf.Tensor:
         return tf.minimum(tf.maximum(y, self.low), self.high)
 
-    def hold(self, scale: tf.Tensor, widths: float) -> tf.Tensor:
-        """The scale, or so many widths of the interval if it is larger. Its gradient is as if it were not held."""
-        widest = tf.where(self.is_bounded, widths * self.safe_width, math.inf)
-        return tf.where(scale > widest, widest + (scale - tf.stop_gradient(scale)), scale)
+    def widths(self, count: float) -> tf.Tensor:
+        """So many widths of the interval: infinite without both ends."""
+        return tf.where(self.is_bounded, count * self.safe_width, math.inf)
+
+    def images(self, y: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """y and its reflections at either end, each with whether there is that end, of a common shape."""
+        same = tf.zeros_like(y) + tf.zeros_like(self.low) + tf.zeros_like(self.high)
+        everywhere = tf.ones_like(same, tf.bool)
+        return [
+            (everywhere, y + same),
+            *((exists & everywhere, 2.0 * limit - y + same) for exists, limit in self.limits),
+        ]
 
     def fold(self, z: tf.Tensor) -> tf.Tensor:
         """z itself inside; outside its reflection, and that one's, until one lies inside."""
@@ -102,15 +110,12 @@ def images_of(y: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> list[tuple[tf.Te
       each coordinate -1 if it is reflected and 1 if not.
     """
     interval = Interval(low, high)
-    y = interval.clip(y)
-    everywhere = tf.ones_like(y, tf.bool)
-    choices = [(everywhere, y, 1.0)]
-    choices += [(exists & everywhere, 2.0 * limit - y, -1.0) for exists, limit in interval.limits]
+    choices = zip(interval.images(interval.clip(y)), (1.0, -1.0, -1.0))
     images = []
     for choice in itertools.product(choices, repeat=y.shape[-1]):
-        exists = functools.reduce(tf.logical_and, [exists[..., axis] for axis, (exists, _, _) in enumerate(choice)])
-        point = tf.stack([point[..., axis] for axis, (_, point, _) in enumerate(choice)], -1)
-        images.append((point, exists, tuple(sign for _, _, sign in choice)))
+        parts, signs = zip(*choice)
+        exists = functools.reduce(tf.logical_and, [exists[..., axis] for axis, (exists, _) in enumerate(parts)])
+        images.append((tf.stack([point[..., axis] for axis, (_, point) in enumerate(parts)], -1), exists, signs))
     return images
 
 

@@ -59,8 +59,8 @@ class MDNLayer(keras.layers.Layer):
       support: where targets can lie, for family "normal": a pair (low, high) of numbers, None for no limit, or lists
         with one for each coordinate. Components are then reflected at the limits (`tfmdn.reflection`): no density lies
         outside, and at a limit it does not fall to 0. "auto": `adapt` looks for limits at which the targets end
-        abruptly (`tfmdn.support.found_in`); the background goes on beyond them. None: all numbers. With covariance
-        "full" for at most 3 coordinates.
+        abruptly (`tfmdn.support.found_in`), and the background, which there must be, goes on beyond them. None: all
+        numbers. With covariance "full" for at most 3 coordinates.
       background: the weight of one more component, which is the same for every input: as broad as 1.5 times the
         target's scale, around its location. A target far from all that was learnt then costs at most about
         `-log(background)` nats more than under the target's marginal, in training too. 0 means none.
@@ -133,7 +133,7 @@ class MDNLayer(keras.layers.Layer):
         self.min_scale = min_scale
         self.max_scale = max_scale
         self.support = support
-        if support not in (None, "auto"):
+        if support_lib.is_given(support):
             self.support = support_lib.plain(*support_lib.limits(support, self.event_shape))
         self.background = validation.proportion("background", background)
         self.convert_to_tensor = conversion_name(convert_to_tensor)
@@ -161,7 +161,12 @@ class MDNLayer(keras.layers.Layer):
         self.target_location = self._add_target_statistic("target_location", np.zeros(self.event_shape))
         self.target_scale = self._add_target_statistic("target_scale", np.ones(self.event_shape))
         if support is not None:
-            given = (None, None) if self.support == "auto" else self.support
+            if self.support == "auto" and not self.background:
+                raise ValueError(
+                    "support='auto' needs a `background`, since a target may lie beyond the limits that were found. "
+                    "Received: background=0.0. Use background=0.003."
+                )
+            given = self.support if support_lib.is_given(self.support) else (None, None)
             low, high = support_lib.limits(given, self.event_shape)
             self.target_low = self._add_target_statistic("target_low", low)
             self.target_high = self._add_target_statistic("target_high", high)
@@ -323,12 +328,12 @@ class MDNLayer(keras.layers.Layer):
     def _adapt_limits(self, rows: np.ndarray, extremes: adaptation.Extremes) -> None:
         if self.support == "auto":
             low, high = support_lib.found_in(rows)
-            # The rows are a sample: none of the others may lie outside.
-            self.target_low.assign(np.minimum(low, extremes.lowest))
-            self.target_high.assign(np.maximum(high, extremes.highest))
         else:
-            limits = support_lib.limits(self.support, self.event_shape)
-            support_lib.check_inside(extremes.lowest, extremes.highest, *limits, self.support)
+            low, high = support_lib.limits(self.support, self.event_shape)
+            support_lib.check_inside(extremes.lowest, extremes.highest, low, high, self.support)
+        # No target that was seen lies outside: the rows are a sample, and given limits may differ by rounding.
+        self.target_low.assign(np.minimum(low, extremes.lowest))
+        self.target_high.assign(np.maximum(high, extremes.highest))
 
     def _rows(self, batch) -> np.ndarray:
         batch = np.asarray(batch, np.float64)

@@ -264,7 +264,8 @@ class Mixture(tfd.MixtureSameFamily):
           **kwargs: passed on to TFP.
 
         Returns:
-          Quantiles. -inf (0 for lognormal components) at 0, inf at 1, NaN outside [0, 1].
+          Quantiles. -inf (0 for lognormal components, the limit where there is one) at 0, inf at 1 likewise, NaN
+          outside [0, 1].
         """
         if not tf.is_tensor(value) and np.ndim(value) <= 1:
             return self._quantile_levels(value, name, batch_size, **kwargs)
@@ -427,7 +428,9 @@ class Mixture(tfd.MixtureSameFamily):
         Returns:
           A mixture of the coordinates that are left, in their order: a vector even if it is one, as in
           `np.delete(y, axes, -1)`. `marginal(0)` makes a scalar of that one. The result is in closed form. Its weights
-          are those of the components at the values, computed in log space, so that they are right far from all centres.
+          are those of the components at the values, computed in log space, so that they are right far from all centres;
+          NaN where the values lie beyond the limits of all components. Of correlated coordinates with limits it has
+          three times as many components for each known coordinate.
 
         Raises:
           ValueError: if the events are not vectors, have no such axes or no other, or if the values do not fit.
@@ -445,7 +448,12 @@ class Mixture(tfd.MixtureSameFamily):
         """
         log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
         components, logits = coordinates.conditional(self.components_distribution, log_weights, axes, values)
-        return self.copy(mixture_distribution=tfd.Categorical(logits=logits), components_distribution=components)
+        times = logits.shape[-1] // log_weights.shape[-1]
+        return self.copy(
+            mixture_distribution=tfd.Categorical(logits=logits),
+            components_distribution=components,
+            member_sizes=self.member_sizes and tuple(times * size for size in self.member_sizes),
+        )
 
     # Peaks and regions
 

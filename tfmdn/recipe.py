@@ -115,10 +115,11 @@ class Recipe:
         is_normal, size = self.family == "normal", math.prod(y.shape[1:])
         support, covariance = self.support, self.covariance
         # Limits cost time even where there are none.
-        if support == "auto" and not (is_normal and np.isfinite(support_lib.found_in(y)).any()):
+        can_have = is_normal and self.background > 0
+        if support == "auto" and not (can_have and np.isfinite(support_lib.found_in(y)).any()):
             support = None
         if covariance == "auto":
-            most = MAX_CORRELATED if support in (None, "auto") else families.MAX_CORRELATED_WITH_LIMITS
+            most = families.MAX_CORRELATED_WITH_LIMITS if support_lib.is_given(support) else MAX_CORRELATED
             covariance = "full" if is_normal and y.ndim > 1 and size <= most else "diag"
         # Correlations matter more than limits that nobody asked for.
         if support == "auto" and covariance == "full" and size > families.MAX_CORRELATED_WITH_LIMITS:
@@ -205,10 +206,10 @@ class Recipe:
             noise.adapt(z)
             hidden = noise(hidden)
         hidden = self._embedded(hidden, z) if self.network is None else self.network()(hidden)
-        given = self.support not in (None, "auto")
-        head = self._head(
-            y, support_lib.plain(statistics["target_low"], statistics["target_high"]) if given else self.support
-        )
+        support = self.support
+        if support_lib.is_given(support):
+            support = support_lib.plain(statistics["target_low"], statistics["target_high"])
+        head = self._head(y, support)
         for name, value in statistics.items():
             getattr(head, name).assign(value)
         return head, keras.Model(inputs, head(hidden))

@@ -124,7 +124,9 @@ class ReflectedNormal(Reflected):
     def _parts(self) -> tuple[Interval, tf.Tensor, tf.Tensor, Edges]:
         """The interval, centre and standard deviation of the normal that is folded, and where the ends are for it."""
         interval = self.interval
-        loc, scale = interval.fold(self._loc), interval.hold(self._scale, WIDEST)
+        # At the widest the gradient passes as if it were not held, so that it can become narrower again.
+        widest, passing = interval.widths(WIDEST), self._scale - tf.stop_gradient(self._scale)
+        loc, scale = interval.fold(self._loc), tf.where(self._scale > widest, widest + passing, self._scale)
         return interval, loc, scale, Edges(interval, loc, scale)
 
     def _log_prob(self, y):
@@ -158,10 +160,15 @@ class ReflectedNormal(Reflected):
         return tf.clip_by_value(above / edges.total, 0.0, 1.0)
 
     def _log_cdf(self, y):
-        return _log_of_probability(self._cdf(y))
+        return self._where_limited(_log_of_probability(self._cdf(y)), tfd.Normal(self._loc, self._scale).log_cdf(y))
 
     def _log_survival_function(self, y):
-        return _log_of_probability(self._survival_function(y))
+        normal = tfd.Normal(self._loc, self._scale)
+        return self._where_limited(_log_of_probability(self._survival_function(y)), normal.log_survival_function(y))
+
+    def _where_limited(self, value, unlimited):
+        """The second value, which has longer tails, where there are no limits."""
+        return tf.where(self.interval.has_low | self.interval.has_high, value, unlimited)
 
     def mean_excess(self, y: tf.Tensor) -> tf.Tensor:
         """E max(X - y, 0), for y within the interval; beyond it as for its nearest end."""
@@ -192,8 +199,7 @@ class ReflectedNormal(Reflected):
         interval, loc, scale, _ = self._parts()
         zeros = tf.zeros(self.batch_shape_tensor(), self.dtype)
         loc, scale = loc + zeros, scale + zeros
-        centres = tf.stack([loc, *(2.0 * limit - loc for _, limit in interval.limits)])  # [I, B]
-        exists = tf.stack([zeros == 0.0, *(exists & (zeros == 0.0) for exists, _ in interval.limits)])
+        exists, centres = map(tf.stack, zip(*interval.images(loc)))  # [I, B]
 
         def step(y):
             z = (y - centres) / scale
@@ -292,21 +298,24 @@ class ReflectedMultivariateNormal(Reflected):
         """Centre `[*B, D]`, within the limits, and factor `[*B, D, D]` of the normal that is folded."""
         interval = self.interval
         stddev = tf.norm(self._scale_tril, axis=-1)
+        widest, diagonal = WIDEST_CORRELATED * interval.safe_width, tf.linalg.diag_part(self._scale_tril)
+        # At the widest the gradient of the diagonal passes as if it were not held, so that a component can become
+        # narrower again. Through the standard deviation it would reach the correlations, and make them ever larger.
+        passing = diagonal / tf.stop_gradient(diagonal)
+        is_held = interval.is_bounded & (stddev > widest)
+        held = tf.where(is_held, widest / stddev * passing, tf.ones_like(stddev))
         # The reflection of a coordinate turns the sign of its correlations.
-        factor = interval.sign(self._loc) * interval.hold(stddev, WIDEST_CORRELATED) / stddev
+        factor = interval.sign(self._loc) * held
         return interval.fold(self._loc) + tf.zeros_like(factor), factor[..., tf.newaxis] * self._scale_tril
 
     def images(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Centres and factors of the normal and its reflections, whose sum is the density within the limits.
-
-        Returns:
-          Centres `[*B, I, D]`, factors `[*B, I, D, D]`, and which of them exist, booleans `[*B, I]`.
-        """
+        """Centres, factors and logarithms of weights `[*B, I]` of the normals that add up to the density inside."""
         loc, scale_tril = self.normal()
         centres, exists, signs = zip(*images_of(loc, self._low, self._high))
         exists = [own & tf.ones_like(loc[..., 0], tf.bool) for own in exists]
         signs = tf.constant(np.stack(signs)[..., np.newaxis], self.dtype)  # [I, D, 1]
-        return tf.stack(centres, -2), signs * scale_tril[..., tf.newaxis, :, :], tf.stack(exists, -1)
+        log_weights = tf.where(tf.stack(exists, -1), tf.zeros_like(loc[..., :1]), -math.inf)
+        return tf.stack(centres, -2), signs * scale_tril[..., tf.newaxis, :, :], log_weights
 
     def _log_prob(self, y):
         interval = self.interval
@@ -316,18 +325,18 @@ class ReflectedMultivariateNormal(Reflected):
         # Forward substitution, coordinate by coordinate. The reflections of y are as many as those of the normal, and
         # those of the first coordinates are shared.
         farthest = reach(self.dtype)
+        images = list(zip(*interval.images(y)))
         zs, log_prob = [], tf.zeros_like(y[..., :1])
         for axis in range(loc.shape[-1]):
-            candidates = [y[..., axis], *(2.0 * limit[..., axis] - y[..., axis] for _, limit in interval.limits)]
-            offsets = tf.stack(candidates, -1) - loc[..., axis, tf.newaxis]  # [..., 3]
-            exists = tf.stack([exists[..., axis] for exists, _ in interval.limits], -1)
-            exists = tf.concat([tf.ones_like(exists[..., :1]), exists], -1)
+            exists, candidates = (tf.stack([part[..., axis] for part in parts], -1) for parts in images)  # [..., 3]
+            offsets = candidates - loc[..., axis, tf.newaxis]
             shift = tf.add_n(
                 [scale_tril[..., axis, other, tf.newaxis] * z for other, z in enumerate(zs)]
                 or [tf.zeros_like(log_prob)]
             )
-            z = (offsets[..., tf.newaxis, :] - shift[..., tf.newaxis]) / scale_tril[..., axis, axis, None, None]
-            z = tf.clip_by_value(z, -farthest, farthest)  # [..., I, 3]
+            scale = scale_tril[..., axis, axis, tf.newaxis, tf.newaxis]
+            z = offsets[..., tf.newaxis, :] - shift[..., tf.newaxis]
+            z = tf.sign(scale) * held_quotient(z, tf.abs(scale), farthest)  # [..., I, 3]
             own = tf.where(exists[..., tf.newaxis, :], -0.5 * tf.square(z), -math.inf)
             log_prob = _merge_last(log_prob[..., tf.newaxis] + own)
             zs = [_merge_last(earlier[..., tf.newaxis] + tf.zeros_like(z)) for earlier in zs] + [_merge_last(z)]
@@ -362,12 +371,10 @@ class ReflectedMultivariateNormal(Reflected):
         slope = covariance / variance[..., tf.newaxis]  # of j on i
         rest = variance[..., tf.newaxis, :] - tf.square(covariance) / variance[..., tf.newaxis]
         rest = tf.maximum(rest, np.finfo(self.dtype.as_numpy_dtype).eps * variance[..., tf.newaxis, :])
-        everywhere = tf.ones_like(loc, tf.bool)
-        limits = [(everywhere, None), *interval.limits]
-        for exists, limit in limits:
-            z = y if limit is None else 2.0 * limit[..., tf.newaxis] - y
+        along = Interval(self._low[..., tf.newaxis], self._high[..., tf.newaxis])
+        for exists, z in along.images(y):
             density = tfd.Normal(loc[..., tf.newaxis], stddev[..., tf.newaxis]).prob(z)
-            density = tf.where((exists & everywhere)[..., tf.newaxis], density, 0.0)
+            density = tf.where(exists, density, 0.0)
             other = ReflectedNormal(  # [B, i, j, nodes]
                 loc[..., tf.newaxis, :, tf.newaxis]
                 + slope[..., tf.newaxis] * (z - loc[..., tf.newaxis])[..., tf.newaxis, :],

@@ -56,7 +56,8 @@ def crps(y_true, mixture: tfd.MixtureSameFamily, batch_size: int | None = None) 
 
     Args:
       y_true: targets, as in `negative_log_likelihood`.
-      mixture: a mixture of normal, Laplace, logistic, Student-t or lognormal components.
+      mixture: a mixture of normal components, with limits or without, or of Laplace, logistic, Student-t or lognormal
+        ones.
       batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
 
     Returns:

@@ -151,23 +151,38 @@ def _tops(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     than the normal found from the slope of their density. Each step raises the density.
     """
     components = mixture.components_distribution
-    event_rank = mixture.event_shape.rank
     if isinstance(component_lib.under_independent(components), tfd.LogNormal):
         return tf.exp(_tops(_log_of_lognormals(mixture)))
-    if isinstance(components, reflection.ReflectedMultivariateNormal):
-        return intervals.fold(_tops(_unfolded(mixture)), *_outermost_limits(components))
     check_continuous(components)
-    centres = components.mode()  # [B, K, E]
-    centres = tf.broadcast_to(
-        centres, tf.concat([mixture.batch_shape_tensor(), tf.shape(centres)[-1 - event_rank :]], 0)
-    )
-    starts = tnp.moveaxis(centres, -1 - event_rank, 0)  # [K, B, E]: one search from each centre, as samples
+    inner = component_lib.under_independent(components)
+    if not isinstance(inner, reflection.Reflected):
+        return _climb(mixture, components.mode())
+    centres = inner.interval.fold(inner.loc)
+    if inner is not components or mixture.event_shape.rank == 0:
+        return _climb(mixture, centres)
+    values = component_lib.parameters(components)
+    limits = [tnp.moveaxis(_for_each_row(mixture, values[name]), -2, 0) for name in ("low", "high")]
+    return intervals.fold(_climb(_unfolded(mixture), centres), *limits)
+
+
+def _for_each_row(mixture: tfd.MixtureSameFamily, values: tf.Tensor) -> tf.Tensor:
+    """Values of the components, which broadcast to `[*B, K, *E]`, of that shape."""
+    trailing = tf.shape(values)[values.shape.rank - 1 - mixture.event_shape.rank :]
+    return tf.broadcast_to(values, tf.concat([mixture.batch_shape_tensor(), trailing], 0))
+
+
+def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor) -> tf.Tensor:
+    """Where climbs end that start at `centres` `[*B, S, *E]`, `[S, *B, *E]`."""
+    components = mixture.components_distribution
+    event_rank = mixture.event_shape.rank
+    # [S, B, E]: one search from each centre, as samples
+    starts = tnp.moveaxis(_for_each_row(mixture, centres), -1 - event_rank, 0)
     move = _mean_shift(components, event_rank)
     narrowest = tf.reduce_min(components.stddev(), -1 - event_rank)  # [B, E]
     rounding = 4.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps
 
     def step(index, y, _):
-        responsibilities = mixture.posterior_marginal(y).probs_parameter()  # [K searches, B, K]
+        responsibilities = mixture.posterior_marginal(y).probs_parameter()  # [S, B, K]
         moved = move(responsibilities, y)
         still = tf.maximum(1e-6 * narrowest, rounding * tf.abs(y))
         return index + 1, moved, tf.reduce_any(tf.abs(moved - y) > still)
@@ -197,6 +212,8 @@ def _mean_shift(components: tfd.Distribution, event_rank: int):
     if isinstance(components, tfd.MultivariateNormalLinearOperator):
         return _mean_shift_of_normals(components)
     marginals = component_lib.marginals(components)
+    if isinstance(marginals, reflection.ReflectedNormal):
+        return _mean_shift_of_reflected(marginals, event_rank)
     centres = marginals.mode()  # [B, K, E]
     nearest = NEAREST * marginals.stddev()
     axis = -1 - event_rank
@@ -208,6 +225,22 @@ def _mean_shift(components: tfd.Distribution, event_rank: int):
         pull = tf.maximum(-slope / offset, 0.0)
         weights = _pad_right(responsibilities, event_rank) * pull
         return tf.reduce_sum(weights * centres, axis) / tf.reduce_sum(weights, axis)
+
+    return move
+
+
+def _mean_shift_of_reflected(marginals: reflection.ReflectedNormal, event_rank: int):
+    """Mean shift with the normals and their reflections as components."""
+    interval, scale = marginals.interval, marginals.scale  # [B, K, E]
+    exists, centres = map(tf.stack, zip(*interval.images(interval.fold(marginals.loc))))  # [I, B, K, E]
+    axis = -1 - event_rank
+
+    def move(responsibilities, y):
+        z = (tf.expand_dims(y, axis)[tf.newaxis] - centres[:, tf.newaxis]) / scale  # [I, S, B, K, E]
+        shares = tf.nn.softmax(tf.where(exists[:, tf.newaxis], -0.5 * tf.square(z), -np.inf), 0)
+        centre = tf.reduce_sum(shares * centres[:, tf.newaxis], 0)
+        weights = _pad_right(responsibilities, event_rank) / tf.square(scale)
+        return tf.reduce_sum(weights * centre, axis) / tf.reduce_sum(weights, axis)
 
     return move
 
@@ -228,28 +261,17 @@ def _mean_shift_of_normals(components: tfd.Distribution):
 
 def _unfolded(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
     """A mixture of normals, the reflections of the components among them, as high within the limits as the mixture."""
-    loc, scale_tril, exists = mixture.components_distribution.images()
-    logits = mixture.mixture_distribution.logits_parameter()[..., tf.newaxis]
-    logits = tf.where(exists, logits, -np.inf)  # [B, K, I]
-    shape = tf.shape(logits)
+    centres, factors, log_weights = mixture.components_distribution.images()
+    logits = mixture.mixture_distribution.logits_parameter()[..., tf.newaxis] + log_weights
+    shape = tf.shape(logits)  # [B, K, I]
+    flat = tf.concat([shape[:-2], [-1]], 0)
     loc, scale_tril = (
-        tf.broadcast_to(value, tf.concat([shape, tf.shape(value)[tf.rank(value) - event_ndims :]], 0))
-        for value, event_ndims in ((loc, 1), (scale_tril, 2))
+        tf.reshape(tf.broadcast_to(value, tf.concat([shape, event_shape], 0)), tf.concat([flat, event_shape], 0))
+        for value, event_shape in ((centres, tf.shape(centres)[-1:]), (factors, tf.shape(factors)[-2:]))
     )
-    components = tfd.MultivariateNormalTriL(_merge_axes(loc, 1), _merge_axes(scale_tril, 2))
-    return tfd.MixtureSameFamily(tfd.Categorical(logits=_merge_axes(logits, 0)), components)
-
-
-def _merge_axes(tensor: tf.Tensor, event_ndims: int) -> tf.Tensor:
-    """`[*B, K, I, *E]` as `[*B, K * I, *E]`."""
-    last = tensor.shape.rank - event_ndims
-    return tf.reshape(tensor, tf.concat([tf.shape(tensor)[: last - 2], [-1], tf.shape(tensor)[last:]], 0))
-
-
-def _outermost_limits(components: reflection.ReflectedMultivariateNormal) -> tuple[tf.Tensor, tf.Tensor]:
-    """The limits `[*B, D]` that no component goes beyond."""
-    values = component_lib.parameters(components)
-    return tf.reduce_min(values["low"], -2), tf.reduce_max(values["high"], -2)
+    return tfd.MixtureSameFamily(
+        tfd.Categorical(logits=tf.reshape(logits, flat)), tfd.MultivariateNormalTriL(loc, scale_tril)
+    )
 
 
 def _log_of_lognormals(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:

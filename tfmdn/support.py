@@ -9,16 +9,19 @@ import math
 
 import numpy as np
 
-# The outermost targets, as a share of all and at least, and how many times as many they are compared with. Targets of
-# which these are more than half do not tell an abrupt end from a short tail.
-OUTERMOST, FEWEST, COMPARED = 0.01, 16, 10
-MIN_ROWS = 2 * FEWEST * COMPARED
+# The outermost targets, as a share of all and at least, and how many times as many they are compared with: with fewer,
+# too, since the many may lie beyond a gap. Targets of which these are more than half do not tell an abrupt end from a
+# short tail.
+OUTERMOST, FEWEST, COMPARED = 0.01, 16, (3, 10)
+MIN_ROWS = 2 * FEWEST * COMPARED[-1]
 # Where a density ends abruptly, a tenth of the targets reach a tenth as far in, give or take so many standard errors.
 # Where it falls towards the end in a straight line, they reach a third as far; in the tail of a normal, over half.
 STANDARD_ERRORS = 3.0
 # How far beyond the last target a limit is put, in mean distances of the outermost ones: another target lies farther
 # out with a probability of exp(-3) / n.
 MARGIN = 3.0
+# What rounding a number to float32 changes, of its size.
+ROUNDING = 2.0**-24
 
 
 def limits(value, event_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -37,8 +40,7 @@ def limits(value, event_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]
     )
     try:
         low, high = (
-            np.broadcast_to(np.where(side == None, infinite, side).astype(np.float64), event_shape).copy()  # noqa: E711
-            for side, infinite in zip([np.asarray(side, object) for side in value], (-math.inf, math.inf), strict=True)
+            _limit(side, infinite, event_shape) for side, infinite in zip(value, (-math.inf, math.inf), strict=True)
         )
     except (TypeError, ValueError):
         raise ValueError(f"{expected}. Received: support={value!r}.") from None
@@ -47,14 +49,29 @@ def limits(value, event_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]
     return low, high
 
 
+def _limit(side, infinite: float, event_shape: tuple[int, ...]) -> np.ndarray:
+    side = np.asarray(side, object)
+    numbers = np.where(np.equal(side, None), infinite, side).astype(np.float64)
+    return np.broadcast_to(numbers.reshape(()) if numbers.shape == (1,) else numbers, event_shape).copy()
+
+
+def is_given(value) -> bool:
+    """Whether `support` is a pair of limits: neither None nor "auto"."""
+    return value is not None and not (isinstance(value, str) and value == "auto")
+
+
 def plain(low: np.ndarray, high: np.ndarray) -> tuple:
     """The pair that `limits` makes these of, of Python's numbers, lists and None: what a config can hold."""
     return tuple(np.where(np.isfinite(side), side.astype(object), None).tolist() for side in (low, high))
 
 
 def check_inside(lowest: np.ndarray, highest: np.ndarray, low: np.ndarray, high: np.ndarray, support) -> None:
-    """Raises ValueError if the lowest or the highest of the targets `[*E]` lie outside of the limits `[*E]`."""
-    if not ((lowest >= low) & (highest <= high)).all():
+    """Raises ValueError if the lowest or the highest of the targets `[*E]` lie outside of the limits `[*E]`.
+
+    Targets in float32 may differ from their limit by rounding.
+    """
+    slack = ROUNDING * np.maximum(np.abs(lowest), np.abs(highest))
+    if not ((lowest >= low - slack) & (highest <= high + slack)).all():
         raise ValueError(
             f"Targets must lie within `support`. Received: support={support!r}, and targets from {lowest.tolist()} to "
             f"{highest.tolist()}."
@@ -74,7 +91,7 @@ def found_in(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> bool(-0.01 < low < 0.0), float(high)
     (True, inf)
     """
-    columns = y.reshape(len(y), -1).T
+    columns = y.reshape(len(y), -1).T.astype(np.float64)
     low = np.array([_lower_limit(column) for column in columns]).reshape(y.shape[1:])
     high = np.array([-_lower_limit(-column) for column in columns]).reshape(y.shape[1:])
     return low, high
@@ -85,11 +102,12 @@ def _lower_limit(y: np.ndarray) -> float:
     if len(y) < MIN_ROWS or np.ptp(y) == 0.0:
         return -math.inf
     count = max(FEWEST, round(OUTERMOST * len(y)))
-    smallest = np.sort(y)[: COMPARED * count + 1]
-    reach, inner_reach = smallest[[count, -1]] - smallest[0]
-    share = 1.0 / COMPARED  # of evenly spread targets, whose ratio has a beta distribution
-    largest = share + STANDARD_ERRORS * math.sqrt(share * (1.0 - share) / (COMPARED * count + 1))
-    if reach > largest * inner_reach:  # equal targets, as where values are capped, end as abruptly as can be
-        return -math.inf
+    smallest = np.sort(y)[: COMPARED[-1] * count + 1]
+    reaches = smallest - smallest[0]
+    for times in COMPARED:
+        share = 1.0 / times  # of evenly spread targets, whose ratio has a beta distribution
+        largest = share + STANDARD_ERRORS * math.sqrt(share * (1.0 - share) / (times * count + 1))
+        if reaches[count] > largest * reaches[times * count]:
+            return -math.inf  # equal targets, as where values are capped, end as abruptly as can be
     rounding = 1e-6 * np.ptp(y)
-    return float(smallest[0] - MARGIN * reach / count - rounding)
+    return float(smallest[0] - MARGIN * reaches[count] / count - rounding)
