@@ -390,6 +390,19 @@ def test_conditional_of_merged_mixtures_and_outside_of_the_limits():
         assert np.isnan(limited.condition(0, 1.2).log_prob(tf.fill(limited.event_shape[0] - 1, 0.5))).all()
 
 
+def test_conditional_in_a_graph_of_unknown_batch_size():
+    layer = tfmdn.MDNLayer(3, 2, covariance="full", support=(0.0, 1.0), kernel_initializer="he_normal")
+    x, values = np.random.default_rng(1).normal(size=(4, 6)).astype("float32"), np.full(4, 0.4, "float32")
+    expected = layer(x).condition(0, values).mean(), layer(x).mode()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 6]), tf.TensorSpec([None])])
+    def ask(x, values):
+        return layer(x).condition(0, values).mean(), layer(x).mode()
+
+    for received, value in zip(ask(x, values), expected):
+        np.testing.assert_allclose(received, value, atol=1e-4)
+
+
 def test_conditional_beyond_limits_that_were_found_is_the_background():
     layer = tfmdn.MDNLayer(3, 2, covariance="full", support="auto", background=0.01)
     layer.adapt(np.random.default_rng(2).uniform(size=(500, 2)))

@@ -257,5 +257,5 @@ def test_the_regressor_can_be_cloned():
 
 
 def test_folding_noise_keeps_it_inside():
-    folded = intervals.fold(np.array([-0.3, 0.2, 1.4, 3.3]), np.float64(0.0), np.float64(1.0))
+    folded = intervals.Interval(np.float64(0.0), np.float64(1.0)).fold(np.array([-0.3, 0.2, 1.4, 3.3]))
     np.testing.assert_allclose(folded, [0.3, 0.2, 0.6, 0.7])

@@ -93,7 +93,7 @@ def _given_with_limits(
     is_inside = tf.reduce_all(known.contains(values), -1)  # [S, B, K]
     loc, scale_tril = joint.normal()
     locs, logits = [], []
-    for image, exists, _ in intervals.images_of(values, known.low, known.high):
+    for image, exists, _ in intervals.images_of(values, known):
         loc_of_others, log_prob = _given(loc, scale_tril, image)
         locs.append(loc_of_others)
         logits.append(tf.where(exists & is_inside, log_weights + log_prob, -np.inf))
@@ -104,17 +104,11 @@ def _given_with_limits(
         """A parameter `[*B, K, *E]` as `[*B, K * I, *E]`."""
         return tf.repeat(value, count, value.shape.rank - event_ndims - 1)
 
-    loc = _merged(tf.stack(locs, -2), -2)
+    loc = intervals.merge_axis(tf.stack(locs, -2), -2)
     others = {"scale_tril": for_each_image(scale_tril[..., n:, n:], 2)}
     for name in ("low", "high"):
         others[name] = for_each_image((getattr(joint, name) + tf.zeros_like(joint.loc))[..., n:], 1)
-    return reflection.ReflectedMultivariateNormal(loc, **others), _merged(logits, -1)
-
-
-def _merged(tensor: tf.Tensor, axis: int) -> tf.Tensor:
-    """The axis, counted from the end, merged into the one before it."""
-    shape, rank = tf.shape(tensor), tensor.shape.rank
-    return tf.reshape(tensor, tf.concat([shape[: rank + axis - 1], [-1], shape[rank + axis + 1 :]], 0))
+    return reflection.ReflectedMultivariateNormal(loc, **others), intervals.merge_axis(logits, -1)
 
 
 def _given(loc: tf.Tensor, scale_tril: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -324,14 +324,11 @@ def components_of_moments(components: tfd.Distribution, mean: tf.Tensor, stddev:
     """
     if isinstance(components, tfd.MultivariateNormalTriL):
         return component_lib.with_parameters(components, {"loc": mean, "scale_tril": tf.linalg.diag(stddev)})
-    # Limits would change the moments.
-    no_limits = {"low": tf.fill(tf.shape(mean), tf.cast(-math.inf, mean.dtype))}
-    no_limits["high"] = -no_limits["low"]
-    if isinstance(components, reflection.ReflectedMultivariateNormal):
-        values = {"loc": mean, "scale_tril": tf.linalg.diag(stddev), **no_limits}
-        return component_lib.with_parameters(components, values)
-    if isinstance(component_lib.under_independent(components), reflection.ReflectedNormal):
-        return component_lib.with_parameters(components, {"loc": mean, "scale": stddev, **no_limits})
+    if isinstance(component_lib.under_independent(components), reflection.Reflected):  # limits would change the moments
+        is_joint = isinstance(components, reflection.ReflectedMultivariateNormal)
+        scales = {"scale_tril": tf.linalg.diag(stddev)} if is_joint else {"scale": stddev}
+        high = tf.fill(tf.shape(mean), tf.cast(math.inf, mean.dtype))
+        return component_lib.with_parameters(components, {"loc": mean, **scales, "low": -high, "high": high})
     if isinstance(components, tfd.MultivariateNormalDiag):
         return component_lib.with_parameters(components, {"loc": mean, "scale_diag": stddev})
     for family in FAMILIES.values():

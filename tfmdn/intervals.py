@@ -40,10 +40,6 @@ class Interval:
     def clip(self, y: tf.Tensor) -> tf.Tensor:
         return tf.minimum(tf.maximum(y, self.low), self.high)
 
-    def widths(self, count: float) -> tf.Tensor:
-        """So many widths of the interval: infinite without both ends."""
-        return tf.where(self.is_bounded, count * self.safe_width, math.inf)
-
     def images(self, y: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """y and its reflections at either end, each with whether there is that end, of a common shape."""
         same = tf.zeros_like(y) + tf.zeros_like(self.low) + tf.zeros_like(self.high)
@@ -97,19 +93,17 @@ class Points:
         self.reflected_high = _far_if_not(interval.has_high, 2.0 * interval.safe_high - y - loc, scale)
 
 
-def images_of(y: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor, tuple[float, ...]]]:
+def images_of(y: tf.Tensor, interval: Interval) -> list[tuple[tf.Tensor, tf.Tensor, tuple[float, ...]]]:
     """y itself and its reflections at one or several limits.
 
     Args:
       y: `[..., D]`. Values beyond a limit are moved to it.
-      low: the lower limits, which broadcast with y.
-      high: the upper limits, likewise.
+      interval: of limits that broadcast with y.
 
     Returns:
       For each of 3^D choices the point `[..., D]`, whether there are all of the limits that it takes, `[...]`, and for
       each coordinate -1 if it is reflected and 1 if not.
     """
-    interval = Interval(low, high)
     choices = zip(interval.images(interval.clip(y)), (1.0, -1.0, -1.0))
     images = []
     for choice in itertools.product(choices, repeat=y.shape[-1]):
@@ -119,9 +113,13 @@ def images_of(y: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> list[tuple[tf.Te
     return images
 
 
-def fold(z: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
-    """z where it lies within the limits, else its reflection, or that one's, that does."""
-    return Interval(low, high).fold(z)
+def merge_axis(tensor: tf.Tensor, axis: int) -> tf.Tensor:
+    """The axis, counted from the end, merged into the one before it. Both have a known size, and so has the result."""
+    at = tensor.shape.rank + axis
+    count = tensor.shape[at - 1] * tensor.shape[at]
+    shape = tf.shape(tensor)
+    merged = tf.reshape(tensor, tf.concat([shape[: at - 1], [count], shape[at + 1 :]], 0))
+    return tf.ensure_shape(merged, [*tensor.shape[: at - 1], count, *tensor.shape[at + 1 :]])
 
 
 def _far_if_not(exists, distance, scale):

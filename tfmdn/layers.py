@@ -132,10 +132,15 @@ class MDNLayer(keras.layers.Layer):
         self.scale_activation = scale_activation
         self.min_scale = min_scale
         self.max_scale = max_scale
-        self.support = support
-        if support_lib.is_given(support):
-            self.support = support_lib.plain(*support_lib.limits(support, self.event_shape))
         self.background = validation.proportion("background", background)
+        if isinstance(support, str) and support == "auto" and not self.background:
+            raise ValueError(
+                "support='auto' needs a `background`, since a target may lie beyond the limits that were found. "
+                "Received: background=0.0. Use background=0.003."
+            )
+        is_given = support_lib.is_given(support)
+        limits = support_lib.limits(support if is_given else (None, None), self.event_shape)
+        self.support = support_lib.plain(*limits) if is_given else support
         self.convert_to_tensor = conversion_name(convert_to_tensor)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -161,15 +166,8 @@ class MDNLayer(keras.layers.Layer):
         self.target_location = self._add_target_statistic("target_location", np.zeros(self.event_shape))
         self.target_scale = self._add_target_statistic("target_scale", np.ones(self.event_shape))
         if support is not None:
-            if self.support == "auto" and not self.background:
-                raise ValueError(
-                    "support='auto' needs a `background`, since a target may lie beyond the limits that were found. "
-                    "Received: background=0.0. Use background=0.003."
-                )
-            given = self.support if support_lib.is_given(self.support) else (None, None)
-            low, high = support_lib.limits(given, self.event_shape)
-            self.target_low = self._add_target_statistic("target_low", low)
-            self.target_high = self._add_target_statistic("target_high", high)
+            self.target_low = self._add_target_statistic("target_low", limits[0])
+            self.target_high = self._add_target_statistic("target_high", limits[1])
 
     def _add_target_statistic(self, name: str, value: np.ndarray):
         return self.add_weight(
@@ -264,7 +262,7 @@ class MDNLayer(keras.layers.Layer):
         if self.support is None:
             return {}
         low, high = self.target_low[..., tf.newaxis], self.target_high[..., tf.newaxis]  # [E, 1]
-        if self.background and self.support == "auto":
+        if self.support == "auto":
             # What was found may be wrong for a later target, and must not make it impossible.
             ones = tf.ones((*self.event_shape, self.num_components), self.density_dtype)
             low, high = _append(low * ones, -math.inf), _append(high * ones, math.inf)

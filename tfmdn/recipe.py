@@ -252,7 +252,7 @@ class Recipe:
         def noisy(batch):
             rows = noise(keras.ops.reshape(batch, (-1, noise.bandwidth.shape[0])), training=True)
             rows = keras.ops.reshape(rows, keras.ops.shape(batch))
-            return intervals.fold(rows, *limits) if limits else rows
+            return intervals.Interval(*limits).fold(rows) if limits else rows
 
         return noisy
 

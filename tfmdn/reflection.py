@@ -17,7 +17,17 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn.intervals import Edges, Interval, Points, between, images_of, normal_cdf, normal_density, partial_mean
+from tfmdn.intervals import (
+    Edges,
+    Interval,
+    Points,
+    between,
+    images_of,
+    merge_axis,
+    normal_cdf,
+    normal_density,
+    partial_mean,
+)
 from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, reach
 
 tfd = tfp.distributions
@@ -125,8 +135,9 @@ class ReflectedNormal(Reflected):
         """The interval, centre and standard deviation of the normal that is folded, and where the ends are for it."""
         interval = self.interval
         # At the widest the gradient passes as if it were not held, so that it can become narrower again.
-        widest, passing = interval.widths(WIDEST), self._scale - tf.stop_gradient(self._scale)
-        loc, scale = interval.fold(self._loc), tf.where(self._scale > widest, widest + passing, self._scale)
+        widest, passing = WIDEST * interval.safe_width, self._scale - tf.stop_gradient(self._scale)
+        is_held = interval.is_bounded & (self._scale > widest)
+        loc, scale = interval.fold(self._loc), tf.where(is_held, widest + passing, self._scale)
         return interval, loc, scale, Edges(interval, loc, scale)
 
     def _log_prob(self, y):
@@ -311,7 +322,7 @@ class ReflectedMultivariateNormal(Reflected):
     def images(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Centres, factors and logarithms of weights `[*B, I]` of the normals that add up to the density inside."""
         loc, scale_tril = self.normal()
-        centres, exists, signs = zip(*images_of(loc, self._low, self._high))
+        centres, exists, signs = zip(*images_of(loc, self.interval))
         exists = [own & tf.ones_like(loc[..., 0], tf.bool) for own in exists]
         signs = tf.constant(np.stack(signs)[..., np.newaxis], self.dtype)  # [I, D, 1]
         log_weights = tf.where(tf.stack(exists, -1), tf.zeros_like(loc[..., :1]), -math.inf)
@@ -338,8 +349,9 @@ class ReflectedMultivariateNormal(Reflected):
             z = offsets[..., tf.newaxis, :] - shift[..., tf.newaxis]
             z = tf.sign(scale) * held_quotient(z, tf.abs(scale), farthest)  # [..., I, 3]
             own = tf.where(exists[..., tf.newaxis, :], -0.5 * tf.square(z), -math.inf)
-            log_prob = _merge_last(log_prob[..., tf.newaxis] + own)
-            zs = [_merge_last(earlier[..., tf.newaxis] + tf.zeros_like(z)) for earlier in zs] + [_merge_last(z)]
+            log_prob = merge_axis(log_prob[..., tf.newaxis] + own, -1)
+            zs = [earlier[..., tf.newaxis] + tf.zeros_like(z) for earlier in zs] + [z]
+            zs = [merge_axis(each, -1) for each in zs]
         log_prob = tf.reduce_logsumexp(log_prob, -1)
         log_prob -= tf.reduce_sum(tf.math.log(tf.abs(tf.linalg.diag_part(scale_tril))) + HALF_LOG_TWO_PI, -1)
         return tf.where(is_inside, log_prob, -math.inf)
@@ -392,12 +404,3 @@ class ReflectedMultivariateNormal(Reflected):
         shape = tf.concat([[n], self.batch_shape_tensor(), self.event_shape_tensor()], 0)
         z = tf.random.stateless_normal(shape, tfp.random.sanitize_seed(seed), dtype=self.dtype)
         return self.interval.fold(loc + tf.linalg.matvec(scale_tril, z))
-
-
-def _merge_last(tensor: tf.Tensor) -> tf.Tensor:
-    """`[..., I, J]` as `[..., I * J]`."""
-    shape = tf.shape(tensor)
-    count = tensor.shape[-2] * tensor.shape[-1]
-    merged = tf.reshape(tensor, tf.concat([shape[:-2], [count]], 0))
-    merged.set_shape([*tensor.shape[:-2], count])
-    return merged

@@ -158,11 +158,13 @@ def _tops(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     if not isinstance(inner, reflection.Reflected):
         return _climb(mixture, components.mode())
     centres = inner.interval.fold(inner.loc)
-    if inner is not components or mixture.event_shape.rank == 0:
+    if not isinstance(components, reflection.ReflectedMultivariateNormal):
         return _climb(mixture, centres)
-    values = component_lib.parameters(components)
-    limits = [tnp.moveaxis(_for_each_row(mixture, values[name]), -2, 0) for name in ("low", "high")]
-    return intervals.fold(_climb(_unfolded(mixture), centres), *limits)
+    limits = [
+        tnp.moveaxis(_for_each_row(mixture, limit + tf.zeros_like(centres)), -2, 0)
+        for limit in (components.low, components.high)
+    ]
+    return intervals.Interval(*limits).fold(_climb(_unfolded(mixture), centres))
 
 
 def _for_each_row(mixture: tfd.MixtureSameFamily, values: tf.Tensor) -> tf.Tensor:
@@ -183,7 +185,7 @@ def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor) -> tf.Tensor:
 
     def step(index, y, _):
         responsibilities = mixture.posterior_marginal(y).probs_parameter()  # [S, B, K]
-        moved = move(responsibilities, y)
+        moved = tf.ensure_shape(move(responsibilities, y), y.shape)  # a graph may not know it
         still = tf.maximum(1e-6 * narrowest, rounding * tf.abs(y))
         return index + 1, moved, tf.reduce_any(tf.abs(moved - y) > still)
 
@@ -264,14 +266,12 @@ def _unfolded(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
     centres, factors, log_weights = mixture.components_distribution.images()
     logits = mixture.mixture_distribution.logits_parameter()[..., tf.newaxis] + log_weights
     shape = tf.shape(logits)  # [B, K, I]
-    flat = tf.concat([shape[:-2], [-1]], 0)
-    loc, scale_tril = (
-        tf.reshape(tf.broadcast_to(value, tf.concat([shape, event_shape], 0)), tf.concat([flat, event_shape], 0))
-        for value, event_shape in ((centres, tf.shape(centres)[-1:]), (factors, tf.shape(factors)[-2:]))
+    loc = tf.broadcast_to(centres, tf.concat([shape, tf.shape(centres)[-1:]], 0))
+    scale_tril = tf.broadcast_to(factors, tf.concat([shape, tf.shape(factors)[-2:]], 0))
+    logits, loc, scale_tril = (
+        intervals.merge_axis(value, axis) for value, axis in ((logits, -1), (loc, -2), (scale_tril, -3))
     )
-    return tfd.MixtureSameFamily(
-        tfd.Categorical(logits=tf.reshape(logits, flat)), tfd.MultivariateNormalTriL(loc, scale_tril)
-    )
+    return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), tfd.MultivariateNormalTriL(loc, scale_tril))
 
 
 def _log_of_lognormals(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
