@@ -315,6 +315,17 @@ def test_a_tenth_of_the_rows_judges_each_member(num_rows, num_members):
         assert np.all(members.sum(1) == min(2, num_members))
 
 
+@pytest.mark.parametrize(
+    ("num_rows", "num_features", "units"),
+    [(400, 2, [128, 128]), (4_999, 1, [128, 128]), (5_000, 2, [96, 96, 96, 96]), (5_000, 3, [128, 128])],
+)
+def test_one_or_two_features_of_many_rows_have_more_layers(num_rows, num_features, units):
+    x = np.random.default_rng(0).normal(size=(num_rows, num_features))
+    regressor = tfmdn.MDNRegressor(n_ensembles=1, num_components=2, max_steps=1, random_state=0).fit(x, x.sum(1))
+    layers = regressor.model_.get_config()["models"][0]["config"]["layers"]
+    assert [layer["config"]["units"] for layer in layers if layer["class_name"] == "Dense"] == units
+
+
 def test_calibration_is_a_choice(tiny):
     assert float(tiny.model_.scale_temperature) != 1.0
     assert float(fitted(calibrate=False).model_.scale_temperature) == 1.0
@@ -358,6 +369,7 @@ REFUSED = {
     "network": ({"network": 5}, "`network` must be a function"),
     "network as a model": ({"network": keras.Sequential([keras.layers.Dense(3)])}, "`network` must be a function"),
     "hidden_units": ({"hidden_units": 64}, "`hidden_units` must be a list"),
+    "hidden_units as text": ({"hidden_units": "many"}, "`hidden_units` must be a list of positive integers or 'auto'"),
     "a layer without units": ({"hidden_units": (8, 0)}, "`hidden_units` must be a positive integer"),
     "learning_rate": ({"learning_rate": 0.0}, "`learning_rate` must be"),
     "weight_decay": ({"weight_decay": -0.1}, "`weight_decay` must be"),

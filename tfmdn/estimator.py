@@ -53,8 +53,9 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
       n_ensembles: the number of networks M.
       network: a function without arguments that returns a new Keras model from standardised features `[n, F]` to hidden
         features `[n, H]`; the mixture's layer is put behind it. None means the default: each feature embedded by
-        `tfmdn.features`, then two dense layers.
-      hidden_units: sizes of the dense layers of the default network.
+        `tfmdn.features`, then dense layers.
+      hidden_units: sizes of the dense layers of the default network. "auto" means (128, 128), and four layers of 96 for
+        one or two features and at least 5,000 rows.
       learning_rate: the learning rate of AdamW, after a short warm-up.
       weight_decay: the decay of AdamW, on kernels only.
       batch_size: rows in a batch. "auto" means 32, from 2,000 rows on 64, and from 5,000 on 128.
@@ -102,7 +103,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         covariance: str = Recipe.covariance,
         n_ensembles: int = Recipe.n_ensembles,
         network: Callable[[], keras.Model] | None = Recipe.network,
-        hidden_units: Sequence[int] = Recipe.hidden_units,
+        hidden_units: Sequence[int] | str = Recipe.hidden_units,
         learning_rate: float = Recipe.learning_rate,
         weight_decay: float = Recipe.weight_decay,
         batch_size: int | str = Recipe.batch_size,

@@ -27,6 +27,9 @@ STEPS_PER_EPOCH = 25
 MAX_CORRELATED = 10
 # With one or two features the bins made the known densities worse, and the periodic embedding alone is enough.
 MIN_BINNED_FEATURES = 3
+# From so many rows on, what bins are for with more features is learnt by more layers.
+MIN_DEEP_ROWS = 5_000
+WIDE, DEEP = (128, 128), (96, 96, 96, 96)
 # Rows in one of the parts that members are judged by: enough to compare, and little work beside the training.
 MAX_HELD_OUT = 2_500
 # Fewer rows do not tell how broad predictions should be.
@@ -60,7 +63,7 @@ class Recipe:
     covariance: str = "auto"
     n_ensembles: int = 10
     network: Callable[[], keras.Model] | None = None
-    hidden_units: Sequence[int] = (128, 128)
+    hidden_units: Sequence[int] | str = "auto"
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     batch_size: int | str = "auto"
@@ -93,11 +96,13 @@ class Recipe:
         for name in ("weight_decay", "x_noise", "y_noise"):
             validation.nonnegative_number(name, getattr(self, name))
         validation.positive_number("learning_rate", self.learning_rate)
-        if np.ndim(self.hidden_units) != 1:
+        is_auto = isinstance(self.hidden_units, str) and self.hidden_units == "auto"
+        if not is_auto and np.ndim(self.hidden_units) != 1:
             raise ValueError(
-                f"`hidden_units` must be a list of positive integers. Received: hidden_units={self.hidden_units!r}."
+                "`hidden_units` must be a list of positive integers or 'auto'. "
+                f"Received: hidden_units={self.hidden_units!r}."
             )
-        for units in self.hidden_units:
+        for units in () if is_auto else self.hidden_units:
             validation.positive_integer("hidden_units", units)
         if self.y_noise and self.family == "lognormal":
             raise ValueError(
@@ -108,10 +113,10 @@ class Recipe:
     def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int, verbose: int = 0) -> Fitted:
         """Trains an ensemble on features `[n, F]`, targets `[n, *E]` and weights `[n]`."""
         with _repeatable(seed):
-            return self._settled(y)._fit(x, y, weights, seed, verbose)
+            return self._settled(x, y)._fit(x, y, weights, seed, verbose)
 
-    def _settled(self, y: np.ndarray) -> Recipe:
-        """The same recipe, with what is "auto" about the targets `[n, *E]` settled."""
+    def _settled(self, x: np.ndarray, y: np.ndarray) -> Recipe:
+        """The same recipe, with what is "auto" settled for features `[n, F]` and targets `[n, *E]`."""
         is_normal, size = self.family == "normal", math.prod(y.shape[1:])
         support, covariance = self.support, self.covariance
         # Limits cost time even where there are none.
@@ -124,7 +129,13 @@ class Recipe:
         # Correlations matter more than limits that nobody asked for.
         if support == "auto" and covariance == "full" and size > families.MAX_CORRELATED_WITH_LIMITS:
             support = None
-        return dataclasses.replace(self, support=support, covariance=covariance)
+        return dataclasses.replace(
+            self,
+            support=support,
+            covariance=covariance,
+            hidden_units=_hidden_units(*x.shape) if isinstance(self.hidden_units, str) else self.hidden_units,
+            batch_size=_batch_size(len(x)) if isinstance(self.batch_size, str) else self.batch_size,
+        )
 
     def _fit(self, x, y, weights, seed, verbose) -> Fitted:
         units = self._head(y, self.support)
@@ -148,7 +159,7 @@ class Recipe:
             model,
             x,
             y,
-            batch_size=_batch_size(len(x)) if self.batch_size == "auto" else self.batch_size,
+            batch_size=self.batch_size,
             epochs=self.max_steps // steps,
             verbose=0,
             callbacks=[
@@ -291,6 +302,10 @@ def _repeatable(seed: int) -> Iterator[None]:
 def _batch_size(num_rows: int) -> int:
     # The noise of small batches keeps networks from overfitting few rows.
     return 32 if num_rows < 2_000 else 64 if num_rows < 5_000 else 128
+
+
+def _hidden_units(num_rows: int, num_features: int) -> tuple[int, ...]:
+    return DEEP if num_features < MIN_BINNED_FEATURES and num_rows >= MIN_DEEP_ROWS else WIDE
 
 
 def _folds(num_rows: int, num_members: int, rng: np.random.Generator) -> np.ndarray:
