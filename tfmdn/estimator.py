@@ -182,12 +182,8 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _recipes(self) -> list[Recipe]:
         """What is to be tried: one recipe, or one for each number of components."""
-        if isinstance(self.num_components, str) and self.num_components != "auto":
-            raise ValueError(
-                "`num_components` must be a positive integer or 'auto'. "
-                f"Received: num_components={self.num_components!r}."
-            )
-        counts = AUTO_COMPONENTS if self.num_components == "auto" else (self.num_components,)
+        is_auto = validation.is_auto("num_components", self.num_components, "a positive integer or 'auto'")
+        counts = AUTO_COMPONENTS if is_auto else (self.num_components,)
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(Recipe)}
         return [Recipe(**{**settings, "num_components": count}) for count in counts]
 

@@ -27,7 +27,7 @@ STEPS_PER_EPOCH = 25
 MAX_CORRELATED = 10
 # With one or two features the bins made the known densities worse, and the periodic embedding alone is enough.
 MIN_BINNED_FEATURES = 3
-# From so many rows on, what bins are for with more features is learnt by more layers.
+# One or two features, which have no bins, gain by more layers if there are so many rows. Fewer rows lose by them.
 MIN_DEEP_ROWS = 5_000
 WIDE, DEEP = (128, 128), (96, 96, 96, 96)
 # Rows in one of the parts that members are judged by: enough to compare, and little work beside the training.
@@ -77,13 +77,8 @@ class Recipe:
     calibrate: bool = True
 
     def __post_init__(self):
-        if isinstance(self.batch_size, str) and self.batch_size != "auto":
-            raise ValueError(
-                f"`batch_size` must be a positive integer or 'auto'. Received: batch_size={self.batch_size!r}."
-            )
-        if isinstance(self.support, str) and self.support != "auto":
-            raise ValueError(f"`support` must be a pair of limits, 'auto' or None. Received: support={self.support!r}.")
-        if self.batch_size != "auto":
+        validation.is_auto("support", self.support, "a pair of limits, 'auto' or None")
+        if not validation.is_auto("batch_size", self.batch_size, "a positive integer or 'auto'"):
             validation.positive_integer("batch_size", self.batch_size)
         # A model itself is callable too, but would be one and the same for every member.
         if self.network is not None and (not callable(self.network) or isinstance(self.network, keras.layers.Layer)):
@@ -96,14 +91,12 @@ class Recipe:
         for name in ("weight_decay", "x_noise", "y_noise"):
             validation.nonnegative_number(name, getattr(self, name))
         validation.positive_number("learning_rate", self.learning_rate)
-        is_auto = isinstance(self.hidden_units, str) and self.hidden_units == "auto"
-        if not is_auto and np.ndim(self.hidden_units) != 1:
-            raise ValueError(
-                "`hidden_units` must be a list of positive integers or 'auto'. "
-                f"Received: hidden_units={self.hidden_units!r}."
-            )
-        for units in () if is_auto else self.hidden_units:
-            validation.positive_integer("hidden_units", units)
+        expected = "a list of positive integers or 'auto'"
+        if not validation.is_auto("hidden_units", self.hidden_units, expected):
+            if np.ndim(self.hidden_units) != 1:
+                raise ValueError(f"`hidden_units` must be {expected}. Received: hidden_units={self.hidden_units!r}.")
+            for units in self.hidden_units:
+                validation.positive_integer("hidden_units", units)
         if self.y_noise and self.family == "lognormal":
             raise ValueError(
                 "Noise could bring targets below 0, which family='lognormal' excludes. "

@@ -54,6 +54,13 @@ def one_of(name: str, value, allowed: Collection[str]) -> str:
     return value
 
 
+def is_auto(name: str, value, expected: str) -> bool:
+    """Returns whether `value` is "auto". Any other text is refused: `name` must be what `expected` says."""
+    if isinstance(value, str) and value != "auto":
+        raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}.")
+    return isinstance(value, str)
+
+
 def event_shape(value) -> tuple[int, ...]:
     """Returns the shape of one target as a tuple: `()` for a scalar, `(n,)` for a vector of n.
 
