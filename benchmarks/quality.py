@@ -18,6 +18,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import argparse
+import contextlib
 import hashlib
 import importlib.metadata
 import itertools
@@ -30,6 +31,10 @@ import warnings
 from collections.abc import Iterable
 
 import numpy as np
+
+# PyTorch's compiler, which its optimizers load, crashes the process if TensorFlow was there first.
+with contextlib.suppress(ImportError):
+    import torch._dynamo  # noqa: F401
 import peers
 import quality_report
 import scoring
