@@ -178,8 +178,9 @@ REFUSED = {
     "shape": (dict(held_out=np.ones((6, 2))), r"\(n, members\) = \(6, 3\). Received: shape \(6, 2\)"),
     "folds": (dict(held_out=np.arange(6)[:, np.newaxis] % 3 == np.arange(3)), "at least 2 of the 3 members"),
     "weights of 0": (dict(sample_weight=np.zeros(6)), "of weights above 0"),
-    "negative weights": (dict(sample_weight=-np.ones(6)), "0 or more. Received: shape .6,., smallest -1.0"),
+    "negative weights": (dict(sample_weight=-np.ones(6)), "0 or more. Received: shape .6,., from -1.0 to -1.0"),
     "weights of other rows": (dict(sample_weight=np.ones(5)), "each of the 6 rows"),
+    "a weight of NaN": (dict(sample_weight=np.full(6, np.nan)), "a finite number for each of the 6 rows"),
     "NaN": (dict(y=np.full(6, np.nan, "float32")), "must be finite"),
 }
 

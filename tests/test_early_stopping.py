@@ -13,6 +13,7 @@ rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 2)).astype("float32")
 Y = (X[:, 0] + 0.5 * rng.normal(size=40)).astype("float32")
 HELD_OUT = rng.random((40, 3)) < [0.2, 0.3, 0.4]  # as many rows for none as for another
+WEIGHTS = rng.integers(0, 4, size=40).astype(float)
 
 
 def network(units=6):
@@ -25,34 +26,38 @@ def ensemble_of(optimizer, units=(6, 6, 4)):
     return ensemble
 
 
-def held_out_scores(ensemble, scale_temperature):
-    """The mean negative log-likelihood of each member on its own rows, by SciPy."""
+def held_out_scores(ensemble, scale_temperature, sample_weight=None):
+    """The weighted mean negative log-likelihood of each member on its own rows, by SciPy."""
     scores = []
     for mixture, rows in zip(ensemble.members(X), HELD_OUT.T):
         loc, scale = mixture.components_distribution.loc.numpy(), mixture.components_distribution.scale.numpy()
         log_probs = scipy.stats.norm(loc, scale_temperature * scale).logpdf(Y[:, np.newaxis])
         logits = scipy.special.log_softmax(mixture.mixture_distribution.logits.numpy(), -1)
-        scores.append(-scipy.special.logsumexp(logits + log_probs, -1)[rows].mean())
+        weights = rows if sample_weight is None else rows * sample_weight
+        scores.append(-np.average(scipy.special.logsumexp(logits + log_probs, -1), weights=weights))
     return np.array(scores)
 
 
 class Snapshots(keras.callbacks.Callback):
     """The weights and the scores of all members at the end of each epoch."""
 
-    def __init__(self, scale_temperature):
+    def __init__(self, *judgement):
         super().__init__()
-        self.scale_temperature, self.weights, self.scores = scale_temperature, [], []
+        self.judgement, self.weights, self.scores = judgement, [], []
 
     def on_epoch_end(self, epoch, logs=None):
         self.weights.append(weights_of_members(self.model))
-        self.scores.append(held_out_scores(self.model, self.scale_temperature))
+        self.scores.append(held_out_scores(self.model, *self.judgement))
 
 
-@pytest.mark.parametrize(("fit", "use_ema"), [(keras.Model.fit, False), (keras.Model.fit, True), (tfmdn.fit, True)])
-def test_each_member_ends_with_the_weights_of_its_own_best_epoch(fit, use_ema):
+@pytest.mark.parametrize(
+    ("fit", "use_ema", "sample_weight"),
+    [(keras.Model.fit, False, None), (keras.Model.fit, True, WEIGHTS), (tfmdn.fit, True, None)],
+)
+def test_each_member_ends_with_the_weights_of_its_own_best_epoch(fit, use_ema, sample_weight):
     ensemble = ensemble_of(keras.optimizers.Adam(0.1, use_ema=use_ema, ema_momentum=0.8))
-    stopping = tfmdn.EnsembleEarlyStopping(X, Y, HELD_OUT, patience=20, scale_temperature=1.5)
-    snapshots = Snapshots(1.5)
+    stopping = tfmdn.EnsembleEarlyStopping(X, Y, HELD_OUT, sample_weight, patience=20, scale_temperature=1.5)
+    snapshots = Snapshots(1.5, sample_weight)
     swap = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if use_ema else []
     arguments = {"batch_size": 20, "epochs": 12, "callbacks": [*swap, stopping, snapshots], "verbose": 0}
     history = fit(ensemble, X, Y, sample_weight=(~HELD_OUT).astype("float32"), **arguments)
@@ -64,8 +69,8 @@ def test_each_member_ends_with_the_weights_of_its_own_best_epoch(fit, use_ema):
             np.testing.assert_array_equal(value, expected)
     np.testing.assert_allclose(stopping.best_scores, scores.min(0), rtol=1e-4)
     np.testing.assert_allclose(stopping.scores(1.5), scores.min(0), rtol=1e-4)
-    np.testing.assert_allclose(stopping.scores(), held_out_scores(ensemble, 1.0), rtol=1e-4)
-    np.testing.assert_allclose(history.history["val_loss"], scores.mean(1), rtol=1e-4)
+    np.testing.assert_allclose(stopping.scores(), held_out_scores(ensemble, 1.0, sample_weight), rtol=1e-4)
+    np.testing.assert_allclose(history.history["held_out_loss"], scores.mean(1), rtol=1e-4)
 
 
 def test_training_stops_after_patience_epochs_without_improvement(capsys):
@@ -76,10 +81,45 @@ def test_training_stops_after_patience_epochs_without_improvement(capsys):
         assert "Epoch 4: no member improved for 3 epochs." in capsys.readouterr().out
 
 
+def test_what_validation_data_gives_is_kept_apart():
+    ensemble = ensemble_of("sgd")
+    stopping = tfmdn.EnsembleEarlyStopping(X, Y, HELD_OUT)
+    history = ensemble.fit(X, Y, validation_data=(X, Y), callbacks=[stopping], verbose=0).history
+    assert history["val_loss"] == pytest.approx([ensemble.evaluate(X, Y, verbose=0)], rel=1e-5)
+    assert history["held_out_loss"] != history["val_loss"]
+
+
+def test_members_that_diverge_are_named():
+    ensemble = ensemble_of("sgd")
+    before = weights_of_members(ensemble)
+    x = np.where(HELD_OUT[:, [1]], np.nan, X)  # member 1 is judged by these alone
+    stopping = tfmdn.EnsembleEarlyStopping(x, Y, HELD_OUT & ~HELD_OUT[:, [1]] | (np.arange(3) == 1) & HELD_OUT)
+    with pytest.warns(UserWarning, match=r"score of members \[1\] was never finite: they keep the weights"):
+        tfmdn.fit(ensemble, X, Y, callbacks=[stopping], verbose=0)
+    for member, (value, old) in enumerate(zip(weights_of_members(ensemble), before)):
+        assert all(map(np.array_equal, value, old)) == (member == 1)
+
+
+def test_scores_are_of_the_dtype_of_keras():
+    keras.config.set_floatx("float64")
+    try:
+        ensemble = ensemble_of("sgd")
+        stopping = tfmdn.EnsembleEarlyStopping(X, Y, HELD_OUT)
+        tfmdn.fit(ensemble, X, Y, callbacks=[stopping], verbose=0)
+        np.testing.assert_allclose(stopping.best_scores, held_out_scores(ensemble, 1.25), rtol=1e-6)
+    finally:
+        keras.config.set_floatx("float32")
+
+
 REFUSED = {
     "a vector": ({"held_out": HELD_OUT[:, 0]}, r"of shape \(n, members\) for the n = 40 rows.*Received: shape \(40,\)"),
     "other rows": ({"held_out": HELD_OUT[:30]}, r"Received: shape \(30, 3\)"),
     "a member without rows": ({"held_out": HELD_OUT & [True, False, True]}, r"with \[\d+, 0, \d+\] rows"),
+    "weights of other rows": ({"sample_weight": np.ones(30)}, r"each of the 40 rows.*Received: shape \(30,\)"),
+    "a member without weight": (
+        {"sample_weight": 1.0 - HELD_OUT[:, 1]},
+        r"`sample_weight` must be above 0 for at least one row.*Received: \[\d+, 0, \d+\]",
+    ),
     "patience": ({"patience": 0}, "`patience` must be a positive integer"),
     "scale_temperature": ({"scale_temperature": 0.0}, "`scale_temperature` must be"),
 }

@@ -132,11 +132,13 @@ def test_queries_of_members():
 
 
 def test_one_value_for_all_members():
-    networks = [network(), network()]
+    networks = [network(), network(), network(4)]
     ensemble = tfmdn.Ensemble(networks)
-    ensemble.set_in_all_members(networks[0].layers[-1].target_location, 5.0)
-    expected = np.mean([alone(X).mean() for alone in networks], 0) + 5.0
-    np.testing.assert_allclose(ensemble(X).mean(), expected, rtol=1e-5)
+    ensemble.set_in_all_members(lambda alone: alone.layers[-1].target_location, 5.0)
+    for mixture, alone in zip(ensemble.members(X), networks):
+        np.testing.assert_allclose(mixture.mean(), alone(X).mean() + 5.0, rtol=1e-5)
+    with pytest.raises(ValueError, match="`variable_of` must return a variable"):
+        ensemble.set_in_all_members(lambda alone: networks[1].layers[0].bias, 5.0)
 
 
 # Training
@@ -243,12 +245,14 @@ def test_masked_steps_do_not_count():
     np.testing.assert_allclose(scores[1], scores[0], rtol=1e-5)
 
 
-def test_mirrored_strategy_trains_as_one_replica_does():
+@pytest.mark.parametrize("penalties", [{}, {**PENALTIES, "scale_regularizer": "l2"}], ids=["", "regularized"])
+def test_mirrored_strategy_trains_as_one_replica_does(penalties):
     weights, losses = [], []
     for strategy in (tf.distribute.get_strategy(), two_replicas()):
         with strategy.scope():
             keras.utils.set_random_seed(1)
-            ensemble = compiled(tfmdn.Ensemble([network(), network()], weights_by_member=True))
+            networks = [network(**penalties), network(**penalties)]
+            ensemble = compiled(tfmdn.Ensemble(networks, weights_by_member=True))
         fit_arguments = {"epochs": 2, "batch_size": 16, "shuffle": False, "verbose": 0}
         losses.append(ensemble.fit(X, Y, sample_weight=MEMBER_WEIGHTS, **fit_arguments).history["loss"])
         weights.append(weights_of_members(ensemble))

@@ -1,6 +1,7 @@
 """`MDNRegressor`: scikit-learn's contract, what each method returns, files, repeatability, and hard targets."""
 
 import copy
+import itertools
 import pickle
 import random
 
@@ -349,13 +350,55 @@ def test_progress_is_shown_up_to_the_batches_asked_for(capsys):
     assert regressor.n_steps_ == 50  # a multiple of 25, of which each is one epoch
     output = capsys.readouterr().out
     assert "50/50" in output
-    assert "val_loss" in output
+    assert "held_out_loss" in output
 
 
 def test_a_weight_of_0_is_a_removal():
     kept = np.random.default_rng(0).random(60) < 0.7
     weighted = fitted(sample_weight=np.where(kept, 2.5, 0.0))
     np.testing.assert_array_equal(weighted.predict(X), fitted(X[kept], Y[kept]).predict(X))
+
+
+def test_weights_count_in_early_stopping_too():
+    is_far = np.arange(60) % 2 == 0
+    regressor = fitted(y=np.where(is_far, 100.0, Y), sample_weight=np.where(is_far, 1e-9, 1.0))
+    near = fitted(X[~is_far], Y[~is_far])
+    assert regressor.held_out_scores_.max() < near.held_out_scores_.max() + 1.0
+
+
+def test_networks_of_several_architectures():
+    sizes = itertools.cycle([3, 4])
+    regressor = fitted(y=Y + 1000.0, n_ensembles=4, network=lambda: keras.layers.Dense(next(sizes), "tanh"))
+    assert len(regressor.model_.member_variables) > len(fitted(n_ensembles=4).model_.member_variables)
+    for mixture in regressor.model_.members(X):
+        np.testing.assert_allclose(mixture.mean(), np.full(60, 1000.0), atol=np.ptp(Y))
+
+
+def test_only_kernels_decay():
+    def network():
+        return keras.Sequential(
+            [keras.layers.Dense(4, name="bias_free", use_bias=False), keras.layers.LayerNormalization()]
+        )
+
+    regressor = fitted(network=network, learning_rate=1e-7, weight_decay=3e6)
+    values = {variable.name: np.abs(variable).max() for variable in regressor.model_.trainable_variables}
+    assert [value for name, value in values.items() if name.endswith("gamma")] == [pytest.approx(1.0, abs=1e-3)]
+    assert all(value < 0.5 for name, value in values.items() if name.endswith("kernel")), values
+
+
+def test_limits_as_an_array():
+    regressor = fitted(y=POSITIVE, support=np.array([0.0, 5000.0]), background=0.0)
+    assert regressor.predict_dist(X).cdf(np.zeros(60)).numpy().max() == 0.0
+
+
+def test_computes_in_the_dtype_of_keras():
+    keras.config.set_floatx("float64")
+    try:
+        regressor = fitted()
+    finally:
+        keras.config.set_floatx("float32")
+    assert regressor.held_out_scores_.dtype == np.float64
+    assert np.isfinite(regressor.score(X, Y))
 
 
 # Errors
@@ -383,6 +426,11 @@ REFUSED = {
     "y_noise": ({"y_noise": -1.0}, "`y_noise` must be"),
     "noise on positive targets": ({"y_noise": 1.0, "family": "lognormal"}, "family='lognormal' excludes"),
     "targets that the family excludes": ({"family": "lognormal"}, "targets greater than 0"),
+    # So many steps are compiled by XLA, under which the loss cannot raise.
+    "a learning rate that is too large": (
+        {"learning_rate": 1e30, "n_ensembles": 2, "max_steps": 2_000, "patience": 50},
+        "Training diverged.*Received: learning_rate=1e.30",
+    ),
     "no weights": ({"sample_weight": np.eye(60)[0]}, "`sample_weight` must be above 0 for at least 2 rows"),
     "negative weights": ({"sample_weight": -np.ones(60)}, "Negative values in data passed to `sample_weight`"),
 }

@@ -6,6 +6,7 @@ Shapes in comments: M members, V held-out rows.
 from __future__ import annotations
 
 import functools
+import warnings
 
 import keras
 import numpy as np
@@ -22,8 +23,8 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
     learn from: give them `sample_weight` 0 in that member's column. All members get their own best weights when
     training ends.
 
-    The members are judged with broader scales than they have. An ensemble is broader than its members, so they may
-    train on a little where they alone would already overfit.
+    The members are judged with their scales multiplied by `scale_temperature`: an ensemble is broader than any of its
+    members, so that each may train slightly past its own optimum. The mean of the scores is logged as `held_out_loss`.
 
     With an optimizer that averages the weights (`use_ema=True`), put
     `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)` before this callback: the averages are then judged and kept.
@@ -32,12 +33,16 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
       x: features, an array or a structure of arrays of n rows.
       y: targets `[n, *E]`.
       held_out: which rows each member is judged by, booleans `[n, M]`.
+      sample_weight: how much each row counts in the judgement, `[n]`, 0 or more. None: all alike.
       patience: how many epochs without any member's improvement end the training.
       scale_temperature: factor of the scales while judging.
       verbose: whether to print when training stops.
 
+    A member whose score was never finite keeps the weights it started with, and a warning says so.
+
     Raises:
-      ValueError: if `held_out` does not fit x and the ensemble, or leaves a member without rows.
+      ValueError: if `held_out` does not fit x and the ensemble, or leaves a member without rows that count; if
+        `sample_weight` is not a number of 0 or more for each row.
 
     Example:
 
@@ -53,7 +58,17 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
     (3,)
     """
 
-    def __init__(self, x, y, held_out, patience: int = 10, scale_temperature: float = 1.25, verbose: bool = False):
+    def __init__(
+        self,
+        x,
+        y,
+        held_out,
+        sample_weight=None,
+        *,
+        patience: int = 10,
+        scale_temperature: float = 1.25,
+        verbose: bool = False,
+    ):
         super().__init__()
         held_out = np.asarray(held_out, bool)
         if held_out.ndim != 2 or len(held_out) != len(y) or not held_out.any(0).all():
@@ -64,7 +79,13 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         self.patience = validation.positive_integer("patience", patience)
         self.scale_temperature = validation.positive_number("scale_temperature", scale_temperature)
         self.verbose = verbose
-        rows, weights = _padded_rows(held_out)
+        row_weights = validation.row_weights(sample_weight, len(y))
+        if not (held_out & (row_weights > 0)[:, np.newaxis]).any(0).all():
+            raise ValueError(
+                "`sample_weight` must be above 0 for at least one row that each member is judged by. "
+                f"Received: {(held_out & (row_weights > 0)[:, np.newaxis]).sum(0).tolist()} such rows."
+            )
+        rows, weights = _padded_rows(held_out, row_weights)
         own_rows = keras.tree.map_structure(lambda part: np.asarray(part)[rows], (x, y))
         self._held_out = keras.tree.map_structure(tf.convert_to_tensor, (*own_rows, weights))
         self._num_members = held_out.shape[1]
@@ -76,7 +97,8 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
                 f"{getattr(self.model, 'num_members', 'not an Ensemble')}."
             )
         self._best = [tf.Variable(variable) for variable, _ in self.model.member_variables]
-        self._best_scores = tf.Variable(tf.fill([self.model.num_members], float("inf")))
+        # In floatx, as `member_scores` has them.
+        self._best_scores = tf.Variable(tf.fill([self.model.num_members], tf.constant(np.inf, keras.config.floatx())))
         self._waited = 0
         # Partials of its own: TensorFlow would count the traces of all trainings together, and warn of too many.
         judge, keep = functools.partial(self.model.member_scores), functools.partial(self._keep_better)
@@ -98,7 +120,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         scores = self.scores(self.scale_temperature)
         if logs is not None:
-            logs["val_loss"] = float(scores.mean())
+            logs["held_out_loss"] = float(scores.mean())
         self._waited = 0 if self._keep(scores) else self._waited + 1
         if self._waited >= self.patience:
             self.model.stop_training = True
@@ -108,6 +130,13 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         for best, (variable, _) in zip(self._best, self.model.member_variables):
             variable.assign(best)
+        never_finite = np.flatnonzero(~np.isfinite(self.best_scores))
+        if len(never_finite):
+            warnings.warn(
+                f"The held-out score of members {never_finite.tolist()} was never finite: they keep the weights they "
+                "started with. Training has diverged, or the features are not finite.",
+                stacklevel=2,
+            )
 
     @property
     def best_scores(self) -> np.ndarray:
@@ -115,11 +144,12 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         return self._best_scores.numpy()
 
 
-def _padded_rows(held_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The row numbers of each member `[M, V]`, filled up to the same length, and weights that leave out the filling."""
+def _padded_rows(held_out: np.ndarray, row_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The row numbers of each member `[M, V]`, filled up to the same length, and their shares of its score."""
     counts = held_out.sum(0)
     rows = np.zeros((len(counts), counts.max()), np.int64)
     for member, column in enumerate(held_out.T):
         rows[member] = np.resize(np.flatnonzero(column), rows.shape[1])
-    weights = (np.arange(rows.shape[1]) < counts[:, np.newaxis]) / counts[:, np.newaxis]
-    return rows, weights.astype(np.float32)
+    is_own = np.arange(rows.shape[1]) < counts[:, np.newaxis]  # the filling is not
+    weights = row_weights[rows] * is_own
+    return rows, (weights / weights.sum(1, keepdims=True)).astype(np.float32)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -95,7 +95,7 @@ class Ensemble(keras.Model):
     def _add_stacked(self, variables: Sequence[keras.Variable], trainable: bool) -> keras.Variable:
         """A variable `[M, ...]` of one variable of each member."""
         first = variables[0]
-        values = np.stack([keras.ops.convert_to_numpy(variable) for variable in variables])
+        values = np.stack([variable.numpy() for variable in variables])
         return self.add_weight(
             name=first.path.replace("/", "_"),
             shape=values.shape,
@@ -153,7 +153,8 @@ class Ensemble(keras.Model):
                 tape.watch(trainable)
                 mixture = network(x, training=True)
                 loss = self.compute_loss(x=x, y=y, y_pred=mixture, sample_weight=weights, training=True)
-                loss = tf.add_n([loss, *network.losses])
+                # Each replica has its share of the penalties, as of the loss.
+                loss = tf.add_n([loss, *map(self._aggregate_additional_loss, network.losses)])
                 scaled_loss = self.optimizer.scale_loss(loss)
             gradients = tape.gradient(scaled_loss, trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             return mixture, (loss, self._clip(gradients))
@@ -239,12 +240,7 @@ class Ensemble(keras.Model):
                 f"`held_out` must be booleans of shape (n, members) = ({count}, {self.num_members}). "
                 f"Received: shape {held_out.shape}."
             )
-        weights = np.ones(count) if sample_weight is None else np.asarray(sample_weight, np.float64)
-        if weights.shape != (count,) or (weights < 0).any():
-            raise ValueError(
-                f"`sample_weight` must be a number for each of the {count} rows, 0 or more. "
-                f"Received: shape {weights.shape}, smallest {weights.min()}."
-            )
+        weights = validation.row_weights(sample_weight, count)
         rows, members = calibration.judges(held_out & (weights > 0)[:, np.newaxis])
         own = keras.tree.map_structure(lambda part: tf.constant(np.asarray(part)[rows]), (x, y, weights))
         # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
@@ -281,17 +277,23 @@ class Ensemble(keras.Model):
         """Each weight, with a first axis of members, and which of the M members these are."""
         return [(variable, span) for stack, span in zip(self._stacks, self._spans) for variable in stack.variables]
 
-    def set_in_all_members(self, variable: keras.Variable, value) -> None:
+    def set_in_all_members(self, variable_of: Callable[[keras.Model], keras.Variable], value) -> None:
         """Gives a variable the same value in all members.
 
         Args:
-          variable: a variable of the first model of those with its architecture.
+          variable_of: returns the variable of a network, such as
+            `lambda network: network.layers[-1].target_location`. It is called once for each architecture.
           value: its new value, of its shape.
+
+        Raises:
+          ValueError: if what it returns is not a variable of the network.
         """
         for stack in self._stacks:
-            for own, stacked in zip(stack.network.variables, stack.variables):
-                if own is variable:
-                    stacked.assign(tf.broadcast_to(tf.cast(value, stacked.dtype), stacked.shape))
+            variable = variable_of(stack.network)
+            found = [stacked for own, stacked in zip(stack.network.variables, stack.variables) if own is variable]
+            if not found:
+                raise ValueError(f"`variable_of` must return a variable of the network. Received: {variable!r}.")
+            found[0].assign(tf.broadcast_to(tf.cast(value, found[0].dtype), found[0].shape))
 
     @property
     def _spans(self) -> list[slice]:

@@ -133,7 +133,7 @@ class MDNLayer(keras.layers.Layer):
         self.min_scale = min_scale
         self.max_scale = max_scale
         self.background = validation.proportion("background", background)
-        if isinstance(support, str) and support == "auto" and not self.background:
+        if support_lib.is_auto(support) and not self.background:
             raise ValueError(
                 "support='auto' needs a `background`, since a target may lie beyond the limits that were found. "
                 "Received: background=0.0. Use background=0.003."

@@ -112,15 +112,15 @@ class Recipe:
         """The same recipe, with what is "auto" settled for features `[n, F]` and targets `[n, *E]`."""
         is_normal, size = self.family == "normal", math.prod(y.shape[1:])
         support, covariance = self.support, self.covariance
-        # Limits cost time even where there are none.
+        # A head with support="auto" takes longer even if it finds no limit.
         can_have = is_normal and self.background > 0
-        if support == "auto" and not (can_have and np.isfinite(support_lib.found_in(y)).any()):
+        if support_lib.is_auto(support) and not (can_have and np.isfinite(support_lib.found_in(y)).any()):
             support = None
         if covariance == "auto":
             most = families.MAX_CORRELATED_WITH_LIMITS if support_lib.is_given(support) else MAX_CORRELATED
             covariance = "full" if is_normal and y.ndim > 1 and size <= most else "diag"
-        # Correlations matter more than limits that nobody asked for.
-        if support == "auto" and covariance == "full" and size > families.MAX_CORRELATED_WITH_LIMITS:
+        # So many outputs can have either correlations or limits. Limits that nobody asked for give way.
+        if support_lib.is_auto(support) and covariance == "full" and size > families.MAX_CORRELATED_WITH_LIMITS:
             support = None
         return dataclasses.replace(
             self,
@@ -131,22 +131,17 @@ class Recipe:
         )
 
     def _fit(self, x, y, weights, seed, verbose) -> Fitted:
-        units = self._head(y, self.support)
-        # The statistics of the targets, first in their own units and then in those of the training.
-        statistics = {name: getattr(units, name).numpy() for name in units.target_statistics}
-        location, scale = statistics["target_location"], statistics["target_scale"]
-        y = self._in_standard_units(y, location, scale)
-        standard = {"target_location": np.zeros_like(location), "target_scale": np.ones_like(scale)}
-        limits = {name: statistics[name] for name in statistics if name not in standard}
-        standard |= {name: self._in_standard_units(limit, location, scale) for name, limit in limits.items()}
-        heads, networks = zip(*(self._network(x, y, standard) for _ in range(self.n_ensembles)))
-        target_noise = self._noise_on(y, [standard[name] for name in limits])
+        # Members learn targets in standard units, and are given the targets' own units when they are done.
+        units_head = self._head(y, self.support)
+        units = _Units.of(units_head)
+        standard_units = units.in_standard_units()
+        y = units.standardized(y)
+        networks = self._networks(x, y, standard_units)
         model = Ensemble(networks, weights_by_member=True, max_gradient_norm=1.0)
-        model.compile(self._optimizer(), loss=NegativeLogLikelihood())
-        rng = np.random.default_rng(seed)
-        held_out = _folds(len(x), self.n_ensembles, rng)
-        member_weights = weights[:, np.newaxis] / weights.mean() * ~held_out
-        stopping = EnsembleEarlyStopping(x, y, held_out, patience=-(-self.patience // STEPS_PER_EPOCH))
+        model.compile(self._optimizer(model.trainable_variables), loss=NegativeLogLikelihood())
+        held_out = _folds(len(x), self.n_ensembles, np.random.default_rng(seed))
+        stopping = EnsembleEarlyStopping(x, y, held_out, weights, patience=-(-self.patience // STEPS_PER_EPOCH))
+        noisy = self._noise_on(y, standard_units.limits)
         steps = min(STEPS_PER_EPOCH, self.max_steps)
         history = fit(
             model,
@@ -160,19 +155,25 @@ class Recipe:
                 stopping,
                 *([_Progress(steps)] if verbose else []),
             ],
-            sample_weight=member_weights,
+            sample_weight=weights[:, np.newaxis] / weights.mean() * ~held_out,
             steps_per_epoch=steps,
             seed=seed,
-            augment=target_noise and (lambda x, y, weights: (x, target_noise(y), weights)),
+            augment=noisy and (lambda x, y, weights: (x, noisy(y), weights)),
             drop_remainder=True,
             dtype="float64",
         )
+        if not np.isfinite(stopping.best_scores).all():
+            raise ValueError(
+                "Training diverged: the held-out likelihood was never finite. "
+                f"Received: learning_rate={self.learning_rate}, network={self.network}. Try a smaller learning rate."
+            )
         if self.calibrate and len(x) >= MIN_CALIBRATED:
             model.calibrate(x, y, held_out, weights)
         scores = stopping.scores(model.scale_temperature)
-        for name, value in statistics.items():
-            model.set_in_all_members(getattr(heads[0], name), value)
-        heads[0].support = units.support  # what its config, which is that of all members, says in their units
+        for name, value in units.statistics.items():
+            model.set_in_all_members(lambda network, name=name: getattr(network.layers[-1], name), value)
+        for network in networks:
+            network.layers[-1].support = units_head.support  # what a config says is in the targets' units too
         return Fitted(model, scores, len(history.epoch) * steps)
 
     def _head(self, y: np.ndarray, support: str | tuple | None) -> MDNLayer:
@@ -190,41 +191,38 @@ class Recipe:
         head.adapt(y)
         return head
 
-    def _in_standard_units(self, y: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """The targets in units in which their location is 0 and their scale 1."""
-        family = families.FAMILIES[self.family]
-        z = (family.standardize(y) - location) / scale
-        # Rounding errors grow in training. Without those of the units, the units do not matter to the last digit.
-        return family.restore(z.astype(np.float32).astype(np.float64))
-
-    def _network(self, x: np.ndarray, y: np.ndarray, statistics: dict) -> tuple[MDNLayer, keras.Model]:
+    def _networks(self, x: np.ndarray, y: np.ndarray, units: _Units) -> list[keras.Model]:
+        """One network for each member, which share nothing but the state learnt from the features `x`."""
         # In float64 up to here: a date in seconds has more digits than float32.
         standardization = features.Standardization(dtype="float64")
         standardization.adapt(x)
-        inputs = keras.Input(x.shape[1:], dtype="float64")
-        standardized = standardization(inputs)
-        z = standardization(x).numpy()
-        hidden = standardized
-        if self.x_noise:
-            noise = features.NoiseRegularization(self.x_noise)
-            noise.adapt(z)
-            hidden = noise(hidden)
-        hidden = self._embedded(hidden, z) if self.network is None else self.network()(hidden)
-        support = self.support
-        if support_lib.is_given(support):
-            support = support_lib.plain(statistics["target_low"], statistics["target_high"])
-        head = self._head(y, support)
-        for name, value in statistics.items():
-            getattr(head, name).assign(value)
-        return head, keras.Model(inputs, head(hidden))
-
-    def _embedded(self, z, rows: np.ndarray):
-        """The default network: embeddings of each feature, then dense layers."""
-        hidden = features.PeriodicEmbedding()(z)
-        if rows.shape[1] >= MIN_BINNED_FEATURES:
+        rows = standardization(x).numpy()
+        piecewise = None
+        if self.network is None and x.shape[1] >= MIN_BINNED_FEATURES:
             piecewise = features.PiecewiseLinearEmbedding()
             piecewise.adapt(rows)
-            hidden = keras.layers.Concatenate()([hidden, piecewise(z)])
+        inputs = keras.Input(x.shape[1:], dtype="float64")
+        standardized = standardization(inputs)
+        networks = []
+        for _ in range(self.n_ensembles):
+            hidden = standardized
+            if self.x_noise:
+                noise = features.NoiseRegularization(self.x_noise)
+                noise.adapt(rows)
+                hidden = noise(hidden)
+            hidden = self._hidden(hidden, piecewise) if self.network is None else self.network()(hidden)
+            support = support_lib.plain(*units.limits) if support_lib.is_given(self.support) else self.support
+            head = self._head(y, support)
+            for name, value in units.statistics.items():
+                getattr(head, name).assign(value)
+            networks.append(keras.Model(inputs, head(hidden)))
+        return networks
+
+    def _hidden(self, inputs, piecewise: features.PiecewiseLinearEmbedding | None):
+        """The default network: embeddings of each feature, then dense layers."""
+        hidden = features.PeriodicEmbedding()(inputs)
+        if piecewise is not None:
+            hidden = keras.layers.Concatenate()([hidden, piecewise(inputs)])
         for units in self.hidden_units:
             # Biases of a width that matches the inputs' spread place the bends of the units over the data.
             bound = hidden.shape[-1] ** -0.5
@@ -236,17 +234,19 @@ class Recipe:
             )(hidden)
         return hidden
 
-    def _optimizer(self) -> keras.optimizers.Optimizer:
+    def _optimizer(self, variables: Sequence[keras.Variable]) -> keras.optimizers.Optimizer:
         warm_up = keras.optimizers.schedules.PolynomialDecay(
             self.learning_rate / 50, 10 + self.max_steps // 100, end_learning_rate=self.learning_rate
         )
         optimizer = keras.optimizers.AdamW(
             warm_up, weight_decay=self.weight_decay, beta_2=0.99, use_ema=True, ema_momentum=0.98
         )
-        optimizer.exclude_from_weight_decay(var_names=["bias", "frequencies"])
+        optimizer.exclude_from_weight_decay(
+            [variable for variable in variables if not variable.name.endswith("kernel")]
+        )
         return optimizer
 
-    def _noise_on(self, y: np.ndarray, limits: list[np.ndarray]) -> Callable | None:
+    def _noise_on(self, y: np.ndarray, limits: Sequence[np.ndarray]) -> Callable | None:
         """Noise for batches of targets, which does not take them beyond their limits."""
         if not self.y_noise:
             return None
@@ -261,6 +261,41 @@ class Recipe:
         return noisy
 
 
+@dataclasses.dataclass(frozen=True)
+class _Units:
+    """The units of targets, and the limits in them.
+
+    Attributes:
+      family: the kind of component, which may put the targets on another scale first.
+      statistics: what an `MDNLayer` keeps of them, by name: location, scale and, where there can be some, limits.
+    """
+
+    family: families.Family
+    statistics: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, head: MDNLayer) -> _Units:
+        statistics = {name: getattr(head, name).numpy() for name in head.target_statistics}
+        return cls(families.FAMILIES[head.family], statistics)
+
+    @property
+    def limits(self) -> list[np.ndarray]:
+        """The lower and the upper limit, or nothing."""
+        return list(self.statistics.values())[2:]
+
+    def standardized(self, y: np.ndarray) -> np.ndarray:
+        """The targets in units in which their location is 0 and their scale 1."""
+        location, scale, *_ = self.statistics.values()
+        z = (self.family.standardize(y) - location) / scale
+        # Rounding errors grow in training. Without those of the units, the units do not matter to the last digit.
+        return self.family.restore(z.astype(np.float32).astype(np.float64))
+
+    def in_standard_units(self) -> _Units:
+        location, scale, *limits = self.statistics.values()
+        values = [np.zeros_like(location), np.ones_like(scale), *map(self.standardized, limits)]
+        return _Units(self.family, dict(zip(self.statistics, values)))
+
+
 class _Progress(keras.callbacks.Callback):
     """One progress bar for the whole training."""
 
@@ -270,7 +305,7 @@ class _Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._bar = keras.utils.Progbar(
-            self.params["epochs"] * self._steps_per_epoch, stateful_metrics=["loss", "val_loss"], unit_name="step"
+            self.params["epochs"] * self._steps_per_epoch, stateful_metrics=["loss", "held_out_loss"], unit_name="step"
         )
 
     def on_epoch_end(self, epoch, logs=None):
@@ -304,7 +339,7 @@ def _hidden_units(num_rows: int, num_features: int) -> tuple[int, ...]:
 def _folds(num_rows: int, num_members: int, rng: np.random.Generator) -> np.ndarray:
     """Which rows each member is judged by, booleans `[n, M]`: a tenth, each half of it with the next member.
 
-    Only rows that two members have not learnt from tell how broad a mixture of members should be. Too few rows to tell
+    Of a half, at most `MAX_HELD_OUT` rows. Only rows that two members have not learnt from tell how broad a mixture of members should be. Too few rows to tell
     that are shared out without overlap.
     """
     held_out = np.zeros((num_rows, num_members), bool)

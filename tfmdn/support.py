@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-# The outermost targets, as a share of all and at least, and how many times as many they are compared with: with fewer,
-# too, since the many may lie beyond a gap. Targets of which these are more than half do not tell an abrupt end from a
-# short tail.
+# How far the outermost targets reach, a share of all and at least so many, is compared with how far 3 and 10 times as
+# many do: with 3, too, since 10 may reach across a gap. Where these are more than half of all targets, an abrupt end
+# cannot be told from a short tail.
 OUTERMOST, FEWEST, COMPARED = 0.01, 16, (3, 10)
 MIN_ROWS = 2 * FEWEST * COMPARED[-1]
 # Where a density ends abruptly, a tenth of the targets reach a tenth as far in, give or take so many standard errors.
@@ -55,9 +55,14 @@ def _limit(side, infinite: float, event_shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(numbers.reshape(()) if numbers.shape == (1,) else numbers, event_shape).copy()
 
 
+def is_auto(value) -> bool:
+    """Whether `support` asks for limits to be found."""
+    return isinstance(value, str) and value == "auto"  # an array of limits would compare by its elements
+
+
 def is_given(value) -> bool:
     """Whether `support` is a pair of limits: neither None nor "auto"."""
-    return value is not None and not (isinstance(value, str) and value == "auto")
+    return value is not None and not is_auto(value)
 
 
 def plain(low: np.ndarray, high: np.ndarray) -> tuple:

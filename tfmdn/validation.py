@@ -5,6 +5,8 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Collection, Sequence
 
+import numpy as np
+
 
 def positive_integer(name: str, value) -> int:
     """Returns `value` as an int, or says that it must be a positive integer."""
@@ -73,3 +75,14 @@ def event_shape(value) -> tuple[int, ...]:
     if any(isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 1 for size in sizes):
         raise ValueError(f"{expected} Received: event_shape={value!r}.")
     return tuple(int(size) for size in sizes)
+
+
+def row_weights(sample_weight, num_rows: int) -> np.ndarray:
+    """Returns the weights of rows as floats `[n]`, 1 for None, or says that there must be one of 0 or more for each."""
+    weights = np.ones(num_rows) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    if weights.shape != (num_rows,) or not ((weights >= 0) & np.isfinite(weights)).all():
+        raise ValueError(
+            f"`sample_weight` must be a finite number for each of the {num_rows} rows, 0 or more. "
+            f"Received: shape {weights.shape}, from {weights.min(initial=np.inf)} to {weights.max(initial=-np.inf)}."
+        )
+    return weights
