@@ -104,6 +104,10 @@ class SciPyMixture:
         """P(Y <= y) of scalar mixtures."""
         return sum(p * self.univariate((row, k)).cdf(y) for k, p in enumerate(self.probs[row]))
 
+    def survival_function(self, row, y):
+        """P(Y > y) of scalar mixtures."""
+        return sum(p * self.univariate((row, k)).sf(y) for k, p in enumerate(self.probs[row]))
+
     def quantile(self, row, probability):
         """The y of scalar mixtures at which cdf is `probability`."""
         return scipy.optimize.brentq(lambda y: self.cdf(row, y) - probability, *self.span(row)[:2], xtol=1e-12)

@@ -68,6 +68,43 @@ def test_cdf_and_survival_function_are_scipys(case):
     np.testing.assert_allclose(mixture.log_cdf(y), np.log(expected), rtol=2e-5, atol=1e-6)
 
 
+FAR = {"upper": ("survival_function", 1.0), "lower": ("cdf", -1.0)}
+
+
+@pytest.mark.parametrize(("method", "sign"), FAR.values(), ids=FAR)
+@every_scalar_kind
+def test_tails_are_scipys(case, method, sign):
+    mixture = mixture_of(case)
+    truth = SciPyMixture(case, mixture)
+    y = np.asarray(mixture.mean() + sign * 8.0 * mixture.stddev())
+    if case[0] == "lognormal" and sign < 0:
+        y = np.asarray(mixture.quantile(0.5)) / 50.0
+    expected = [getattr(truth, method)(row, y[row]) for row in range(5)]
+    np.testing.assert_allclose(getattr(mixture, method)(y), expected, rtol=1e-3, atol=1e-37)
+    np.testing.assert_allclose(getattr(mixture, f"log_{method}")(y), np.log(expected), rtol=1e-4)
+
+
+LIMITS = [None, (0, None), (None, 0), (-1, 1)]
+
+
+@pytest.mark.parametrize("method", ["cdf", "survival_function", "log_cdf", "log_survival_function"])
+@pytest.mark.parametrize(
+    ("case", "support"),
+    [*((case, None) for case in SCALAR_COMPONENTS), *((SCALAR_COMPONENTS[0], support) for support in LIMITS[1:])],
+    ids=lambda value: case_name(value) if isinstance(value, tuple) and len(value) == 3 else str(value),
+)
+def test_gradients_of_cumulative_probabilities_are_finite(case, support, method):
+    layer = layer_of(case, support=support, kernel_initializer="he_normal")
+    y = tf.constant([-1e6, -1e3, -50.0, -1.0, 0.0, 0.5, 1.0, 50.0, 1e3, 1e6])
+    x = tf.random.stateless_normal((10, 6), [0, 1])
+    with tf.GradientTape() as tape:
+        tape.watch([x, y])
+        probability = getattr(layer(x), method)(y)
+    assert not np.isnan(probability).any()
+    for gradient in tape.gradient(probability, [x, y, *layer.trainable_variables]):
+        assert np.isfinite(gradient).all()
+
+
 @every_scalar_kind
 def test_cdf_is_the_integral_of_the_density(case):
     mixture = mixture_of(case, batch_shape=(1,))

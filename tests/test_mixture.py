@@ -8,7 +8,7 @@ import scipy.optimize
 import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
-from cases import COMPONENTS, SCALAR_COMPONENTS, SciPyMixture, case_name, mixture_of
+from cases import COMPONENTS, SCALAR_COMPONENTS, SciPyMixture, case_name, layer_of, mixture_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -205,8 +205,7 @@ def test_quantile_gives_every_level_for_every_row():
     levels = [0.05, 0.5, 0.95]
     table = mixture.quantile(levels)
     assert table.shape == (3, 5)
-    for same in (np.array(levels), tf.constant(levels)):
-        np.testing.assert_array_equal(mixture.quantile(same), table)
+    np.testing.assert_array_equal(mixture.quantile(np.array(levels)), table)
     np.testing.assert_array_equal(mixture.quantile(0.5), table[1])
     np.testing.assert_allclose(mixture.cdf(table), np.broadcast_to(np.array(levels)[:, None], (3, 5)), atol=2e-6)
     vector = mixture_of(("laplace", "diag", (3,)))
@@ -226,14 +225,33 @@ def test_quantile_of_a_tensor_of_the_mixtures_shape_is_elementwise():
     assert mixture.quantile(mixture.cdf(y).numpy()).shape == (7, 5, 3)
 
 
-def test_quantile_at_and_beyond_the_ends():
+@pytest.mark.parametrize("batch_size", [2, None])
+def test_quantile_means_the_same_in_a_graph_that_does_not_know_the_batch(batch_size):
+    def ask(x, levels):
+        return layer(x).quantile(levels), layer(x).quantile([0.05, 0.95])
+
+    layer, x, levels = layer_of(("normal", "diag", ())), tf.ones((2, 3)), tf.constant([0.05, 0.95])
+    in_graph = tf.function(ask, input_signature=[tf.TensorSpec([batch_size, 3]), tf.TensorSpec([None])])
+    for answer, expected in zip(in_graph(x, levels), ask(x, levels)):
+        np.testing.assert_allclose(answer, expected, rtol=1e-6)
+    assert [answer.shape for answer in ask(x, levels)] == [(2,), (2, 2)]
+
+
+def test_quantile_of_a_tensor_that_does_not_broadcast():
+    mixture = mixture_of(("normal", "diag", (3,)))
+    with pytest.raises(ValueError, match=r"must broadcast with \(5, 3\).*Received: a tensor of shape \(2,\).*a list"):
+        mixture.quantile(tf.constant([0.1, 0.9]))
+
+
+@every_scalar_kind
+def test_quantile_at_the_ends(case):
+    low = 0.0 if case[0] == "lognormal" else -np.inf
+    np.testing.assert_array_equal(mixture_of(case).quantile([0.0, 1.0]), [[low] * 5, [np.inf] * 5])
+
+
+def test_quantile_beyond_the_ends():
     values = two_normals().quantile([0.0, 1.0, -0.1, 1.1, np.nan])
     np.testing.assert_array_equal(values, [-np.inf, np.inf, np.nan, np.nan, np.nan])
-    positive = tfmdn.Mixture(
-        tfd.Categorical(logits=[0.0, 1.0]),
-        tfmdn.MDNLayer(2, family="lognormal")(np.zeros((1, 1)))[0].components_distribution,
-    )
-    np.testing.assert_array_equal(positive.quantile([0.0, 1.0]), [0.0, np.inf])
 
 
 def test_quantile_with_narrow_light_and_dead_components():
@@ -271,6 +289,16 @@ def test_quantile_gradients_are_those_of_finite_differences(case):
             )
             numeric = float(high - low) / 2e-5
             assert float(gradients[position].numpy()[index]) == pytest.approx(numeric, rel=1e-4, abs=1e-6)
+
+
+def test_quantile_resolves_levels_next_to_1():
+    levels = [0.9999, 1 - 1e-8, 1 - 1e-12]  # of which float32 takes the last two for 1
+    high, low = scipy.stats.norm(1.0, 0.2), scipy.stats.norm(-1.0, 0.1)
+    expected = [
+        scipy.optimize.brentq(lambda y, q=q: 0.75 * high.sf(y) + 0.25 * low.sf(y) - (1 - q), 0.0, 9.0) for q in levels
+    ]
+    np.testing.assert_allclose(two_normals().quantile(levels), expected, rtol=1e-5)
+    np.testing.assert_allclose(two_normals().interval(1 - 2e-8)[1], expected[1], rtol=1e-5)
 
 
 def test_quantile_of_components_that_tfmdn_does_not_have():

@@ -490,6 +490,14 @@ def test_regions_are_those_of_a_fine_grid(case):
         assert np.sum(np.diff(truth.cdf(row, ends))[::2]) == pytest.approx(0.9, abs=2e-5)
 
 
+@pytest.mark.parametrize("coverage", [1e-5, 1e-3, 1 - 1e-9])
+@every_scalar_kind
+def test_regions_in_float32_are_as_good_as_in_float64(case, coverage):
+    mixture = mixture_of(case, batch_shape=(3,))
+    expected = tf.cast(mixture, tf.float64).highest_density_region(coverage)
+    np.testing.assert_allclose(mixture.highest_density_region(coverage), expected, rtol=1e-6)
+
+
 def test_region_with_a_spike_a_gap_and_a_dead_component():
     mixture = normals([0.0, -3.0, 0.0, -np.inf], [0.0, 2.0, 1e4, -1e9], [1.0, 1e-6, 3.0, 1.0])
     truth = SciPyMixture(("normal", "diag", ()), mixture[tf.newaxis])

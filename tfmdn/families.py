@@ -133,6 +133,22 @@ class LogNormal(tfd.LogNormal):
         return self._on_support(super()._log_survival_function, y, 0.0)
 
 
+class StudentT(tfd.StudentT):
+    """`tfd.StudentT` whose upper tail is as exact as the lower one: TFP's is 1 minus a number close to 1."""
+
+    def _log_cdf(self, y):
+        # So far out that the probability is 0 in this dtype, the gradient of its logarithm would be NaN.
+        is_positive = ~(self.cdf(y) <= 0.0)  # NaN too, so that it stays NaN
+        log_cdf = tf.math.log(self.cdf(tf.where(is_positive, y, self.loc)))
+        return tf.where(is_positive, log_cdf, tf.constant(-np.inf, self.dtype))
+
+    def _survival_function(self, y):
+        return self.cdf(2.0 * self.loc - y)
+
+    def _log_survival_function(self, y):
+        return self.log_cdf(2.0 * self.loc - y)
+
+
 # Below 2 degrees of freedom a Student-t has no variance. The margin keeps df / (df - 2) moderate.
 MIN_DEGREES_OF_FREEDOM = 2.1
 
@@ -197,7 +213,7 @@ FAMILIES = {
         tfd.Logistic, of_moments=lambda mean, stddev: {"loc": mean, "scale": stddev * (math.sqrt(3.0) / math.pi)}
     ),
     "student_t": Family(
-        tfd.StudentT,
+        StudentT,
         # 5 makes the components start at about 7 degrees of freedom: tails heavier than normal, a finite kurtosis.
         shape_parameters={"df": ShapeParameter(lambda raw: MIN_DEGREES_OF_FREEDOM + tf.math.softplus(raw), 5.0)},
         of_moments=_student_t_of_moments,

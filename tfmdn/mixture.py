@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
-from tfmdn import coordinates, regions, search, sklearn_mixtures, validation
+from tfmdn import coordinates, numerics, regions, search, sklearn_mixtures, validation
 from tfmdn.batching import in_batches
 
 tfd = tfp.distributions
@@ -164,12 +164,8 @@ class Mixture(tfd.MixtureSameFamily):
 
     def _log_prob(self, y):
         log_probs = self._per_mixture_component_log_prob(y)
-        if not component_lib.has_limits(self.components_distribution):
-            return tf.reduce_logsumexp(log_probs, -1)
-        # Where every component has a density of 0, the gradient is 0: that of the sum would be NaN.
-        is_possible = tf.reduce_any(log_probs != -np.inf, -1)
-        log_prob = tf.reduce_logsumexp(tf.where(is_possible[..., tf.newaxis], log_probs, 0.0), -1)
-        return tf.where(is_possible, log_prob, -np.inf)
+        has_limits = component_lib.has_limits(self.components_distribution)
+        return numerics.log_sum_exp(log_probs, -1) if has_limits else tf.reduce_logsumexp(log_probs, -1)
 
     # Draws
 
@@ -244,9 +240,8 @@ class Mixture(tfd.MixtureSameFamily):
     def _log_of_marginals(self, method, y):
         marginals = component_lib.marginals(self.components_distribution)
         log_weights = self._pad_event_dims(tf.math.log_softmax(self.mixture_distribution.logits_parameter()))
-        return tf.reduce_logsumexp(
-            log_weights + getattr(marginals, method)(self._pad_sample_dims(y)), self._component_axis
-        )
+        log_probs = getattr(marginals, method)(self._pad_sample_dims(y))
+        return numerics.log_sum_exp(log_weights + log_probs, self._component_axis)
 
     def quantile(self, value, name="quantile", batch_size: int | None = None, **kwargs) -> tf.Tensor:
         """The inverse of `cdf`: the y below which the probability is `value`, of each coordinate by itself.
@@ -257,8 +252,8 @@ class Mixture(tfd.MixtureSameFamily):
         Args:
           value: probabilities in [0, 1]. A number, a list or a one-dimensional NumPy array of Q levels gives every
             level for every row of the batch: shape `[*B, *E]` or `[Q, *B, *E]`. A tensor, or an array with more axes,
-            whose shape ends with `[*B, *E]` is taken element by element, as TFP does, so that `quantile(cdf(y))` is
-            y; any other tensor is taken as levels.
+            is taken element by element, as TFP does, so that `quantile(cdf(y))` is y: its shape must broadcast with
+            `[*B, *E]`.
           name: name of the operation.
           batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
           **kwargs: passed on to TFP.
@@ -266,13 +261,20 @@ class Mixture(tfd.MixtureSameFamily):
         Returns:
           Quantiles. -inf (0 for lognormal components, the limit where there is one) at 0, inf at 1 likewise, NaN
           outside [0, 1].
+
+        Raises:
+          ValueError: if the shape of a tensor does not broadcast.
         """
         if not tf.is_tensor(value) and np.ndim(value) <= 1:
             return self._quantile_levels(value, name, batch_size, **kwargs)
-        value = tf.convert_to_tensor(value, self.dtype)
-        trailing = self.shape.as_list()
-        if trailing and value.shape.as_list()[-len(trailing) :] != trailing:
-            return self._quantile_levels(value, name, batch_size, **kwargs)
+        value = tf.convert_to_tensor(value)
+        try:
+            tf.broadcast_static_shape(value.shape, self.shape)
+        except ValueError:
+            raise ValueError(
+                f"The shape of `value` must broadcast with {self.shape}, the shape of one quantile in every row. "
+                f"Received: a tensor of shape {value.shape}. For levels of all rows pass a list or a NumPy array."
+            ) from None
         if batch_size is not None:
             return self._in_batches(
                 batch_size,
@@ -283,7 +285,7 @@ class Mixture(tfd.MixtureSameFamily):
 
     def _quantile_levels(self, levels, name="quantile", batch_size: int | None = None, **kwargs) -> tf.Tensor:
         """Each of the `levels` `[Q]` for every row and coordinate: `[Q, *B, *E]`."""
-        levels = tf.convert_to_tensor(levels, self.dtype)
+        levels = tf.convert_to_tensor(levels, tf.float64)  # 1 - 1e-8 is 1 in float32
         if batch_size is not None:
             return self._in_batches(batch_size, lambda part, _: part._quantile_levels(levels, name, None, **kwargs))
         padding = tf.ones([self.shape.rank], tf.int32)
@@ -329,6 +331,7 @@ class Mixture(tfd.MixtureSameFamily):
         The standard error is about 0.7 / sqrt(num_samples) nats for one normal component, and somewhat more for
         mixtures of very different ones.
         """
+        num_samples = validation.positive_integer("num_samples", num_samples)
         with self._name_and_control_scope(name):
             return -tf.reduce_mean(self.log_prob(self.sample(num_samples, seed=seed)), 0)
 
@@ -517,7 +520,9 @@ class Mixture(tfd.MixtureSameFamily):
                 "`highest_density_region` is of scalar events; `marginal(axis)` takes one coordinate of a vector. "
                 f"Received: an event of shape {self.event_shape}."
             )
-        return regions.highest_density_region(self, validation.fraction("coverage", coverage))
+        # In float32 densities near a peak are equal to the last digit.
+        region = regions.highest_density_region(tf.cast(self, tf.float64), validation.fraction("coverage", coverage))
+        return tf.cast(region, self.dtype)
 
     # Helpers
 

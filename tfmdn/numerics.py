@@ -18,3 +18,10 @@ def reach(dtype: tf.DType) -> float:
 def held_quotient(distance: tf.Tensor, scale: tf.Tensor, limit: float) -> tf.Tensor:
     """distance / scale, held within the limit before the division: an overflow would turn its gradient into NaN."""
     return tf.maximum(tf.minimum(distance, limit * scale), -limit * scale) / scale
+
+
+def log_sum_exp(values: tf.Tensor, axis: int) -> tf.Tensor:
+    """log(sum(exp(values))) along an axis. Where all are -inf its gradient is 0, and not NaN as TensorFlow's is."""
+    is_possible = tf.reduce_any(values != -np.inf, axis, keepdims=True)
+    total = tf.reduce_logsumexp(tf.where(is_possible, values, tf.zeros_like(values)), axis)
+    return tf.where(tf.squeeze(is_possible, axis), total, tf.constant(-np.inf, values.dtype))

@@ -339,8 +339,8 @@ def _hidden_units(num_rows: int, num_features: int) -> tuple[int, ...]:
 def _folds(num_rows: int, num_members: int, rng: np.random.Generator) -> np.ndarray:
     """Which rows each member is judged by, booleans `[n, M]`: a tenth, each half of it with the next member.
 
-    Of a half, at most `MAX_HELD_OUT` rows. Only rows that two members have not learnt from tell how broad a mixture of members should be. Too few rows to tell
-    that are shared out without overlap.
+    Of a half, at most `MAX_HELD_OUT` rows. Only rows that two members have not learnt from tell how broad a mixture of
+    members should be. Too few rows to tell that are shared out without overlap.
     """
     held_out = np.zeros((num_rows, num_members), bool)
     in_pairs = num_rows >= MIN_CALIBRATED

@@ -82,9 +82,11 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     y = tf.stop_gradient(y)
 
     # The gradient of the root is that of one Newton step from it (the implicit function theorem).
-    slope = tf.stop_gradient(of_mixture(marginals.prob, y))
-    step = (probability - of_mixture(marginals.cdf, y)) / tf.maximum(slope, 1e-30)
-    return tf.cast(y + (step - tf.stop_gradient(step)), dtype)
+    is_finite = tf.math.is_finite(y)
+    root = tf.where(is_finite, y, 0.0)
+    slope = tf.stop_gradient(of_mixture(marginals.prob, root))
+    step = (probability - of_mixture(marginals.cdf, root)) / tf.maximum(slope, 1e-30)
+    return tf.cast(tf.where(is_finite, root + (step - tf.stop_gradient(step)), y), dtype)
 
 
 def _cantelli_bounds(marginals, weights, probability, axis) -> tuple[tf.Tensor, tf.Tensor]:
