@@ -93,6 +93,26 @@ def test_a_model_without_an_mdn_layer_is_refused_in_fit():
         model.fit(np.zeros((4, 2)), np.zeros(4), verbose=0)
 
 
+def test_a_model_that_returns_its_inputs_is_refused():
+    model = keras.Sequential([keras.Input(()), keras.layers.Identity()])
+    model.compile("adam", loss=tfmdn.NegativeLogLikelihood(), metrics=[tfmdn.metrics.CRPS()])
+    with pytest.raises(TypeError, match="Is it the last layer"):
+        model.evaluate(np.zeros(4), np.zeros(4), verbose=0)
+
+
+FAMILIES = [case for case in DISTRIBUTIONS if case[2] == ()]
+
+
+@pytest.mark.parametrize("target", [np.inf, -np.inf])
+@pytest.mark.parametrize("case", FAMILIES, ids=case_name)
+def test_infinite_targets_are_refused(case, target):
+    y = np.array([1.0, 1.0, target, 1.0, 1.0], "float32")
+    loss, mixture = tfmdn.NegativeLogLikelihood(), mixture_of(case)
+    with pytest.raises(ValueError, match="The score of a target is infinite: the target is so itself"):
+        loss(y, mixture)
+    assert np.isfinite(loss(y, mixture, sample_weight=np.isfinite(y)))
+
+
 def test_an_empty_batch_is_refused():
     mixture = tfmdn.MDNLayer(2)(np.zeros((0, 3)))
     for score in (tfmdn.negative_log_likelihood, tfmdn.NegativeLogLikelihood()):
@@ -164,7 +184,7 @@ def test_nan_in_the_target():
 
 def test_nan_in_the_whole_mixture():
     mixture = tfmdn.MDNLayer(2)(np.full((3, 4), np.nan, "float32"))
-    with pytest.raises(ValueError, match="the inputs or the weights of the model are NaN"):
+    with pytest.raises(ValueError, match="the inputs of the model are NaN, or its weights are"):
         tfmdn.NegativeLogLikelihood()(np.zeros(3), mixture)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -19,11 +20,6 @@ tfd = tfp.distributions
 
 class ScoreLoss(keras.losses.Loss):
     """A loss that is the mean of a score of each example. A subclass says which in `scores`.
-
-    Rows of weight 0 and masked steps do not count, whatever their targets are. In any other row NaN is an error, and so
-    is an infinite score, such as the likelihood of a target where the mixture has no density. Where XLA compiles the
-    training step, which cannot raise, the loss is NaN or infinite, and the weights stay as they were for that row.
-    A `sample_weight` of one number for each row also fits sequences.
 
     Args:
       reduction: how the examples' scores are reduced, as in `keras.losses.Loss`.
@@ -41,6 +37,8 @@ class ScoreLoss(keras.losses.Loss):
             return super().__call__(y_true, tf.zeros(tf.shape(y_pred)[:1]))
         y_true = score_lib.reconcile_target(y_true, y_pred)
         scores = self.scores(y_true, y_pred)
+        # The density of normal components is held above 0 however far away a target is, and so would be its score.
+        scores = tf.where(score_lib.has_infinity(y_true, y_pred), tf.constant(np.inf, scores.dtype), scores)
         counts = example_weights(y_pred, sample_weight, scores) != 0
         with tf.control_dependencies(_checks(score_lib.has_nan(y_true, y_pred) & counts, scores, counts)):
             scores = tf.where(counts, scores, tf.zeros_like(scores))
@@ -182,8 +180,10 @@ class PinballLoss(ScoreLoss):
 
 
 def is_placeholder(tensor) -> bool:
-    """Whether it is the bare placeholder that Keras passes to losses and metrics to create their state."""
-    return not tf.executing_eagerly() and getattr(getattr(tensor, "op", None), "type", None) == "Placeholder"
+    """Whether it is the bare placeholder that Keras, under a strategy, passes to losses and metrics at first."""
+    if tf.executing_eagerly() or not tf.distribute.has_strategy():
+        return False  # what a model returns that ends without an `MDNLayer` may be a placeholder too
+    return getattr(getattr(tensor, "op", None), "type", None) == "Placeholder"
 
 
 def example_weights(mixture: tfd.Distribution, sample_weight, scores: tf.Tensor) -> tf.Tensor:
@@ -214,7 +214,8 @@ def _checks(bad_targets: tf.Tensor, scores: tf.Tensor, counts: tf.Tensor) -> lis
         *_require(
             # A replica of a tf.distribute strategy may have no rows at all.
             ~tf.reduce_any(counts) | tf.reduce_any(counts & ~tf.math.is_nan(scores)),
-            "The density is NaN for every row of the batch: the inputs or the weights of the model are NaN.",
+            "The density is NaN for every row of the batch: the inputs of the model are NaN, or its weights are, as "
+            "after a target that is very far from all others.",
         ),
         *_require(
             ~tf.reduce_any(counts & tf.math.is_inf(scores)),

@@ -285,7 +285,8 @@ class Mixture(tfd.MixtureSameFamily):
 
     def _quantile_levels(self, levels, name="quantile", batch_size: int | None = None, **kwargs) -> tf.Tensor:
         """Each of the `levels` `[Q]` for every row and coordinate: `[Q, *B, *E]`."""
-        levels = tf.convert_to_tensor(levels, tf.float64)  # 1 - 1e-8 is 1 in float32
+        # In float64: 1 - 1e-8 would be 1 in float32.
+        levels = tf.cast(levels if tf.is_tensor(levels) else np.float64(levels), tf.float64)
         if batch_size is not None:
             return self._in_batches(batch_size, lambda part, _: part._quantile_levels(levels, name, None, **kwargs))
         padding = tf.ones([self.shape.rank], tf.int32)

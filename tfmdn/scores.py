@@ -240,6 +240,11 @@ def has_nan(y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
     return tf.reduce_any(tf.math.is_nan(y_true), _event_axes(mixture))
 
 
+def has_infinity(y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
+    """Which targets `[*B, *E]` have an infinite number in them: `[*B]`."""
+    return tf.reduce_any(tf.math.is_inf(y_true), _event_axes(mixture))
+
+
 def mean_over_event(values: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
     """The mean over the coordinates of each target: `[*B, *E]` to `[*B]`."""
     return tf.reduce_mean(values, _event_axes(mixture))
