@@ -1,5 +1,6 @@
 """`MDNRegressor`: scikit-learn's contract, what each method returns, files, repeatability, and hard targets."""
 
+import concurrent.futures
 import copy
 import itertools
 import pickle
@@ -169,6 +170,7 @@ def test_pandas_in_and_out(tmp_path):
     pd.testing.assert_frame_equal(tfmdn.MDNRegressor.load(tmp_path / "regressor").predict(frame[3:5]), prediction)
     series = fitted(frame, targets["u"])
     assert (series.predict(frame).name, list(series.feature_names_in_)) == ("u", ["a", "b"])
+    assert list(series.predict_interval(frame, coverage=0.9).columns) == [0.05, 0.95]
     assert list(series.predict_quantiles(frame, [0.1, 0.9]).columns) == [0.1, 0.9]
 
 
@@ -225,9 +227,41 @@ def test_a_seed_is_saved_and_a_generator_is_not(tiny, tmp_path):
 def test_other_files_are_refused(regressor, tmp_path):
     (tmp_path / "text").write_text("hello")
     regressor.model_.save(tmp_path / "model.keras")
-    for name in ("text", "model.keras", "nothing"):
+    for name in ("text", "model.keras"):
         with pytest.raises(ValueError, match=r"Expected a file that MDNRegressor\.save wrote"):
             tfmdn.MDNRegressor.load(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        tfmdn.MDNRegressor.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.9])
+def test_damaged_files_are_refused(regressor, tmp_path, place):
+    regressor.save(tmp_path / "regressor")
+    content = bytearray((tmp_path / "regressor").read_bytes())
+    start = int(place * len(content))
+    content[start : start + 50] = bytes(255 - byte for byte in content[start : start + 50])
+    (tmp_path / "regressor").write_bytes(content)
+    with pytest.raises(ValueError, match=r"The file is damaged|Expected a file"):
+        tfmdn.MDNRegressor.load(tmp_path / "regressor")
+
+
+NAMES = {"integers": np.int64(3), "tuples": ("a", "b"), "text": "t", "dates": pd.Timestamp("2026-01-01")}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_names_of_targets_are_saved(tmp_path, name):
+    regressor = fitted(pd.DataFrame(X), pd.Series(Y, name=name))
+    again = saved_and_loaded(regressor, tmp_path).predict(pd.DataFrame(X))
+    assert regressor.predict(pd.DataFrame(X)).name == name
+    assert again.name == (str(name) if isinstance(name, pd.Timestamp) else name)
+
+
+def test_arguments_of_numpy(tmp_path):
+    numbers = {"num_components": np.int64(2), "max_steps": np.int64(20), "n_ensembles": np.int32(1)}
+    regressor = fitted(settings={**SMALL, **numbers, "hidden_units": np.array([8]), "batch_size": np.int64(32)})
+    expected = fitted(settings={**SMALL, "n_ensembles": 1, "batch_size": 32})
+    np.testing.assert_array_equal(regressor.predict(X), expected.predict(X))
+    assert saved_and_loaded(regressor, tmp_path).num_components_ == 2
 
 
 def test_a_save_that_fails_leaves_the_earlier_file(regressor, tmp_path, monkeypatch):
@@ -255,6 +289,12 @@ def test_the_seed_alone_decides(regressor, tiny):
     np.testing.assert_array_equal(fitted(settings=SMALL).predict(X), regressor.predict(X))
     np.testing.assert_array_equal(fitted(random_state=np.random.RandomState(0)).predict(X), tiny.predict(X))
     assert np.abs(fitted(random_state=1).predict(X) - tiny.predict(X)).max() > 1e-3
+
+
+def test_threads_do_not_disturb_each_other(tiny):
+    with concurrent.futures.ThreadPoolExecutor(3) as threads:
+        for predictions in threads.map(lambda _: fitted().predict(X), range(6)):
+            np.testing.assert_array_equal(predictions, tiny.predict(X))
 
 
 def next_random_numbers():
@@ -364,6 +404,7 @@ def test_weights_count_in_early_stopping_too():
     regressor = fitted(y=np.where(is_far, 100.0, Y), sample_weight=np.where(is_far, 1e-9, 1.0))
     near = fitted(X[~is_far], Y[~is_far])
     assert regressor.held_out_scores_.max() < near.held_out_scores_.max() + 1.0
+    assert regressor.score(X[~is_far], Y[~is_far]) > near.score(X[~is_far], Y[~is_far]) - 0.5
 
 
 def test_networks_of_several_architectures():
@@ -426,6 +467,13 @@ REFUSED = {
     "y_noise": ({"y_noise": -1.0}, "`y_noise` must be"),
     "noise on positive targets": ({"y_noise": 1.0, "family": "lognormal"}, "family='lognormal' excludes"),
     "targets that the family excludes": ({"family": "lognormal"}, "targets greater than 0"),
+    "targets whose squares are infinite": ({"y": 1e160 * Y}, "`y` must not have numbers beyond 1e.100. Received: "),
+    "features whose squares are infinite": ({"x": 1e200 * X}, "`X` must not have numbers beyond 1e.100. Received: "),
+    "a network of nothing": ({"network": lambda: None}, "`network` must return a new Keras model.*Received: NoneType"),
+    "a network that is shared": (
+        {"network": itertools.repeat(keras.layers.Dense(3)).__next__, "n_ensembles": 2},
+        "`network` must return a new Keras model.*Received: the same model",
+    ),
     # So many steps are compiled by XLA, under which the loss cannot raise.
     "a learning rate that is too large": (
         {"learning_rate": 1e30, "n_ensembles": 2, "max_steps": 2_000, "patience": 50},

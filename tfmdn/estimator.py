@@ -6,6 +6,7 @@ Shapes in comments: n rows, F features, d outputs, M members, Q quantiles.
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
 import numbers
@@ -13,6 +14,7 @@ import os
 import pathlib
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -35,6 +37,7 @@ AUTO_COMPONENTS = (1, 2, 4, 8, 16)
 # does not depend on how many are asked for with it.
 FEW_ROWS, MANY_ROWS = 256, 4_096
 METADATA = "regressor.json"
+LARGEST = 1e100
 
 
 class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -156,7 +159,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
           Itself.
         """
         recipes = self._recipes()
-        self._target_names = _names(y)
+        target_names = _names(y)
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2)
         y = np.asarray(y, np.float64)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -165,7 +168,9 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise ValueError(
                 f"`sample_weight` must be above 0 for at least 2 rows. Received: {counted.sum()} such rows."
             )
-        self._output_shape = y.shape[1:]
+        self._output_shape, self._target_names = y.shape[1:], target_names
+        _check_magnitude("X", X)
+        _check_magnitude("y", y)
         X, y, weights = X[counted], y.reshape(len(y), *self._event_shape)[counted], weights[counted]
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         fits = {recipe.num_components: recipe.fit(X, y, weights, seed, self.verbose) for recipe in recipes}
@@ -195,7 +200,8 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def predict(self, X, return_std: bool = False):
         """The mean of the targets, `(n,)` or `(n, d)`; with `return_std` a tuple of it and the standard deviation."""
         X, index = self._checked(X)
-        parts = [(mixture.mean(), mixture.stddev()) if return_std else (mixture.mean(),) for mixture in self._chunks(X)]
+        questions = (Mixture.mean, Mixture.stddev) if return_std else (Mixture.mean,)
+        parts = [[ask(mixture).numpy() for ask in questions] for mixture in self._chunks(X)]
         results = [self._labelled(self._in_output_shape(np.concatenate(part)), index) for part in zip(*parts)]
         return tuple(results) if return_std else results[0]
 
@@ -219,7 +225,8 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def predict_interval(self, X, coverage: float = 0.9) -> np.ndarray:
         """The central interval of probability `coverage` for each target: `(n, 2)`, for d outputs `(n, d, 2)`."""
         coverage = validation.fraction("coverage", coverage)
-        return self.predict_quantiles(X, [0.5 - 0.5 * coverage, 0.5 + 0.5 * coverage])
+        tail = round(0.5 - 0.5 * coverage, 15)  # 0.05 for 0.9, as the name of a column
+        return self.predict_quantiles(X, [tail, 1.0 - tail])
 
     def sample(self, X, num_samples: int = 1, random_state=None) -> np.ndarray:
         """Draws from the predictive distributions: `(n, num_samples)`, for d outputs `(n, num_samples, d)`."""
@@ -300,18 +307,20 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Reads a regressor that `save` wrote.
 
         Raises:
-          ValueError: if the file is not one.
+          FileNotFoundError: if there is no such file.
+          ValueError: if the file is not one, or is damaged.
         """
-        path = pathlib.Path(path)
-        refusal = f"Expected a file that MDNRegressor.save wrote. Received: path={str(path)!r}."
-        if not zipfile.is_zipfile(path):
-            raise ValueError(refusal)
-        with zipfile.ZipFile(path) as archive:
-            if METADATA not in archive.namelist():
-                raise ValueError(refusal)
-            metadata = json.loads(archive.read(METADATA))
+        content = pathlib.Path(path).read_bytes()
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                damaged = archive.testzip()
+                metadata = json.loads(archive.read(METADATA))
+        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError):
+            raise ValueError(f"Expected a file that MDNRegressor.save wrote. Received: path={str(path)!r}.") from None
+        if damaged:
+            raise ValueError(f"The file is damaged: {damaged} in it is not as it was written. Received: {str(path)!r}.")
         regressor = cls(**metadata["parameters"])
-        regressor._set_metadata(metadata, _model_of(path.read_bytes()))
+        regressor._set_metadata(metadata, _model_of(content))
         return regressor
 
     def _metadata(self) -> dict:
@@ -321,13 +330,13 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             parameters["random_state"] = None  # a generator that has been used
         return {
             "parameters": {name: _plain(value) for name, value in parameters.items()},
-            "num_components_": self.num_components_,
+            "num_components_": int(self.num_components_),
             "n_steps_": self.n_steps_,
             "held_out_scores_": self.held_out_scores_.tolist(),
             "n_features_in_": self.n_features_in_,
             "feature_names_in_": _plain(getattr(self, "feature_names_in_", None)),
             "output_shape": self._output_shape,
-            "target_names": self._target_names,
+            "target_names": self._target_names and [_plain_name(name) for name in self._target_names],
         }
 
     def _set_metadata(self, metadata: dict, model: keras.Model) -> None:
@@ -337,7 +346,8 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if metadata["feature_names_in_"] is not None:
             self.feature_names_in_ = np.array(metadata["feature_names_in_"], object)
         self._output_shape = tuple(metadata["output_shape"])
-        self._target_names = metadata["target_names"]
+        names = metadata["target_names"]
+        self._target_names = names and [tuple(name) if isinstance(name, list) else name for name in names]
         self._set_model(model)
 
     def __getstate__(self):
@@ -371,6 +381,19 @@ def _plain(value):
     if isinstance(value, np.generic):
         return value.item()
     return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def _plain_name(name):
+    """The name of a column as JSON can hold it: a list for the tuple of a MultiIndex, text for a date and the like."""
+    name = _plain(name)
+    return name if isinstance(name, (str, int, float, list, type(None))) else str(name)
+
+
+def _check_magnitude(name: str, values: np.ndarray) -> None:
+    """Raises ValueError for numbers whose squares, which the scale is made of, are infinite."""
+    largest = np.abs(values).max()
+    if largest > LARGEST:
+        raise ValueError(f"`{name}` must not have numbers beyond {LARGEST:g}. Received: {largest:g}. Change its units.")
 
 
 def _names(y) -> list | None:

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import math
 import random
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -79,7 +80,7 @@ class Recipe:
     def __post_init__(self):
         validation.is_auto("support", self.support, "a pair of limits, 'auto' or None")
         if not validation.is_auto("batch_size", self.batch_size, "a positive integer or 'auto'"):
-            validation.positive_integer("batch_size", self.batch_size)
+            self._set("batch_size", validation.positive_integer("batch_size", self.batch_size))
         # A model itself is callable too, but would be one and the same for every member.
         if self.network is not None and (not callable(self.network) or isinstance(self.network, keras.layers.Layer)):
             raise TypeError(
@@ -87,7 +88,7 @@ class Recipe:
                 f"Received: network={self.network!r}."
             )
         for name in ("n_ensembles", "max_steps", "patience"):
-            validation.positive_integer(name, getattr(self, name))
+            self._set(name, validation.positive_integer(name, getattr(self, name)))
         for name in ("weight_decay", "x_noise", "y_noise"):
             validation.nonnegative_number(name, getattr(self, name))
         validation.positive_number("learning_rate", self.learning_rate)
@@ -95,18 +96,22 @@ class Recipe:
         if not validation.is_auto("hidden_units", self.hidden_units, expected):
             if np.ndim(self.hidden_units) != 1:
                 raise ValueError(f"`hidden_units` must be {expected}. Received: hidden_units={self.hidden_units!r}.")
-            for units in self.hidden_units:
-                validation.positive_integer("hidden_units", units)
+            units = (validation.positive_integer("hidden_units", units) for units in self.hidden_units)
+            self._set("hidden_units", tuple(units))
         if self.y_noise and self.family == "lognormal":
             raise ValueError(
                 "Noise could bring targets below 0, which family='lognormal' excludes. "
                 f"Received: y_noise={self.y_noise}. Use y_noise=0."
             )
 
+    def _set(self, name: str, value) -> None:
+        object.__setattr__(self, name, value)
+
     def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int, verbose: int = 0) -> Fitted:
         """Trains an ensemble on features `[n, F]`, targets `[n, *E]` and weights `[n]`."""
-        with _repeatable(seed):
-            return self._settled(x, y)._fit(x, y, weights, seed, verbose)
+        # Rows count in the units and the limits of the targets as they do in the training.
+        typical = y[_by_weight(weights)]
+        return self._settled(x, typical)._fit(x, y, typical, weights, seed, verbose)
 
     def _settled(self, x: np.ndarray, y: np.ndarray) -> Recipe:
         """The same recipe, with what is "auto" settled for features `[n, F]` and targets `[n, *E]`."""
@@ -130,18 +135,22 @@ class Recipe:
             batch_size=_batch_size(len(x)) if isinstance(self.batch_size, str) else self.batch_size,
         )
 
-    def _fit(self, x, y, weights, seed, verbose) -> Fitted:
-        # Members learn targets in standard units, and are given the targets' own units when they are done.
-        units_head = self._head(y, self.support)
-        units = _Units.of(units_head)
-        standard_units = units.in_standard_units()
-        y = units.standardized(y)
-        networks = self._networks(x, y, standard_units)
+    def _fit(self, x, y, typical, weights, seed, verbose) -> Fitted:
+        if support_lib.is_given(self.support):
+            limits = support_lib.limits(self.support, y.shape[1:])
+            support_lib.check_inside(y.min(0), y.max(0), *limits, self.support)
+        with _repeatable(seed):
+            # Members learn targets in standard units, and are given the targets' own units when they are done.
+            units_head = self._head(typical, self.support)
+            units = _Units.of(units_head)
+            standard_units = units.in_standard_units()
+            y, typical = units.standardized(y), units.standardized(typical)
+            networks = self._networks(x, typical, standard_units)
+            noisy = self._noise_on(typical, standard_units.limits)
         model = Ensemble(networks, weights_by_member=True, max_gradient_norm=1.0)
         model.compile(self._optimizer(model.trainable_variables), loss=NegativeLogLikelihood())
         held_out = _folds(len(x), self.n_ensembles, np.random.default_rng(seed))
         stopping = EnsembleEarlyStopping(x, y, held_out, weights, patience=-(-self.patience // STEPS_PER_EPOCH))
-        noisy = self._noise_on(y, standard_units.limits)
         steps = min(STEPS_PER_EPOCH, self.max_steps)
         history = fit(
             model,
@@ -203,20 +212,29 @@ class Recipe:
             piecewise.adapt(rows)
         inputs = keras.Input(x.shape[1:], dtype="float64")
         standardized = standardization(inputs)
-        networks = []
+        networks, own_models = [], []
         for _ in range(self.n_ensembles):
             hidden = standardized
             if self.x_noise:
                 noise = features.NoiseRegularization(self.x_noise)
                 noise.adapt(rows)
                 hidden = noise(hidden)
-            hidden = self._hidden(hidden, piecewise) if self.network is None else self.network()(hidden)
+            hidden = self._hidden(hidden, piecewise) if self.network is None else self._own_hidden(hidden, own_models)
             support = support_lib.plain(*units.limits) if support_lib.is_given(self.support) else self.support
             head = self._head(y, support)
             for name, value in units.statistics.items():
                 getattr(head, name).assign(value)
             networks.append(keras.Model(inputs, head(hidden)))
         return networks
+
+    def _own_hidden(self, inputs, earlier: list):
+        """What the user's network makes of the inputs. It is added to the `earlier` ones."""
+        model = self.network()
+        if not callable(model) or any(model is other for other in earlier):
+            problem = "the same model as before" if callable(model) else type(model).__name__
+            raise TypeError(f"`network` must return a new Keras model each time it is called. Received: {problem}.")
+        earlier.append(model)
+        return model(inputs)
 
     def _hidden(self, inputs, piecewise: features.PiecewiseLinearEmbedding | None):
         """The default network: embeddings of each feature, then dense layers."""
@@ -316,15 +334,26 @@ class _Progress(keras.callbacks.Callback):
         self._bar.update(self._seen, finalize=True)
 
 
+# Python's generator, which Keras draws default seeds from, is one for all threads.
+_BUILDING = threading.Lock()
+
+
 @contextlib.contextmanager
 def _repeatable(seed: int) -> Iterator[None]:
     """Makes the seeds that Keras gives to initializers and layers follow from `seed`, and nothing else."""
-    state = random.getstate()  # Keras draws default seeds from Python's generator
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)
+    with _BUILDING:
+        state = random.getstate()
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(state)
+
+
+def _by_weight(weights: np.ndarray) -> np.ndarray:
+    """Row numbers `[n]` in which each row is about as often as its weight `[n]` says: once, if all are alike."""
+    cumulative = np.cumsum(weights)
+    return np.searchsorted(cumulative, (np.arange(len(weights)) + 0.5) * (cumulative[-1] / len(weights)))
 
 
 def _batch_size(num_rows: int) -> int:
