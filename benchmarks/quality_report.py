@@ -29,7 +29,7 @@ Scores = dict[int, float]
 
 
 def read(path: pathlib.Path, failures: bool = False) -> list[dict]:
-    """The records at `path`, the last one of each cell, in the order of their first appearance.
+    """The records at `path`, the last one of each cell, from the oldest to the newest.
 
     Args:
       path: the file. One that does not exist holds none.
@@ -43,6 +43,7 @@ def read(path: pathlib.Path, failures: bool = False) -> list[dict]:
             continue
         key = tuple(record[field] for field in ("suite", "dataset", "split", "n", "method", "config"))
         if "error" not in record or key not in latest:  # a failure does not undo a success
+            latest.pop(key, None)  # a key that is assigned again would keep its old place
             latest[key] = record
     return [record for record in latest.values() if failures or "error" not in record]
 

@@ -200,6 +200,17 @@ def test_tables_are_paired_by_split(capsys):
     assert lines[-1] == "| NGBoost | 0.60 ± 0.10 |"
 
 
+def test_the_report_is_of_what_ran_last(tmp_path):
+    cell = {"suite": "known", "dataset": "a", "split": 0, "n": 9, "method": "tfmdn"}
+    lines = [
+        {**cell, "config": "first", "error": "out of memory"},
+        {**cell, "config": "second", "nll": 2.0},
+        {**cell, "config": "first", "nll": 1.0},
+    ]
+    (tmp_path / "results").write_text("\n".join(map(json.dumps, lines)))
+    assert [record["nll"] for record in quality_report.current(quality_report.read(tmp_path / "results"))] == [1.0]
+
+
 def test_integers():
     assert quality.integers("0,2,5-7") == [0, 2, 5, 6, 7]
 
