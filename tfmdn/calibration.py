@@ -18,8 +18,8 @@ MAX_ROWS = 3_000
 SAMPLING_SEED = 0x63616C6962726174
 # What no sound ensemble needs. A factor far below 1 would let components collapse onto single targets.
 SMALLEST_FACTOR, LARGEST_FACTOR = 0.5, 4.0
-# How far, in the logarithm, factors are from 1 that are no surprise. As much is known from two rows, so that it
-# matters where there are few, or where they are all alike and no factor is too small for them.
+# The standard deviation of the prior of the logarithm of the factor. It weighs about as much as two rows, and so only
+# matters where there are few, or where the likelihood has no maximum since all rows are alike.
 PRIOR_SCALE = 0.5
 
 

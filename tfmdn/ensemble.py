@@ -15,6 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import calibration, stacking, validation
+from tfmdn import components as component_lib
 from tfmdn.losses import example_weights
 from tfmdn.merging import merge
 from tfmdn.mixture import Mixture
@@ -131,7 +132,7 @@ class Ensemble(keras.Model):
 
         mixtures = self._mixtures([stack.run(predict) for stack in self._stacks])
         return mixtures, [
-            stacking.mask_of(mixture) for mixture in mixtures
+            component_lib.mask_of(mixture) for mixture in mixtures
         ]  # a mixture leaves a graph without its mask
 
     def _mixtures(self, runs: list[stacking.Run]) -> list[Mixture]:
@@ -221,6 +222,7 @@ class Ensemble(keras.Model):
           The factor, between 1/2 and 4.
 
         Raises:
+          TypeError: if x or y is a list of numbers.
           ValueError: if `held_out` or `sample_weight` does not fit; if there is no row that two members (or the only
             one) have not learnt from; if the likelihood is not finite; if the components have no scale.
 
@@ -233,6 +235,8 @@ class Ensemble(keras.Model):
         >>> 0.5 <= factor < 1.0
         True
         """
+        if any(np.ndim(part) == 0 for part in keras.tree.flatten((x, y))):
+            raise TypeError("`x` and `y` must be arrays, or structures of arrays. Received: lists of numbers.")
         count = len(y)
         held_out = np.ones((count, self.num_members), bool) if held_out is None else np.asarray(held_out, bool)
         if held_out.shape != (count, self.num_members):
@@ -361,7 +365,7 @@ def _scored(network: keras.Model, x, y, weights, scale_temperature) -> tuple[Mix
 def _merged(mixtures: list[Mixture]) -> Mixture:
     """The mixture of mixtures, for which the steps count that count for each of them."""
     merged = merge(mixtures)
-    masks = [mask for mask in map(stacking.mask_of, mixtures) if mask is not None]
+    masks = [mask for mask in map(component_lib.mask_of, mixtures) if mask is not None]
     if masks:
         merged._keras_mask = functools.reduce(tf.logical_and, masks)
     return merged

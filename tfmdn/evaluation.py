@@ -106,7 +106,7 @@ def _part(mixture: Mixture, rows: slice) -> Mixture:
     """Some rows of a mixture, with the mask that Keras gave it."""
     if mixture.batch_shape[0] == rows.stop - rows.start:
         return mixture  # which saves TFP's slicing, slower than most of what is asked of a mixture
-    part, mask = mixture[rows], getattr(mixture, "_keras_mask", None)
+    part, mask = mixture[rows], component_lib.mask_of(mixture)
     if mask is not None:
         part._keras_mask = mask[rows]
     return part

@@ -1,4 +1,4 @@
-"""Layers that prepare numeric features: scaling, embeddings, and noise. Each learns from data by `adapt`.
+"""Layers that prepare numeric features: scaling, embeddings, and noise. Most learn from data, by `adapt`.
 
 Shapes in comments: B batch, F features, C frequencies, T bins.
 """
@@ -72,7 +72,7 @@ class Standardization(AdaptedLayer):
     """Brings features to mean 0 and standard deviation 1, and holds those far outside of the adapted range at its rim.
 
     A network extrapolates without bound; the density at a feature that no training row came near should be that at
-    the rim. Unlike `keras.layers.Normalization` it does so, and constant features become 0.
+    the rim. Unlike `keras.layers.Normalization` it does so, and a feature that was constant becomes 0 where it still is.
 
     Args:
       margin: how far beyond the range of the adapted data a feature may go, in standard deviations. None: any way.

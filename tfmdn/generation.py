@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import validation
+from tfmdn import numerics, validation
 from tfmdn.mixture import Mixture, checked_tensor, stateless_seed
 
 tfd = tfp.distributions
@@ -205,7 +205,7 @@ def _draw(outputs, seed: tf.Tensor, *temperatures: tf.Tensor):
 
 def _where_running(running: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
     """The draws `[B, ...]` of the sequences that are running, and 0 for the others."""
-    running = tf.reshape(running, tf.concat([tf.shape(running), tf.ones([draw.shape.rank - 1], tf.int32)], 0))
+    running = numerics.with_trailing_axes(running, draw.shape.rank - 1)
     return tf.where(running, draw, tf.zeros_like(draw))
 
 

@@ -182,7 +182,7 @@ def _rows_of(layer: MDNLayer, mixture: Mixture, y) -> Rows:
     # The mixture may have further components, which are not the layer's to learn.
     weights = flat(tf.nn.softmax(mixture.mixture_distribution.logits_parameter()[..., :k]))
     counts = np.isfinite(weights).all(-1)
-    mask = getattr(mixture, "_keras_mask", None)
+    mask = component_lib.mask_of(mixture)
     if mask is not None:
         counts &= flat(mask)
     responsibilities, targets, log_prob = weights, None, None

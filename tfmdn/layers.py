@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import adaptation, families, starts, validation
+from tfmdn import adaptation, families, numerics, starts, validation
 from tfmdn import support as support_lib
 from tfmdn.mixture import Mixture, conversion_name
 
@@ -227,7 +227,7 @@ class MDNLayer(keras.layers.Layer):
             departures = values["log_scale"] - values_of_bias["log_scale"]
             is_counted = tf.ones(tf.shape(logits)[:-1], tf.bool)
             if mask is not None:  # it may lack the last axes of the batch
-                is_counted &= _with_axes(mask, is_counted.shape.rank)
+                is_counted &= numerics.with_trailing_axes(mask, is_counted.shape.rank - mask.shape.rank)
             penalty = self._scale_penalty(departures, is_counted)
             self.add_loss(tf.cast(penalty, keras.config.floatx()))  # in which Keras adds losses up
         if self.background:
@@ -253,7 +253,8 @@ class MDNLayer(keras.layers.Layer):
 
     def _scale_penalty(self, departures: tf.Tensor, is_counted: tf.Tensor) -> tf.Tensor:
         """The mean penalty of the rows that count, booleans `[B]`, for departures `[B, *shape, K]`."""
-        departures = tf.where(_with_axes(is_counted, departures.shape.rank), departures, tf.zeros_like(departures))
+        is_counted = numerics.with_trailing_axes(is_counted, departures.shape.rank - is_counted.shape.rank)
+        departures = tf.where(is_counted, departures, tf.zeros_like(departures))
         count = tf.math.count_nonzero(is_counted, dtype=departures.dtype)
         return tf.math.divide_no_nan(self.scale_regularizer(departures), count)
 
@@ -375,8 +376,3 @@ class MDNLayer(keras.layers.Layer):
 def _append(value: tf.Tensor, constant) -> tf.Tensor:
     """One more component behind those of `value` `[B, *shape, K]`, the same in every row of the batch."""
     return tf.concat([value, tf.zeros_like(value[..., :1]) + tf.cast(constant, value.dtype)], -1)
-
-
-def _with_axes(mask: tf.Tensor, rank: int) -> tf.Tensor:
-    """The mask with axes of size 1 behind its own, up to that rank."""
-    return tf.reshape(mask, tf.concat([tf.shape(mask), [1] * (rank - mask.shape.rank)], 0))

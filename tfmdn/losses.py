@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn import components as component_lib
+from tfmdn import numerics, validation
 from tfmdn import scores as score_lib
-from tfmdn import validation
 
 tfd = tfp.distributions
 
@@ -42,7 +43,7 @@ class ScoreLoss(keras.losses.Loss):
         counts = example_weights(y_pred, sample_weight, scores) != 0
         with tf.control_dependencies(_checks(score_lib.has_nan(y_true, y_pred) & counts, scores, counts)):
             scores = tf.where(counts, scores, tf.zeros_like(scores))
-        mask = getattr(y_pred, "_keras_mask", None)
+        mask = component_lib.mask_of(y_pred)
         if mask is not None:
             scores._keras_mask = mask
         if sample_weight is not None:
@@ -189,7 +190,7 @@ def is_placeholder(tensor) -> bool:
 def example_weights(mixture: tfd.Distribution, sample_weight, scores: tf.Tensor) -> tf.Tensor:
     """How much each of the scores `[*B]` counts: its `sample_weight`, and 0 where Keras has masked the mixture."""
     weights = tf.ones_like(scores)
-    mask = getattr(mixture, "_keras_mask", None)
+    mask = component_lib.mask_of(mixture)
     if mask is not None:
         weights *= tf.cast(mask, weights.dtype)
     return weights if sample_weight is None else weights * _like_scores(sample_weight, scores)
@@ -201,8 +202,7 @@ def _like_scores(sample_weight, scores: tf.Tensor) -> tf.Tensor:
     rank = scores.shape.rank
     if sample_weight.shape.rank == rank + 1 and sample_weight.shape[-1] == 1:
         return tf.squeeze(sample_weight, -1)
-    missing = rank - sample_weight.shape.rank
-    return tf.reshape(sample_weight, tf.concat([tf.shape(sample_weight), tf.ones([max(missing, 0)], tf.int32)], 0))
+    return numerics.with_trailing_axes(sample_weight, max(rank - sample_weight.shape.rank, 0))
 
 
 def _checks(bad_targets: tf.Tensor, scores: tf.Tensor, counts: tf.Tensor) -> list[tf.Operation]:

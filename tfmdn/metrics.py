@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import losses, scores, sklearn_mixtures, validation
+from tfmdn import losses, numerics, scores, sklearn_mixtures, validation
 from tfmdn.mixture import Mixture
 
 tfd = tfp.distributions
@@ -55,7 +55,7 @@ class ScoreMetric(keras.metrics.Metric):
             y_pred, sample_weight, tf.reduce_sum(values, list(range(rank, values.shape.rank)))
         )
         self.count.assign_add(tf.reduce_sum(weights))
-        weights = tf.reshape(weights, tf.concat([tf.shape(weights), tf.ones([values.shape.rank - rank], tf.int32)], 0))
+        weights = numerics.with_trailing_axes(weights, values.shape.rank - rank)
         # A row that does not count may hold a NaN, of which 0 times is NaN too.
         values = tf.where(weights != 0, weights * values, tf.zeros_like(values))
         self.total.assign_add(tf.reduce_sum(values, list(range(rank))))

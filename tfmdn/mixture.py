@@ -289,8 +289,7 @@ class Mixture(tfd.MixtureSameFamily):
         levels = tf.cast(levels if tf.is_tensor(levels) else np.float64(levels), tf.float64)
         if batch_size is not None:
             return self._in_batches(batch_size, lambda part, _: part._quantile_levels(levels, name, None, **kwargs))
-        padding = tf.ones([self.shape.rank], tf.int32)
-        return super().quantile(tf.reshape(levels, tf.concat([tf.shape(levels), padding], 0)), name=name, **kwargs)
+        return super().quantile(numerics.with_trailing_axes(levels, self.shape.rank), name=name, **kwargs)
 
     def _quantile(self, value):
         marginals = component_lib.marginals(self.components_distribution)
@@ -542,7 +541,7 @@ class Mixture(tfd.MixtureSameFamily):
         return -1 - self.event_shape.rank
 
     def _pad_event_dims(self, weights: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(weights, tf.concat([tf.shape(weights), tf.ones([self.event_shape.rank], tf.int32)], 0))
+        return numerics.with_trailing_axes(weights, self.event_shape.rank)
 
 
 def _draw_index(n, probs: tf.Tensor, batch_shape: tf.Tensor, seed) -> tf.Tensor:

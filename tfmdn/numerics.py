@@ -20,6 +20,11 @@ def held_quotient(distance: tf.Tensor, scale: tf.Tensor, limit: float) -> tf.Ten
     return tf.maximum(tf.minimum(distance, limit * scale), -limit * scale) / scale
 
 
+def with_trailing_axes(tensor: tf.Tensor, count: int) -> tf.Tensor:
+    """The tensor with `count` more axes of size 1 at its end."""
+    return tf.reshape(tensor, tf.concat([tf.shape(tensor), tf.ones([count], tf.int32)], 0))
+
+
 def log_sum_exp(values: tf.Tensor, axis: int) -> tf.Tensor:
     """log(sum(exp(values))) along an axis. Where all are -inf its gradient is 0, and not NaN as TensorFlow's is."""
     is_possible = tf.reduce_any(values != -np.inf, axis, keepdims=True)

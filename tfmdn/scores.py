@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
-from tfmdn import deviations, validation
+from tfmdn import deviations, numerics, validation
 from tfmdn.batching import in_batches
 from tfmdn.mixture import stateless_seed
 
@@ -86,13 +86,11 @@ def crps(y_true, mixture: tfd.MixtureSameFamily, batch_size: int | None = None) 
 def _crps_of_coordinates(y: tf.Tensor, mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     axis = _component_axis(mixture)
     marginals = component_lib.marginals(mixture.components_distribution)
-    weights = _weights(mixture)  # [B, K]
-    weights = tf.reshape(weights, tf.concat([tf.shape(weights), tf.ones([-1 - axis], tf.int32)], 0))  # [B, K, E]
+    weights = numerics.with_trailing_axes(_weights(mixture), -1 - axis)  # [B, K, E]
     to_target = deviations.absolute_deviation(marginals, tf.expand_dims(y, axis))  # [B, K, E]
     # Each pair of components once: [.., K (K + 1) / 2, E].
     first, second = np.triu_indices(mixture.components_distribution.batch_shape[-1])
-    shape = tf.concat([[len(first)], tf.ones([-1 - axis], tf.int32)], 0)
-    times = tf.reshape(tf.constant(np.where(first == second, 1.0, 2.0), y.dtype), shape)
+    times = numerics.with_trailing_axes(tf.constant(np.where(first == second, 1.0, 2.0), y.dtype), -1 - axis)
     pair_weights = times * tf.gather(weights, first, axis=axis) * tf.gather(weights, second, axis=axis)
     values = component_lib.parameters(marginals)
     between = deviations.absolute_difference(

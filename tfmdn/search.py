@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
-from tfmdn import intervals, reflection
+from tfmdn import intervals, numerics, reflection
 
 tfd = tfp.distributions
 tnp = tf.experimental.numpy
@@ -130,7 +130,7 @@ def modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
         peak = _choose(points, best)  # [B, E]
         is_apart = [mixture.log_prob(points + part * (peak - points)) < log_prob - rounding for part in WAY_TO_A_PEAK]
         remaining = tf.where(tf.reduce_any(is_apart, 0), remaining, -np.inf)
-        is_peak = _pad_right(height > -np.inf, mixture.event_shape.rank)
+        is_peak = numerics.with_trailing_axes(height > -np.inf, mixture.event_shape.rank)
         peaks = tf.tensor_scatter_nd_update(peaks, [[index]], [tf.where(is_peak, peak, np.nan)])
         return index + 1, remaining, peaks, tf.tensor_scatter_nd_update(heights, [[index]], [height])
 
@@ -196,19 +196,14 @@ def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor) -> tf.Tensor:
     )
     # A Laplace's peak is a cusp that a climb comes close to but never meets: it may have started there.
     has_climbed = mixture.log_prob(ends) > mixture.log_prob(starts)
-    return tf.where(_pad_right(has_climbed, event_rank), ends, starts)
+    return tf.where(numerics.with_trailing_axes(has_climbed, event_rank), ends, starts)
 
 
 def _choose(points: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     """Of points `[K, *B, *E]` the one whose number stands in `index` `[*B]`."""
     choice = tf.one_hot(index, tf.shape(points)[0], on_value=True, off_value=False, axis=0)  # [K, B]
-    choice = _pad_right(choice, points.shape.rank - choice.shape.rank)
+    choice = numerics.with_trailing_axes(choice, points.shape.rank - choice.shape.rank)
     return tf.reduce_sum(tf.where(choice, points, tf.zeros_like(points)), 0)
-
-
-def _pad_right(tensor: tf.Tensor, count: int) -> tf.Tensor:
-    """The tensor with `count` more axes of size 1 at its end."""
-    return tf.reshape(tensor, tf.concat([tf.shape(tensor), tf.ones([count], tf.int32)], 0))
 
 
 def _mean_shift(components: tfd.Distribution, event_rank: int):
@@ -227,7 +222,7 @@ def _mean_shift(components: tfd.Distribution, event_rank: int):
         offset = tf.where(tf.abs(offset) < nearest, nearest, offset)
         slope = tfp.math.value_and_gradient(lambda offset: marginals.log_prob(centres + offset), offset)[1]
         pull = tf.maximum(-slope / offset, 0.0)
-        weights = _pad_right(responsibilities, event_rank) * pull
+        weights = numerics.with_trailing_axes(responsibilities, event_rank) * pull
         return tf.reduce_sum(weights * centres, axis) / tf.reduce_sum(weights, axis)
 
     return move
@@ -243,7 +238,7 @@ def _mean_shift_of_reflected(marginals: reflection.ReflectedNormal, event_rank: 
         z = (tf.expand_dims(y, axis)[tf.newaxis] - centres[:, tf.newaxis]) / scale  # [I, S, B, K, E]
         shares = tf.nn.softmax(tf.where(exists[:, tf.newaxis], -0.5 * tf.square(z), -np.inf), 0)
         centre = tf.reduce_sum(shares * centres[:, tf.newaxis], 0)
-        weights = _pad_right(responsibilities, event_rank) / tf.square(scale)
+        weights = numerics.with_trailing_axes(responsibilities, event_rank) / tf.square(scale)
         return tf.reduce_sum(weights * centre, axis) / tf.reduce_sum(weights, axis)
 
     return move

@@ -92,14 +92,9 @@ class Stack:
         )
 
 
-def mask_of(mixture: Mixture) -> tf.Tensor | None:
-    """Which steps of sequences Keras has not masked, booleans `[*B]`."""
-    return getattr(mixture, "_keras_mask", None)
-
-
 def _tensors(mixture: Mixture) -> dict[str, tf.Tensor]:
     """All that a mixture is made of, by name: its logits, component parameters, and mask if it has one."""
-    mask = mask_of(mixture)
+    mask = component_lib.mask_of(mixture)
     return {
         **component_lib.parameters(mixture.components_distribution),
         "logits": mixture.mixture_distribution.logits_parameter(),
