@@ -490,6 +490,13 @@ def test_dates_in_seconds_keep_their_digits():
         assert (history["loss"][0] < 1e-6) == expected
 
 
+def test_integers_of_numpy():
+    numbers = {"epochs": 2, "batch_size": 8, "steps_per_epoch": 5, "seed": 3}
+    expected, _ = trained(tfmdn.fit, plain, **numbers)
+    received, _ = trained(tfmdn.fit, plain, **{name: np.int64(number) for name, number in numbers.items()})
+    np.testing.assert_array_equal(received, expected)
+
+
 REFUSED = {
     "not compiled": ({"model": plain()}, ValueError, "must be a compiled Keras model"),
     "eager": ({"model": compiled(plain(), run_eagerly=True)}, ValueError, "must not run eagerly"),
@@ -505,6 +512,9 @@ REFUSED = {
     "nothing": ({"x": None, "y": None}, ValueError, "at least one"),
     "batch_size": ({"batch_size": 0}, ValueError, "`batch_size` must be a positive integer"),
     "steps_per_epoch": ({"steps_per_epoch": 0}, ValueError, "`steps_per_epoch` must be a positive integer"),
+    "epochs": ({"epochs": 1.5}, ValueError, "`epochs` must be an integer, 0 or greater. Received: epochs=1.5"),
+    "initial_epoch": ({"initial_epoch": -1}, ValueError, "`initial_epoch` must be an integer, 0 or greater"),
+    "seed": ({"seed": -1}, ValueError, "`seed` must be an integer, 0 or greater. Received: seed=-1"),
     "validation_split": ({"validation_split": 1.0}, ValueError, "`validation_split` must be"),
     "no rows to judge by": ({"validation_split": 0.99}, ValueError, "must leave rows.*0.99 of 40 rows"),
     "validation_steps": ({"validation_split": 0.5, "validation_steps": 2}, ValueError, "must be at most 1"),

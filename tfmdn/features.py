@@ -72,7 +72,7 @@ class Standardization(AdaptedLayer):
     """Brings features to mean 0 and standard deviation 1, and holds those far outside of the adapted range at its rim.
 
     A network extrapolates without bound; the density at a feature that no training row came near should be that at
-    the rim. Unlike `keras.layers.Normalization` it does so, and a feature that was constant becomes 0 where it still is.
+    the rim. Unlike `keras.layers.Normalization` it does so. A feature that was constant becomes 0 where it still is.
 
     Args:
       margin: how far beyond the range of the adapted data a feature may go, in standard deviations. None: any way.

@@ -108,14 +108,13 @@ def fit(
     20
     """
     _check_model(model)
-    for name, value in {
-        "batch_size": batch_size,
-        "steps_per_epoch": steps_per_epoch,
-        "validation_steps": validation_steps,
-        "validation_batch_size": validation_batch_size,
-    }.items():
-        if value is not None:
-            validation.positive_integer(name, value)
+    batch_size = _count("batch_size", batch_size)
+    steps_per_epoch = _count("steps_per_epoch", steps_per_epoch)
+    validation_steps = _count("validation_steps", validation_steps)
+    validation_batch_size = _count("validation_batch_size", validation_batch_size)
+    epochs = validation.nonnegative_integer("epochs", epochs)
+    initial_epoch = validation.nonnegative_integer("initial_epoch", initial_epoch)
+    seed = None if seed is None else validation.nonnegative_integer("seed", seed)
     if shuffle not in (True, False):
         raise ValueError(f"`shuffle` must be True or False. Received: shuffle={shuffle!r}.")
     if jit_compile not in (True, False, "auto"):
@@ -158,6 +157,10 @@ def fit(
         )
     _run_epochs(model, train, test, callbacks, initial_epoch, epochs, validation_freq)
     return model.history
+
+
+def _count(name: str, value) -> int | None:
+    return None if value is None else validation.positive_integer(name, value)
 
 
 def _check_model(model: keras.Model) -> None:

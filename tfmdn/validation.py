@@ -15,6 +15,13 @@ def positive_integer(name: str, value) -> int:
     return int(value)
 
 
+def nonnegative_integer(name: str, value) -> int:
+    """Returns `value` as an int, or says that it must be an integer, 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
+        raise ValueError(f"`{name}` must be an integer, 0 or greater. Received: {name}={value!r}.")
+    return int(value)
+
+
 def positive_number(name: str, value) -> float:
     """Returns `value` as a float, or says that it must be a finite number above 0."""
     return _number(name, value, lambda number: 0 < number < float("inf"), "be a finite number greater than 0")
