@@ -13,7 +13,8 @@ import tensorflow_probability as tfp
 
 from tfmdn import adaptation, families, numerics, starts, validation
 from tfmdn import support as support_lib
-from tfmdn.mixture import Mixture, conversion_name
+from tfmdn.mixture import Mixture
+from tfmdn.tensor_like import conversion_name
 
 tfd = tfp.distributions
 

@@ -9,13 +9,12 @@ import numbers
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
-from tfmdn import coordinates, numerics, regions, search, sklearn_mixtures, validation
+from tfmdn import coordinates, numerics, regions, search, sklearn_mixtures, tensor_like, validation
 from tfmdn.batching import in_batches
 
 tfd = tfp.distributions
@@ -28,10 +27,7 @@ class Decomposition(NamedTuple):
     epistemic: tf.Tensor
 
 
-TENSOR_CONVERSIONS = ("mean", "mode", "sample")
-
-
-class Mixture(tfd.MixtureSameFamily):
+class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
     """A mixture distribution that TensorFlow, Keras and NumPy also take as a tensor.
 
     It is a `tfd.MixtureSameFamily`, but for `cdf` and its kin, which are of each coordinate of a vector by itself.
@@ -78,7 +74,7 @@ class Mixture(tfd.MixtureSameFamily):
         convert_to_tensor: str | Callable[[Mixture], tf.Tensor] = "mean",
         member_sizes: tuple[int, ...] | None = None,
     ):
-        convert_to_tensor = conversion_name(convert_to_tensor)
+        convert_to_tensor = tensor_like.conversion_name(convert_to_tensor)
         member_sizes = None if member_sizes is None else tuple(member_sizes)
         parameters = dict(locals())
         self._convert_to_tensor = convert_to_tensor
@@ -117,44 +113,6 @@ class Mixture(tfd.MixtureSameFamily):
     def _parameter_properties(cls, dtype, num_classes=None):
         # TFP asks a subclass with an __init__ of its own to say that the inherited properties are also its own.
         return super()._parameter_properties(dtype, num_classes)
-
-    # A tensor for those who need one. tf.is_tensor() asks for `is_tensor_like`; Keras then reads `shape` and `dtype`.
-
-    def is_tensor_like(self) -> bool:
-        return True
-
-    @property
-    def shape(self) -> tf.TensorShape:
-        """The shape of the tensor that the mixture stands for: batch shape, then event shape."""
-        return self.batch_shape + self.event_shape
-
-    def __tf_tensor__(self, dtype=None, name=None) -> tf.Tensor:
-        stand_in = self._convert_to_tensor
-        if stand_in in TENSOR_CONVERSIONS:
-            tensor = getattr(self, stand_in)()
-        else:
-            tensor = keras.saving.get_registered_object(stand_in)(self)
-        return tf.convert_to_tensor(tensor) if dtype is None else tf.cast(tensor, dtype)
-
-    def numpy(self) -> np.ndarray:
-        """The tensor that the mixture stands for, as a NumPy array (eagerly only)."""
-        return tf.convert_to_tensor(self).numpy()
-
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        return np.asarray(self.numpy(), dtype=dtype)
-
-    def _asdict(self) -> dict[str, tf.Tensor]:
-        """What a SavedModel signature returns in place of the distribution: named tensors."""
-        try:
-            return {
-                "logits": self.mixture_distribution.logits_parameter(),
-                **component_lib.parameters(self.components_distribution),
-                "mean": self.mean(),
-            }
-        except TypeError as error:
-            # TensorFlow also asks after the trace, when no operation can be added, whether a function that returns a
-            # Mixture could be a signature. It takes a ValueError for a no.
-            raise ValueError("The tensors of this mixture belong to a graph that is complete.") from error
 
     # Density
 
@@ -557,18 +515,6 @@ def _draw_index(n, probs: tf.Tensor, batch_shape: tf.Tensor, seed) -> tf.Tensor:
     return tf.reshape(tf.transpose(index), tf.concat([[n], batch_shape], 0))
 
 
-def conversion_name(convert_to_tensor: str | Callable[[Mixture], tf.Tensor]) -> str:
-    """The name of what stands for a mixture. Configs and SavedModels can hold a name, and no function."""
-    name = keras.saving.get_registered_name(convert_to_tensor) if callable(convert_to_tensor) else convert_to_tensor
-    if name in TENSOR_CONVERSIONS or (isinstance(name, str) and keras.saving.get_registered_object(name)):
-        return name
-    raise ValueError(
-        f"`convert_to_tensor` must be one of {', '.join(map(repr, TENSOR_CONVERSIONS))}, or a function that is "
-        "registered with keras.saving.register_keras_serializable so that it can be saved. "
-        f"Received: convert_to_tensor={convert_to_tensor!r}."
-    )
-
-
 def checked_tensor(name: str, value, check: Callable, dtype: tf.DType) -> tf.Tensor:
     """A number that passes `check(name, value)`, as a tensor. A tensor, of unknown value in a graph, is only cast."""
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(check(name, value), dtype)
@@ -582,37 +528,6 @@ def stateless_seed(seed):
     return tf.constant([(seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF], tf.int32)
 
 
-def _install_operators() -> None:
-    """Gives `Mixture` the arithmetic and comparison operators of a tensor. Slicing stays TFP's: it slices the batch."""
-    for operator in tf.Tensor.OVERLOADABLE_OPERATORS - {"__getitem__", "__eq__", "__ne__"}:
-
-        def apply(self, *others, operator=operator):
-            return getattr(tf.convert_to_tensor(self), operator)(*others)
-
-        setattr(Mixture, operator, apply)
-
-
-_install_operators()
-
-
-@tf.experimental.dispatch_for_api(tf.expand_dims, {"input": Mixture})
-def _expand_dims(input, axis=None, name=None):
-    """Keeps a scalar mixture a distribution when Keras adds a last axis to it, to match targets of shape `(n, 1)`."""
-    if input.event_shape.rank != 0 or axis not in (-1, input.shape.rank):
-        return tf.expand_dims(tf.convert_to_tensor(input), axis, name=name)
-    components = input.components_distribution
-    values = {key: value[..., tf.newaxis] for key, value in component_lib.parameters(components).items()}
-    return input.copy(components_distribution=tfd.Independent(component_lib.with_parameters(components, values), 1))
-
-
-@tf.experimental.dispatch_for_api(tf.cast, {"x": Mixture})
-def _cast(x, dtype, name=None):
-    """Keeps a mixture a distribution when Keras casts it to the dtype of a loss. In half precision there is none."""
-    dtype = tf.as_dtype(dtype)
-    if dtype == x.dtype:
-        return x
-    if dtype not in (tf.float32, tf.float64):
-        return tf.cast(tf.convert_to_tensor(x), dtype, name=name)
-    values = component_lib.parameters(x.components_distribution)
-    values = {key: tf.cast(value, dtype) for key, value in values.items()}
-    return component_lib.mixture_with_parameters(x, tf.cast(x.mixture_distribution.logits_parameter(), dtype), values)
+# TensorFlow looks for the class itself, and does not take a base class for it.
+tf.experimental.dispatch_for_api(tf.expand_dims, {"input": Mixture})(tensor_like.expand_dims)
+tf.experimental.dispatch_for_api(tf.cast, {"x": Mixture})(tensor_like.cast)
