@@ -29,7 +29,7 @@ LAYERS = {
     "deviations": {"components", "numerics", "reflection"},
     "search": {"components", "intervals", "numerics", "reflection"},
     "regions": {"components", "search"},
-    "coordinates": {"components", "intervals", "reflection", "validation"},
+    "coordinates": {"components", "intervals", "numerics", "reflection", "validation"},
     "sklearn_mixtures": set(),
     "batching": {"components", "validation"},
     "tensor_like": {"components"},

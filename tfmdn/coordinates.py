@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
-from tfmdn import intervals, reflection, validation
+from tfmdn import intervals, numerics, reflection, validation
 
 tfd = tfp.distributions
 
@@ -104,11 +104,11 @@ def _given_with_limits(
         """A parameter `[*B, K, *E]` as `[*B, K * I, *E]`."""
         return tf.repeat(value, count, value.shape.rank - event_ndims - 1)
 
-    loc = intervals.merge_axis(tf.stack(locs, -2), -2)
+    loc = numerics.merge_axis(tf.stack(locs, -2), -2)
     others = {"scale_tril": for_each_image(scale_tril[..., n:, n:], 2)}
     for name in ("low", "high"):
         others[name] = for_each_image((getattr(joint, name) + tf.zeros_like(joint.loc))[..., n:], 1)
-    return reflection.ReflectedMultivariateNormal(loc, **others), intervals.merge_axis(logits, -1)
+    return reflection.ReflectedMultivariateNormal(loc, **others), numerics.merge_axis(logits, -1)
 
 
 def _given(loc: tf.Tensor, scale_tril: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -113,15 +113,6 @@ def images_of(y: tf.Tensor, interval: Interval) -> list[tuple[tf.Tensor, tf.Tens
     return images
 
 
-def merge_axis(tensor: tf.Tensor, axis: int) -> tf.Tensor:
-    """The axis, counted from the end, merged into the one before it. Both have a known size, and so has the result."""
-    at = tensor.shape.rank + axis
-    count = tensor.shape[at - 1] * tensor.shape[at]
-    shape = tf.shape(tensor)
-    merged = tf.reshape(tensor, tf.concat([shape[: at - 1], [count], shape[at + 1 :]], 0))
-    return tf.ensure_shape(merged, [*tensor.shape[: at - 1], count, *tensor.shape[at + 1 :]])
-
-
 def _far_if_not(exists, distance, scale):
     return tf.where(exists, held_quotient(distance, scale, FAR), FAR)
 

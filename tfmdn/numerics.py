@@ -1,4 +1,4 @@
-"""What keeps densities and their gradients finite, however far away a target is."""
+"""Arithmetic that stays finite however far away a target is, and axes of tensors."""
 
 from __future__ import annotations
 
@@ -20,13 +20,22 @@ def held_quotient(distance: tf.Tensor, scale: tf.Tensor, limit: float) -> tf.Ten
     return tf.maximum(tf.minimum(distance, limit * scale), -limit * scale) / scale
 
 
-def with_trailing_axes(tensor: tf.Tensor, count: int) -> tf.Tensor:
-    """The tensor with `count` more axes of size 1 at its end."""
-    return tf.reshape(tensor, tf.concat([tf.shape(tensor), tf.ones([count], tf.int32)], 0))
-
-
 def log_sum_exp(values: tf.Tensor, axis: int) -> tf.Tensor:
     """log(sum(exp(values))) along an axis. Where all are -inf its gradient is 0, and not NaN as TensorFlow's is."""
     is_possible = tf.reduce_any(values != -np.inf, axis, keepdims=True)
     total = tf.reduce_logsumexp(tf.where(is_possible, values, tf.zeros_like(values)), axis)
     return tf.where(tf.squeeze(is_possible, axis), total, tf.constant(-np.inf, values.dtype))
+
+
+def with_trailing_axes(tensor: tf.Tensor, count: int) -> tf.Tensor:
+    """The tensor with `count` more axes of size 1 at its end."""
+    return tf.reshape(tensor, tf.concat([tf.shape(tensor), tf.ones([count], tf.int32)], 0))
+
+
+def merge_axis(tensor: tf.Tensor, axis: int) -> tf.Tensor:
+    """The axis, counted from the end, merged into the one before it. Both have a known size, and so has the result."""
+    at = tensor.shape.rank + axis
+    count = tensor.shape[at - 1] * tensor.shape[at]
+    shape = tf.shape(tensor)
+    merged = tf.reshape(tensor, tf.concat([shape[: at - 1], [count], shape[at + 1 :]], 0))
+    return tf.ensure_shape(merged, [*tensor.shape[: at - 1], count, *tensor.shape[at + 1 :]])

@@ -23,12 +23,11 @@ from tfmdn.intervals import (
     Points,
     between,
     images_of,
-    merge_axis,
     normal_cdf,
     normal_density,
     partial_mean,
 )
-from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, reach
+from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, merge_axis, reach
 
 tfd = tfp.distributions
 

@@ -266,7 +266,7 @@ def _unfolded(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
     loc = tf.broadcast_to(centres, tf.concat([shape, tf.shape(centres)[-1:]], 0))
     scale_tril = tf.broadcast_to(factors, tf.concat([shape, tf.shape(factors)[-2:]], 0))
     logits, loc, scale_tril = (
-        intervals.merge_axis(value, axis) for value, axis in ((logits, -1), (loc, -2), (scale_tril, -3))
+        numerics.merge_axis(value, axis) for value, axis in ((logits, -1), (loc, -2), (scale_tril, -3))
     )
     return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), tfd.MultivariateNormalTriL(loc, scale_tril))
 
