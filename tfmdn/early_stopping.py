@@ -26,6 +26,8 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
     The members are judged with their scales multiplied by `scale_temperature`: an ensemble is broader than any of its
     members, so that each may train slightly past its own optimum. The mean of the scores is logged as `held_out_loss`.
 
+    A member whose score is never finite keeps the weights that it started with, and a warning says so.
+
     With an optimizer that averages the weights (`use_ema=True`), put
     `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)` before this callback: the averages are then judged and kept.
 
@@ -37,8 +39,6 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
       patience: how many epochs without any member's improvement end the training.
       scale_temperature: factor of the scales while judging.
       verbose: whether to print when training stops.
-
-    A member whose score was never finite keeps the weights it started with, and a warning says so.
 
     Raises:
       ValueError: if `held_out` does not fit x and the ensemble, or leaves a member without rows that count; if
