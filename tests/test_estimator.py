@@ -367,6 +367,14 @@ def test_one_or_two_features_of_many_rows_have_more_layers(num_rows, num_feature
     assert [layer["config"]["units"] for layer in layers if layer["class_name"] == "Dense"] == units
 
 
+@pytest.mark.parametrize(("num_rows", "steps"), [(60, 25), (300, 75), (800, 100)])
+def test_more_rows_are_learnt_from_for_longer(num_rows, steps, monkeypatch):
+    for name, value in {"FEWEST_STEPS": 25, "PASSES": 2, "MOST_STEPS": 100}.items():
+        monkeypatch.setattr(recipe, name, value)
+    x, y = tfmdn.datasets.inverse_sinusoid().sample(num_rows, seed=0)
+    assert fitted(x, y, max_steps="auto", batch_size=8, patience=10_000).n_steps_ == steps
+
+
 def test_calibration_is_a_choice(tiny):
     assert float(tiny.model_.scale_temperature) != 1.0
     assert float(fitted(calibrate=False).model_.scale_temperature) == 1.0
@@ -460,6 +468,7 @@ REFUSED = {
     "batch_size": ({"batch_size": 0}, "`batch_size` must be a positive integer"),
     "batch_size as text": ({"batch_size": "all"}, "`batch_size` must be a positive integer or 'auto'"),
     "max_steps": ({"max_steps": 0}, "`max_steps` must be a positive integer"),
+    "max_steps as text": ({"max_steps": "many"}, "`max_steps` must be a positive integer or 'auto'"),
     "patience": ({"patience": 2.5}, "`patience` must be a positive integer"),
     "min_scale": ({"min_scale": 0.0}, "`min_scale` must be"),
     "background": ({"background": 1.0}, "`background` must be"),

@@ -31,6 +31,8 @@ MIN_BINNED_FEATURES = 3
 # One or two features, which have no bins, gain by more layers if there are so many rows. Fewer rows lose by them.
 MIN_DEEP_ROWS = 5_000
 WIDE, DEEP = (128, 128), (96, 96, 96, 96)
+# The longest training: with many rows so many passes over them, with very many only as long as one cares to wait.
+FEWEST_STEPS, PASSES, MOST_STEPS = 4_000, 60, 12_000
 # Rows in one of the parts that members are judged by: enough to compare, and little work beside the training.
 MAX_HELD_OUT = 2_500
 # Fewer rows do not tell how broad predictions should be.
@@ -68,7 +70,7 @@ class Recipe:
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     batch_size: int | str = "auto"
-    max_steps: int = 4_000
+    max_steps: int | str = "auto"
     patience: int = 500
     min_scale: float = 0.01
     support: str | tuple | None = "auto"
@@ -87,7 +89,9 @@ class Recipe:
                 "`network` must be a function without arguments that returns a new Keras model. "
                 f"Received: network={self.network!r}."
             )
-        for name in ("n_ensembles", "max_steps", "patience"):
+        if not validation.is_auto("max_steps", self.max_steps, "a positive integer or 'auto'"):
+            self._set("max_steps", validation.positive_integer("max_steps", self.max_steps))
+        for name in ("n_ensembles", "patience"):
             self._set(name, validation.positive_integer(name, getattr(self, name)))
         for name in ("weight_decay", "x_noise", "y_noise"):
             validation.nonnegative_number(name, getattr(self, name))
@@ -127,12 +131,14 @@ class Recipe:
         # So many outputs can have either correlations or limits. Limits that nobody asked for give way.
         if support_lib.is_auto(support) and covariance == "full" and size > families.MAX_CORRELATED_WITH_LIMITS:
             support = None
+        batch_size = _batch_size(len(x)) if isinstance(self.batch_size, str) else self.batch_size
         return dataclasses.replace(
             self,
             support=support,
             covariance=covariance,
             hidden_units=_hidden_units(*x.shape) if isinstance(self.hidden_units, str) else self.hidden_units,
-            batch_size=_batch_size(len(x)) if isinstance(self.batch_size, str) else self.batch_size,
+            batch_size=batch_size,
+            max_steps=_max_steps(len(x), batch_size) if isinstance(self.max_steps, str) else self.max_steps,
         )
 
     def _fit(self, x, y, typical, weights, seed, verbose) -> Fitted:
@@ -359,6 +365,10 @@ def _by_weight(weights: np.ndarray) -> np.ndarray:
 def _batch_size(num_rows: int) -> int:
     # The noise of small batches keeps networks from overfitting few rows.
     return 32 if num_rows < 2_000 else 64 if num_rows < 5_000 else 128
+
+
+def _max_steps(num_rows: int, batch_size: int) -> int:
+    return min(max(FEWEST_STEPS, PASSES * num_rows // batch_size), MOST_STEPS)
 
 
 def _hidden_units(num_rows: int, num_features: int) -> tuple[int, ...]:
