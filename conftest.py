@@ -28,6 +28,7 @@ tf.config.set_logical_device_configuration(
 def seeds():
     keras.utils.set_random_seed(0)
     yield
+    keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
 
 

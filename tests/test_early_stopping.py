@@ -102,13 +102,10 @@ def test_members_that_diverge_are_named():
 
 def test_scores_are_of_the_dtype_of_keras():
     keras.config.set_floatx("float64")
-    try:
-        ensemble = ensemble_of("sgd")
-        stopping = tfmdn.EnsembleEarlyStopping(X, Y, HELD_OUT)
-        tfmdn.fit(ensemble, X, Y, callbacks=[stopping], verbose=0)
-        np.testing.assert_allclose(stopping.best_scores, held_out_scores(ensemble, 1.25), rtol=1e-6)
-    finally:
-        keras.config.set_floatx("float32")
+    ensemble = ensemble_of("sgd")
+    stopping = tfmdn.EnsembleEarlyStopping(X, Y, HELD_OUT)
+    tfmdn.fit(ensemble, X, Y, callbacks=[stopping], verbose=0)
+    np.testing.assert_allclose(stopping.best_scores, held_out_scores(ensemble, 1.25), rtol=1e-6)
 
 
 REFUSED = {

@@ -442,10 +442,7 @@ def test_limits_as_an_array():
 
 def test_computes_in_the_dtype_of_keras():
     keras.config.set_floatx("float64")
-    try:
-        regressor = fitted()
-    finally:
-        keras.config.set_floatx("float32")
+    regressor = fitted()
     assert regressor.held_out_scores_.dtype == np.float64
     assert np.isfinite(regressor.score(X, Y))
 

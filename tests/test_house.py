@@ -28,7 +28,7 @@ LAYERS = {
     "families": {"components", "reflection", "validation"},
     "deviations": {"components", "numerics", "reflection"},
     "search": {"components", "intervals", "numerics", "reflection"},
-    "regions": {"components", "search"},
+    "regions": {"components", "numerics", "search"},
     "coordinates": {"components", "intervals", "numerics", "reflection", "validation"},
     "sklearn_mixtures": set(),
     "batching": {"components", "validation"},

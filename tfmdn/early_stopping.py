@@ -80,12 +80,13 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         self.scale_temperature = validation.positive_number("scale_temperature", scale_temperature)
         self.verbose = verbose
         row_weights = validation.row_weights(sample_weight, len(y))
-        if not (held_out & (row_weights > 0)[:, np.newaxis]).any(0).all():
+        counted = held_out & (row_weights > 0)[:, np.newaxis]
+        if not counted.any(0).all():
             raise ValueError(
                 "`sample_weight` must be above 0 for at least one row that each member is judged by. "
-                f"Received: {(held_out & (row_weights > 0)[:, np.newaxis]).sum(0).tolist()} such rows."
+                f"Received: {counted.sum(0).tolist()} such rows."
             )
-        rows, weights = _padded_rows(held_out, row_weights)
+        rows, weights = _padded_rows(counted, row_weights)
         own_rows = keras.tree.map_structure(lambda part: np.asarray(part)[rows], (x, y))
         self._held_out = keras.tree.map_structure(tf.convert_to_tensor, (*own_rows, weights))
         self._num_members = held_out.shape[1]

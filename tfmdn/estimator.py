@@ -169,9 +169,9 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise ValueError(
                 f"`sample_weight` must be above 0 for at least 2 rows. Received: {counted.sum()} such rows."
             )
-        self._output_shape, self._target_names = y.shape[1:], target_names
         _check_magnitude("X", X)
         _check_magnitude("y", y)
+        self._output_shape, self._target_names = y.shape[1:], target_names
         X, y, weights = X[counted], y.reshape(len(y), *self._event_shape)[counted], weights[counted]
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         fits = {recipe.num_components: recipe.fit(X, y, weights, seed, self.verbose) for recipe in recipes}
@@ -331,7 +331,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             parameters["random_state"] = None  # a generator that has been used
         return {
             "parameters": {name: _plain(value) for name, value in parameters.items()},
-            "num_components_": int(self.num_components_),
+            "num_components_": self.num_components_,
             "n_steps_": self.n_steps_,
             "held_out_scores_": self.held_out_scores_.tolist(),
             "n_features_in_": self.n_features_in_,

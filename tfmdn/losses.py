@@ -39,9 +39,11 @@ class ScoreLoss(keras.losses.Loss):
         y_true = score_lib.reconcile_target(y_true, y_pred)
         scores = self.scores(y_true, y_pred)
         # The density of normal components is held above 0 however far away a target is, and so would be its score.
-        scores = tf.where(score_lib.has_infinity(y_true, y_pred), tf.constant(np.inf, scores.dtype), scores)
+        is_infinite = score_lib.any_number(tf.math.is_inf, y_true, y_pred)
+        scores = tf.where(is_infinite, tf.constant(np.inf, scores.dtype), scores)
         counts = example_weights(y_pred, sample_weight, scores) != 0
-        with tf.control_dependencies(_checks(score_lib.has_nan(y_true, y_pred) & counts, scores, counts)):
+        is_nan = score_lib.any_number(tf.math.is_nan, y_true, y_pred)
+        with tf.control_dependencies(_checks(is_nan & counts, scores, counts)):
             scores = tf.where(counts, scores, tf.zeros_like(scores))
         mask = component_lib.mask_of(y_pred)
         if mask is not None:

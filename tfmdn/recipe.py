@@ -81,18 +81,17 @@ class Recipe:
 
     def __post_init__(self):
         validation.is_auto("support", self.support, "a pair of limits, 'auto' or None")
-        if not validation.is_auto("batch_size", self.batch_size, "a positive integer or 'auto'"):
-            self._set("batch_size", validation.positive_integer("batch_size", self.batch_size))
+        for name in ("batch_size", "max_steps"):
+            if not validation.is_auto(name, getattr(self, name), "a positive integer or 'auto'"):
+                self._set_positive_integer(name)
         # A model itself is callable too, but would be one and the same for every member.
         if self.network is not None and (not callable(self.network) or isinstance(self.network, keras.layers.Layer)):
             raise TypeError(
                 "`network` must be a function without arguments that returns a new Keras model. "
                 f"Received: network={self.network!r}."
             )
-        if not validation.is_auto("max_steps", self.max_steps, "a positive integer or 'auto'"):
-            self._set("max_steps", validation.positive_integer("max_steps", self.max_steps))
-        for name in ("n_ensembles", "patience"):
-            self._set(name, validation.positive_integer(name, getattr(self, name)))
+        for name in ("num_components", "n_ensembles", "patience"):
+            self._set_positive_integer(name)
         for name in ("weight_decay", "x_noise", "y_noise"):
             validation.nonnegative_number(name, getattr(self, name))
         validation.positive_number("learning_rate", self.learning_rate)
@@ -100,16 +99,17 @@ class Recipe:
         if not validation.is_auto("hidden_units", self.hidden_units, expected):
             if np.ndim(self.hidden_units) != 1:
                 raise ValueError(f"`hidden_units` must be {expected}. Received: hidden_units={self.hidden_units!r}.")
-            units = (validation.positive_integer("hidden_units", units) for units in self.hidden_units)
-            self._set("hidden_units", tuple(units))
+            sizes = tuple(validation.positive_integer("hidden_units", units) for units in self.hidden_units)
+            object.__setattr__(self, "hidden_units", sizes)
         if self.y_noise and self.family == "lognormal":
             raise ValueError(
                 "Noise could bring targets below 0, which family='lognormal' excludes. "
                 f"Received: y_noise={self.y_noise}. Use y_noise=0."
             )
 
-    def _set(self, name: str, value) -> None:
-        object.__setattr__(self, name, value)
+    def _set_positive_integer(self, name: str) -> None:
+        # Of Python's: Keras and JSON refuse NumPy's.
+        object.__setattr__(self, name, validation.positive_integer(name, getattr(self, name)))
 
     def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int, verbose: int = 0) -> Fitted:
         """Trains an ensemble on features `[n, F]`, targets `[n, *E]` and weights `[n]`."""

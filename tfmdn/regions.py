@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
-from tfmdn import search
+from tfmdn import numerics, search
 
 tfd = tfp.distributions
 tnp = tf.experimental.numpy
@@ -104,7 +104,7 @@ def _bounds(points, log_prob, cdf, coverage, max_intervals) -> tuple[tf.Tensor, 
     is_inside = above > 0.0
     crossings = tf.stack([~is_inside[:-1] & is_inside[1:], is_inside[:-1] & ~is_inside[1:]], 1)  # [N - 1, 2, B]
     count = tf.shape(crossings)[0]
-    number = tf.reshape(tf.range(count), tf.concat([[-1], tf.ones_like(tf.shape(crossings)[1:])], 0))
+    number = numerics.with_trailing_axes(tf.range(count), crossings.shape.rank - 1)
     number = tf.sort(tf.where(crossings, number, count), 0)[:max_intervals]  # [I, 2, B]
     exists, number = number < count, tf.minimum(number, count - 1)
 

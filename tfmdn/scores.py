@@ -230,17 +230,12 @@ def _score_known(score: Callable[[tf.Tensor], tf.Tensor], y_true, mixture: tfd.D
     y_true = reconcile_target(y_true, mixture)
     # The gradient of a NaN target would turn every weight into NaN: it is cut off, the value is not.
     values = score(tf.where(tf.math.is_nan(y_true), tf.zeros_like(y_true), y_true))
-    return tf.where(has_nan(y_true, mixture), tf.cast(float("nan"), values.dtype), values)
+    return tf.where(any_number(tf.math.is_nan, y_true, mixture), tf.cast(float("nan"), values.dtype), values)
 
 
-def has_nan(y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-    """Which targets `[*B, *E]` have a NaN in them: `[*B]`."""
-    return tf.reduce_any(tf.math.is_nan(y_true), _event_axes(mixture))
-
-
-def has_infinity(y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-    """Which targets `[*B, *E]` have an infinite number in them: `[*B]`."""
-    return tf.reduce_any(tf.math.is_inf(y_true), _event_axes(mixture))
+def any_number(is_bad: Callable[[tf.Tensor], tf.Tensor], y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
+    """Which targets `[*B, *E]` have a number in them that `is_bad`, such as NaN: `[*B]`."""
+    return tf.reduce_any(is_bad(y_true), _event_axes(mixture))
 
 
 def mean_over_event(values: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
