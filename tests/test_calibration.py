@@ -1,4 +1,4 @@
-"""`Ensemble.calibrate`, against simulations in which the right breadth is known."""
+"""`Ensemble.calibrate`, against simulations in which the right breadth and the right background are known."""
 
 import keras
 import numpy as np
@@ -67,6 +67,57 @@ def test_few_rows_say_little():
         for count in (1, 2, 100)
     ]
     assert 0.95 > found[0] > found[1] > found[2] == pytest.approx(0.5, abs=0.01)
+
+
+# The weight of the background
+
+
+@pytest.mark.parametrize(("share", "offset"), [(0.0, 0.0), (0.0, 50.0), (0.02, 0.0), (0.3, 0.0), (0.9, 0.0)])
+def test_the_share_of_the_background_is_found(share, offset):
+    """Whatever units, which move all log-densities by the same amount."""
+    rng = np.random.default_rng(0)
+    y = np.where(rng.random((4_000, 1)) < share, rng.normal(0.0, 30.0, (4_000, 1)), rng.normal(size=(4_000, 1)))
+    means = 0.1 * rng.normal(size=(4_000, NUM_MEMBERS))
+    without = scipy.stats.norm.logpdf(y, means, 1.0) + offset
+    alone = np.broadcast_to(scipy.stats.norm.logpdf(y, 0.0, 30.0) + offset, without.shape)
+    members = np.tile(PAIRS, (800, 1))
+    found = calibration.background_weight(without, alone, members, np.ones(4_000), 0.01)
+    assert found == pytest.approx(share, abs=0.02)
+    together = scipy.special.logsumexp(np.where(members, without, -np.inf), axis=1) - np.log(2)
+
+    def objective(weight):
+        """The prior is half of a row that only the background explains, and 49.5 that it does not."""
+        log_probs = np.logaddexp(np.log1p(-weight) + together, np.log(weight) + alone[:, 0])
+        return -log_probs.sum() - 0.5 * np.log(weight) - 49.5 * np.log1p(-weight)
+
+    assert objective(found) < min(objective(0.99 * found), objective(1.01 * found))
+
+
+IMPOSSIBLE = -np.inf
+SURE = {
+    "no row is the background's": ([0.0, 0.0], [IMPOSSIBLE, IMPOSSIBLE], 0.5 / (2 + 50)),
+    "all rows are": ([IMPOSSIBLE, IMPOSSIBLE], [0.0, 0.0], 2.5 / (2 + 50)),
+    "one is": ([0.0, IMPOSSIBLE], [IMPOSSIBLE, -700.0], 1.5 / (2 + 50)),
+    "nothing is known": ([0.0, 1.0], [0.0, 1.0], 0.01),
+}
+
+
+@pytest.mark.parametrize(("without", "alone", "expected"), SURE.values(), ids=SURE)
+def test_half_a_row_counts_as_the_backgrounds(without, alone, expected):
+    without, alone = (np.array(column)[:, np.newaxis] for column in (without, alone))
+    for weights in (np.ones(2), np.full(2, 1e-3)):  # whose scale does not matter
+        found = calibration.background_weight(without, alone, np.ones((2, 1), bool), weights, 0.01)
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_background_counts_rows_by_their_weights():
+    without, alone = np.zeros((400, 1)), np.full((400, 1), -1e3)
+    alone[:100] = 1e3
+    found = [
+        calibration.background_weight(without, alone, np.ones((400, 1), bool), weights, 0.01)
+        for weights in (np.ones(400), np.repeat([3.0, 1.0], [100, 300]))
+    ]
+    assert found == pytest.approx([100.5 / 450.0, (0.5 + 300.0 / 600.0 * 300.0) / 350.0], rel=1e-5)
 
 
 JUDGES = {
@@ -144,6 +195,63 @@ def test_everything_predicted_is_calibrated(dtype, jit_compile, tmp_path):
     loaded = keras.models.load_model(tmp_path / "calibrated.keras")
     np.testing.assert_allclose(loaded(x).log_prob(y), model(x).log_prob(y), rtol=1e-6)
     assert loaded.calibrate(x, y) == factor  # not on top of what was found
+
+
+@pytest.mark.parametrize(
+    "case", [("normal", "diag", ()), ("student_t", "diag", ()), ("normal", "full", (2,))], ids=case_name
+)
+def test_the_background_that_targets_were_drawn_with_is_found(case, tmp_path):
+    model = ensemble(case, background=0.01, max_scale=0.1)
+    for share in (0.2, 0.0):
+        model.set_in_all_members(lambda network: network.layers[-1].background_weight, share)
+        model.scale_temperature.assign(1.0)
+        x, y = rows_of(model, 1.0)
+        factor = model.calibrate(x, y)
+        assert background_of(model) == pytest.approx(share, abs=0.05)
+        assert abs(factor - 1.0) < 0.1
+        probs = model(x[:2]).mixture_distribution.probs_parameter()[:, 3::4]
+        np.testing.assert_allclose(probs, np.full((2, 3), background_of(model) / 3), rtol=1e-4)
+    model.save(tmp_path / "calibrated.keras")
+    loaded = keras.models.load_model(tmp_path / "calibrated.keras")
+    np.testing.assert_allclose(loaded(x).log_prob(y), model(x).log_prob(y), rtol=1e-5)
+    assert loaded.calibrate(x, y) == pytest.approx(factor, rel=1e-6)  # not on top of what was found
+
+
+def background_of(model):
+    """The weight that all members have."""
+    (variable,) = (variable for variable in model.variables if variable.name.endswith("background_weight"))
+    np.testing.assert_array_equal(variable, np.full(model.num_members, variable[0]))
+    return float(variable[0])
+
+
+def test_targets_beyond_limits_that_were_found_are_the_backgrounds():
+    head = tfmdn.MDNLayer(2, support="auto", background=0.01)
+    head.adapt(np.linspace(0.0, 1.0, 1_000))
+    model = tfmdn.Ensemble([keras.Sequential([keras.Input((1,)), head])])
+    y = np.append(np.linspace(0.0, 1.0, 900), np.linspace(1.1, 1.5, 100))
+    model.calibrate(np.zeros((1_000, 1)), y)
+    assert background_of(model) > 0.1
+
+
+def test_backgrounds_that_differ_are_left_alone():
+    networks = [keras.Sequential([keras.Input((2,)), tfmdn.MDNLayer(2, background=0.1 * i)]) for i in range(3)]
+    model = tfmdn.Ensemble(networks)
+    model.calibrate(*rows_of(model, 1.0))
+    weights = [variable.numpy() for variable in model.variables if variable.name.endswith("background_weight")]
+    np.testing.assert_allclose(weights, [[0.1], [0.2]])
+
+
+def test_an_error_leaves_the_background_alone(monkeypatch):
+    model = ensemble(background=0.01)
+    x, y = rows_of(model, 1.0)
+
+    def fail(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(calibration, "background_weight", fail)
+    with pytest.raises(MemoryError):
+        model.calibrate(x, y)
+    assert background_of(model) == pytest.approx(0.01)
 
 
 def test_learning_goes_on_without_it():

@@ -462,6 +462,8 @@ def test_an_adapted_model_is_saved_and_exported(case, background, tmp_path):
     head = layer_of(case, 5, background=background)
     model = keras.Sequential([keras.Input((2,)), head])
     head.adapt(y)
+    if background:
+        head.background_weight.assign(0.2)
     x, y = np.zeros((20, 2), "float32"), y[:20].astype("float32")
     expected = model(x).log_prob(y)
     model.save(tmp_path / "model.keras")
@@ -512,7 +514,7 @@ def test_the_background_is_one_more_component_the_same_for_all(case):
     for layer in layers:
         layer.adapt(y)
         layer.build((None, 6))
-    layers[1].set_weights(layers[0].get_weights())
+    layers[1].dense.set_weights(layers[0].dense.get_weights())
     plain, mixture = (layer(np.random.default_rng(0).normal(size=(7, 6))) for layer in layers)
     assert mixture.mixture_distribution.logits.shape == (7, 5)
     np.testing.assert_allclose(mixture.mixture_distribution.probs_parameter()[:, -1], np.full(7, 0.05), rtol=1e-5)

@@ -16,6 +16,7 @@ import tensorflow_probability as tfp
 
 from tfmdn import calibration, stacking, validation
 from tfmdn import components as component_lib
+from tfmdn.layers import MDNLayer
 from tfmdn.losses import example_weights
 from tfmdn.merging import merge
 from tfmdn.mixture import Mixture
@@ -211,6 +212,10 @@ class Ensemble(keras.Model):
         found for them is carried over to all, see `tfmdn.calibration.scale_factor`. Training goes on as if there were
         no such factor; call this again afterwards.
 
+        If each network has one `MDNLayer`, all with the same `background`, the layers' `background_weight` becomes the
+        most likely one, too (`tfmdn.calibration.background_weight`): larger where targets are far from all that is
+        predicted, next to nothing where many rows show no such target.
+
         Args:
           x: features, an array or a structure of arrays of n rows.
           y: targets `[n, *E]`.
@@ -260,12 +265,32 @@ class Ensemble(keras.Model):
             raise ValueError(
                 "The likelihood of the targets must be finite. Received: NaN in x or y, or a density of 0."
             )
-        members = np.repeat(members, len(weights) // len(rows), 0)
-        factor = calibration.scale_factor(
-            lambda factor: -row_scores(factor)[0][counted], members[counted], weights[counted]
-        )
+        members = np.repeat(members, len(weights) // len(rows), 0)[counted]
+        weights = weights[counted]
+
+        def log_probs(factor, background=None):
+            if background is not None:
+                self.set_in_all_members(_background_weight, background)
+            return -row_scores(factor)[0][counted]
+
+        start = self._background
+        if start:
+            kept = float(self._stacked(_background_weight)[0][0])
+            try:
+                factor, kept = calibration.scale_factor_and_background(log_probs, members, weights, start)
+            finally:
+                self.set_in_all_members(_background_weight, kept)
+        else:
+            factor = calibration.scale_factor(log_probs, members, weights)
         self.scale_temperature.assign(factor)
         return factor
+
+    @property
+    def _background(self) -> float:
+        """What all networks have as the `background` of their only `MDNLayer`; 0 if there is no such."""
+        of_networks = [[head.background for head in _heads(stack.network)] for stack in self._stacks]
+        first = of_networks[0]
+        return first[0] if len(first) == 1 and all(backgrounds == first for backgrounds in of_networks) else 0.0
 
     def _row_scores(self, x, y, weights, scale_temperature):
         """The negative log-likelihoods of each member, `[M, *B]`, and the weights of the rows or steps `[*B]`."""
@@ -292,12 +317,19 @@ class Ensemble(keras.Model):
         Raises:
           ValueError: if what it returns is not a variable of the network.
         """
+        for stacked in self._stacked(variable_of):
+            stacked.assign(tf.broadcast_to(tf.cast(value, stacked.dtype), stacked.shape))
+
+    def _stacked(self, variable_of: Callable[[keras.Model], keras.Variable]) -> list[keras.Variable]:
+        """A variable of the networks, with a first axis of members: one for each architecture."""
+        stacked = []
         for stack in self._stacks:
             variable = variable_of(stack.network)
-            found = [stacked for own, stacked in zip(stack.network.variables, stack.variables) if own is variable]
+            found = [of_all for own, of_all in zip(stack.network.variables, stack.variables) if own is variable]
             if not found:
                 raise ValueError(f"`variable_of` must return a variable of the network. Received: {variable!r}.")
-            found[0].assign(tf.broadcast_to(tf.cast(value, found[0].dtype), found[0].shape))
+            stacked += found
+        return stacked
 
     @property
     def _spans(self) -> list[slice]:
@@ -353,6 +385,15 @@ class Ensemble(keras.Model):
 
 class _Untracked(tuple):
     """A tuple that Keras does not look into for variables: the networks inside only lend their structure."""
+
+
+def _heads(network: keras.Model) -> list[MDNLayer]:
+    return [layer for layer in network._flatten_layers() if isinstance(layer, MDNLayer)]
+
+
+def _background_weight(network: keras.Model) -> keras.Variable:
+    (head,) = _heads(network)
+    return head.background_weight
 
 
 def _scored(network: keras.Model, x, y, weights, scale_temperature) -> tuple[Mixture, tuple[tf.Tensor, tf.Tensor]]:

@@ -71,12 +71,13 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         beyond them, see `tfmdn.support.found_in`; `background`, without which no limits are put, keeps what is beyond
         possible. None: all numbers. See `tfmdn.MDNLayer`; limits are for family "normal", and with covariance "full"
         for at most 3 outputs: for more, no limits are looked for.
-      background: the weight of a broad component that no feature changes, see `tfmdn.MDNLayer`.
+      background: the weight of a broad component that no feature changes, see `tfmdn.MDNLayer`, while training. With
+        `calibrate` it is learnt afterwards.
       x_noise: noise on the features while training, as a multiple of the rule of thumb of
         `tfmdn.features.NoiseRegularization`.
       y_noise: the same on the targets. Not for family "lognormal", whose targets it could bring below 0.
-      calibrate: whether to multiply all scales by the factor that suits rows which networks have not learnt from, see
-        `tfmdn.Ensemble.calibrate`. Not done with fewer than 40 rows.
+      calibrate: whether to multiply all scales by the factor, and to give the background the weight, that suit rows
+        which networks have not learnt from, see `tfmdn.Ensemble.calibrate`. Not done with fewer than 40 rows.
       random_state: an integer or a `numpy.random.RandomState` for results that repeat; None for others each time.
       verbose: 1 shows a progress bar.
 

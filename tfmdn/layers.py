@@ -64,7 +64,8 @@ class MDNLayer(keras.layers.Layer):
         numbers. With covariance "full" for at most 3 coordinates.
       background: the weight of one more component, which is the same for every input: as broad as 1.5 times the
         target's scale, around its location. A target far from all that was learnt then costs at most about
-        `-log(background)` nats more than under the target's marginal, in training too. 0 means none.
+        `-log(background)` nats more than under the target's marginal, in training too. 0 means none. Training leaves
+        the weight as it is; `tfmdn.Ensemble.calibrate` learns from other rows what it should be.
       convert_to_tensor: what the output is wherever a tensor is needed, as in metrics and `model.predict`: "mean",
         "mode", "sample", or a function of the mixture, registered with `keras.saving.register_keras_serializable`.
       kernel_initializer: initializer of the weights. None means a tenth of LeCun's, which leaves the first
@@ -164,16 +165,18 @@ class MDNLayer(keras.layers.Layer):
         )
         self._start: starts.Start | None = None
         # They do not depend on the input, and so exist before build(): adapt() can come first.
-        self.target_location = self._add_target_statistic("target_location", np.zeros(self.event_shape))
-        self.target_scale = self._add_target_statistic("target_scale", np.ones(self.event_shape))
+        self.target_location = self._add_statistic("target_location", np.zeros(self.event_shape))
+        self.target_scale = self._add_statistic("target_scale", np.ones(self.event_shape))
         if support is not None:
-            self.target_low = self._add_target_statistic("target_low", limits[0])
-            self.target_high = self._add_target_statistic("target_high", limits[1])
+            self.target_low = self._add_statistic("target_low", limits[0])
+            self.target_high = self._add_statistic("target_high", limits[1])
+        if self.background:
+            self.background_weight = self._add_statistic("background_weight", np.float64(self.background))
 
-    def _add_target_statistic(self, name: str, value: np.ndarray):
+    def _add_statistic(self, name: str, value: np.ndarray):
         return self.add_weight(
             name=name,
-            shape=self.event_shape,
+            shape=value.shape,
             dtype=self.density_dtype,
             initializer=lambda shape, dtype: tf.cast(value, dtype),
             trainable=False,
@@ -232,7 +235,8 @@ class MDNLayer(keras.layers.Layer):
             penalty = self._scale_penalty(departures, is_counted)
             self.add_loss(tf.cast(penalty, keras.config.floatx()))  # in which Keras adds losses up
         if self.background:
-            logits = _append(tf.math.log_softmax(logits) + math.log1p(-self.background), math.log(self.background))
+            weight = tf.convert_to_tensor(self.background_weight)
+            logits = _append(tf.math.log_softmax(logits) + tf.math.log1p(-weight), tf.math.log(weight))
             values = {name: _append(values[name], constant) for name, constant in self._background_values().items()}
         location, scale = self.target_location[..., tf.newaxis], self.target_scale[..., tf.newaxis]  # [E, 1]
         return Mixture(
