@@ -126,6 +126,8 @@ DRAWS = {
     "uniform": (lambda rng, n: rng.uniform(3.0, 5.0, n), True, True),
     "exponential": (lambda rng, n: -rng.exponential(size=n), False, True),
     "capped": (lambda rng, n: np.minimum(rng.normal(size=n), 1.0), False, True),
+    "levels": (lambda rng, n: rng.integers(0, 50, n), True, True),
+    "drawn twice": (lambda rng, n: rng.choice(rng.uniform(size=n), n), True, True),
     "rounded up": (lambda rng, n: np.maximum(rng.normal(size=n), 0.0), True, False),
     "normal": (lambda rng, n: rng.normal(size=n), False, False),
     "Student-t": (lambda rng, n: rng.standard_t(3, size=n), False, False),

@@ -9,14 +9,14 @@ import math
 
 import numpy as np
 
-# How far the outermost targets reach, a share of all and at least so many, is compared with how far 3 and 10 times as
-# many do: with 3, too, since 10 may reach across a gap. Where these are more than half of all targets, an abrupt end
-# cannot be told from a short tail.
+# Near an end at which the density is as high as farther inside, the share of targets within a distance r grows as r;
+# where it falls towards the end in a straight line, as r^2; in the tail of a normal, with a higher power. The power is
+# estimated (Hill 1975) from 3 and from 10 times the outermost hundredth, and at least so many times 16: with 3, too,
+# since 10 may reach across a gap. Where these are more than half of all targets, an end cannot be told from a tail.
 OUTERMOST, FEWEST, COMPARED = 0.01, 16, (3, 10)
 MIN_ROWS = 2 * FEWEST * COMPARED[-1]
-# Where a density ends abruptly, a tenth of the targets reach a tenth as far in, give or take so many standard errors.
-# Where it falls towards the end in a straight line, they reach a third as far; in the tail of a normal, over half.
-STANDARD_ERRORS = 3.0
+# Halfway from an abrupt end to a straight line.
+LARGEST_POWER = 1.5
 # How far beyond the last target a limit is put, in mean distances of the outermost ones: another target lies farther
 # out with a probability of exp(-3) / n.
 MARGIN = 3.0
@@ -109,10 +109,18 @@ def _lower_limit(y: np.ndarray) -> float:
     count = max(FEWEST, round(OUTERMOST * len(y)))
     smallest = np.sort(y)[: COMPARED[-1] * count + 1]
     reaches = smallest - smallest[0]
-    for times in COMPARED:
-        share = 1.0 / times  # of evenly spread targets, whose ratio has a beta distribution
-        largest = share + STANDARD_ERRORS * math.sqrt(share * (1.0 - share) / (times * count + 1))
-        if reaches[count] > largest * reaches[times * count]:
-            return -math.inf  # equal targets, as where values are capped, end as abruptly as can be
+    # Half of the outermost are equal where values are capped, which is as abrupt as can be.
+    is_capped = reaches[count // 2] == 0.0
+    if not is_capped and any(_power(reaches[: times * count + 1]) > LARGEST_POWER for times in COMPARED):
+        return -math.inf
     rounding = 1e-6 * np.ptp(y)
     return float(smallest[0] - MARGIN * reaches[count] / count - rounding)
+
+
+def _power(reaches: np.ndarray) -> float:
+    """The power of r with which the number of targets within r grows, from ascending distances `[k]` to the first."""
+    gaps = np.diff(reaches)
+    # Rounded targets that are equal lie up to half a step apart.
+    distances = reaches[1:] + 0.5 * gaps[gaps > 0.0].min()
+    mean = np.log(distances[-1] / distances).sum() / (len(distances) - 1)
+    return 1.0 / mean if mean else math.inf
