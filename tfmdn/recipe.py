@@ -31,6 +31,8 @@ MIN_BINNED_FEATURES = 3
 # One or two features, which have no bins, gain by more layers if there are so many rows. Fewer rows lose by them.
 MIN_DEEP_ROWS = 5_000
 WIDE, DEEP = (128, 128), (96, 96, 96, 96)
+# Of each member: what a batch with far targets can do. A bound of 1 held back the other batches, too.
+MAX_GRADIENT_NORM = 5.0
 # The longest training: with many rows so many passes over them, with very many only as long as one cares to wait.
 FEWEST_STEPS, PASSES, MOST_STEPS = 4_000, 60, 12_000
 # Rows in one of the parts that members are judged by: enough to compare, and little work beside the training.
@@ -153,7 +155,7 @@ class Recipe:
             y, typical = units.standardized(y), units.standardized(typical)
             networks = self._networks(x, typical, standard_units)
             noisy = self._noise_on(typical, standard_units.limits)
-        model = Ensemble(networks, weights_by_member=True, max_gradient_norm=1.0)
+        model = Ensemble(networks, weights_by_member=True, max_gradient_norm=MAX_GRADIENT_NORM)
         model.compile(self._optimizer(model.trainable_variables), loss=NegativeLogLikelihood())
         held_out = _folds(len(x), self.n_ensembles, np.random.default_rng(seed))
         stopping = EnsembleEarlyStopping(x, y, held_out, weights, patience=-(-self.patience // STEPS_PER_EPOCH))
