@@ -113,7 +113,7 @@ def scale_factor_and_background(
     weight = start
     for _ in range(MAX_ROUNDS):
         earlier = weight
-        factor = scale_factor(functools.partial(log_probs, background=earlier), members, weights)
+        factor = scale_factor(functools.partial(log_probs, background=weight), members, weights)
         weight = background_weight(
             log_probs(factor, background=0.0), log_probs(factor, background=1.0), members, weights, start
         )

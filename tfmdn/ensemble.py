@@ -16,7 +16,7 @@ import tensorflow_probability as tfp
 
 from tfmdn import calibration, stacking, validation
 from tfmdn import components as component_lib
-from tfmdn.layers import MDNLayer
+from tfmdn.layers import heads_of
 from tfmdn.losses import example_weights
 from tfmdn.merging import merge
 from tfmdn.mixture import Mixture
@@ -288,7 +288,7 @@ class Ensemble(keras.Model):
     @property
     def _background(self) -> float:
         """What all networks have as the `background` of their only `MDNLayer`; 0 if there is no such."""
-        of_networks = [[head.background for head in _heads(stack.network)] for stack in self._stacks]
+        of_networks = [[head.background for head in heads_of(stack.network)] for stack in self._stacks]
         first = of_networks[0]
         return first[0] if len(first) == 1 and all(backgrounds == first for backgrounds in of_networks) else 0.0
 
@@ -387,12 +387,8 @@ class _Untracked(tuple):
     """A tuple that Keras does not look into for variables: the networks inside only lend their structure."""
 
 
-def _heads(network: keras.Model) -> list[MDNLayer]:
-    return [layer for layer in network._flatten_layers() if isinstance(layer, MDNLayer)]
-
-
 def _background_weight(network: keras.Model) -> keras.Variable:
-    (head,) = _heads(network)
+    (head,) = heads_of(network)
     return head.background_weight
 
 

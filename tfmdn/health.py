@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tfmdn import components as component_lib
 from tfmdn import families, scores
-from tfmdn.layers import MDNLayer
+from tfmdn.layers import MDNLayer, heads_of
 from tfmdn.mixture import Mixture
 
 BATCH_SIZE = 256
@@ -84,7 +84,7 @@ def _map(function, *structures):
 
 def find_heads(model: keras.Model, layer: str | MDNLayer | None) -> dict[str, MDNLayer]:
     """The layers to watch by name."""
-    present = dict.fromkeys(each for each in model._flatten_layers() if isinstance(each, MDNLayer))
+    present = heads_of(model)
     chosen = [each for each in present if layer is None or layer is each or layer == each.name]
     if not chosen:
         names = ", ".join(repr(each.name) for each in present) or "none"

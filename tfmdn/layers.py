@@ -378,6 +378,11 @@ class MDNLayer(keras.layers.Layer):
         }
 
 
+def heads_of(model: keras.Model) -> list[MDNLayer]:
+    """Every `MDNLayer` of a model, once, however deep in it."""
+    return list(dict.fromkeys(layer for layer in model._flatten_layers() if isinstance(layer, MDNLayer)))
+
+
 def _append(value: tf.Tensor, constant) -> tf.Tensor:
     """One more component behind those of `value` `[B, *shape, K]`, the same in every row of the batch."""
     return tf.concat([value, tf.zeros_like(value[..., :1]) + tf.cast(constant, value.dtype)], -1)
