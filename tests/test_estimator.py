@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import copy
+import dataclasses
 import itertools
 import pickle
 import random
@@ -357,20 +358,28 @@ def test_a_tenth_of_the_rows_judges_each_member(num_rows, num_members):
 
 
 @pytest.mark.parametrize(
-    ("num_rows", "num_features", "units"),
-    [(400, 2, [128, 128]), (4_999, 1, [128, 128]), (5_000, 2, [96, 96, 96, 96]), (5_000, 3, [128, 128])],
+    ("num_rows", "num_features", "plan"),
+    [(400, 2, recipe.SHALLOW), (4_999, 1, recipe.SHALLOW), (5_000, 2, recipe.DEEP), (5_000, 3, recipe.SHALLOW)],
+    ids=["few rows", "not quite enough", "enough", "three features"],
 )
-def test_one_or_two_features_of_many_rows_have_more_layers(num_rows, num_features, units):
+def test_one_or_two_features_of_many_rows_have_more_layers(num_rows, num_features, plan):
     x = np.random.default_rng(0).normal(size=(num_rows, num_features))
     regressor = tfmdn.MDNRegressor(n_ensembles=1, num_components=2, max_steps=1, random_state=0).fit(x, x.sum(1))
     layers = regressor.model_.get_config()["models"][0]["config"]["layers"]
-    assert [layer["config"]["units"] for layer in layers if layer["class_name"] == "Dense"] == units
+    sizes = [layer["config"]["units"] for layer in layers if layer["class_name"] == "Dense"]
+    assert tuple(sizes) == plan.hidden_units
+    assert 1 / (1 - regressor.model_.optimizer.ema_momentum) == pytest.approx(plan.averaged)
 
 
-@pytest.mark.parametrize(("num_rows", "steps"), [(60, 25), (300, 75), (800, 100)])
-def test_more_rows_are_learnt_from_for_longer(num_rows, steps, monkeypatch):
-    for name, value in {"FEWEST_STEPS": 25, "PASSES": 2, "MOST_STEPS": 100}.items():
+@pytest.mark.parametrize(
+    ("num_rows", "min_deep_rows", "steps"),
+    [(60, 61, 25), (60, 60, 50), (300, 301, 75), (300, 300, 75), (800, 800, 100)],
+)
+def test_more_rows_are_learnt_from_for_longer(num_rows, min_deep_rows, steps, monkeypatch):
+    for name, value in {"PASSES": 2, "MOST_STEPS": 100, "MIN_DEEP_ROWS": min_deep_rows}.items():
         monkeypatch.setattr(recipe, name, value)
+    monkeypatch.setattr(recipe, "SHALLOW", dataclasses.replace(recipe.SHALLOW, longest=25))
+    monkeypatch.setattr(recipe, "DEEP", dataclasses.replace(recipe.DEEP, longest=50))
     x, y = tfmdn.datasets.inverse_sinusoid().sample(num_rows, seed=0)
     assert fitted(x, y, max_steps="auto", batch_size=8, patience=10_000).n_steps_ == steps
 

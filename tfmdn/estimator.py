@@ -62,8 +62,8 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
       learning_rate: the learning rate of AdamW, after a short warm-up.
       weight_decay: the decay of AdamW, on kernels only.
       batch_size: rows in a batch. "auto" means 32, from 2,000 rows on 64, and from 5,000 on 128.
-      max_steps: the largest number of batches to learn from. "auto" means 4,000, and from 8,500 rows on as many as 60
-        passes over the rows have, but at most 12,000.
+      max_steps: the largest number of batches to learn from. "auto" means 4,000, for one or two features and at least
+        5,000 rows 6,000, and for more rows as many as 60 passes over them have, but at most 12,000.
       patience: training stops when no network has improved on its held-out rows for this many batches.
       min_scale: the smallest scale of a component, in units of the targets' scale; `calibrate` may halve it.
       support: where targets can lie: a pair (low, high) of numbers, None for no limit, or lists of these with one for

@@ -30,15 +30,34 @@ MAX_CORRELATED = 10
 MIN_BINNED_FEATURES = 3
 # One or two features, which have no bins, gain by more layers if there are so many rows. Fewer rows lose by them.
 MIN_DEEP_ROWS = 5_000
-WIDE, DEEP = (128, 128), (96, 96, 96, 96)
 # Of each member: what a batch with far targets can do. A bound of 1 held back the other batches, too.
 MAX_GRADIENT_NORM = 5.0
-# The longest training: with many rows so many passes over them, with very many only as long as one cares to wait.
-FEWEST_STEPS, PASSES, MOST_STEPS = 4_000, 60, 12_000
+# The longest training on more rows: so many passes over them, and on very many only as long as one cares to wait.
+PASSES, MOST_STEPS = 60, 12_000
 # Rows in one of the parts that members are judged by: enough to compare, and little work beside the training.
 MAX_HELD_OUT = 2_500
 # Fewer rows do not tell how broad predictions should be.
 MIN_CALIBRATED = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a network is like by default, and how it is trained.
+
+    Attributes:
+      hidden_units: the sizes of its dense layers.
+      longest: the longest training on few rows, in steps.
+      averaged: over about how many steps its weights are averaged.
+    """
+
+    hidden_units: tuple[int, ...]
+    longest: int
+    averaged: int
+
+
+SHALLOW = Plan((128, 128), longest=4_000, averaged=50)
+# Deep networks go on learning for longer, and their weights then move less from step to step.
+DEEP = Plan((96, 96, 96, 96), longest=6_000, averaged=100)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,13 +153,14 @@ class Recipe:
         if support_lib.is_auto(support) and covariance == "full" and size > families.MAX_CORRELATED_WITH_LIMITS:
             support = None
         batch_size = _batch_size(len(x)) if isinstance(self.batch_size, str) else self.batch_size
+        plan = _plan(*x.shape)
         return dataclasses.replace(
             self,
             support=support,
             covariance=covariance,
-            hidden_units=_hidden_units(*x.shape) if isinstance(self.hidden_units, str) else self.hidden_units,
+            hidden_units=plan.hidden_units if isinstance(self.hidden_units, str) else self.hidden_units,
             batch_size=batch_size,
-            max_steps=_max_steps(len(x), batch_size) if isinstance(self.max_steps, str) else self.max_steps,
+            max_steps=_max_steps(plan, len(x), batch_size) if isinstance(self.max_steps, str) else self.max_steps,
         )
 
     def _fit(self, x, y, typical, weights, seed, verbose) -> Fitted:
@@ -156,7 +176,8 @@ class Recipe:
             networks = self._networks(x, typical, standard_units)
             noisy = self._noise_on(typical, standard_units.limits)
         model = Ensemble(networks, weights_by_member=True, max_gradient_norm=MAX_GRADIENT_NORM)
-        model.compile(self._optimizer(model.trainable_variables), loss=NegativeLogLikelihood())
+        optimizer = self._optimizer(model.trainable_variables, _plan(*x.shape).averaged)
+        model.compile(optimizer, loss=NegativeLogLikelihood())
         held_out = _folds(len(x), self.n_ensembles, np.random.default_rng(seed))
         stopping = EnsembleEarlyStopping(x, y, held_out, weights, patience=-(-self.patience // STEPS_PER_EPOCH))
         steps = min(STEPS_PER_EPOCH, self.max_steps)
@@ -260,12 +281,12 @@ class Recipe:
             )(hidden)
         return hidden
 
-    def _optimizer(self, variables: Sequence[keras.Variable]) -> keras.optimizers.Optimizer:
+    def _optimizer(self, variables: Sequence[keras.Variable], averaged: int) -> keras.optimizers.Optimizer:
         warm_up = keras.optimizers.schedules.PolynomialDecay(
             self.learning_rate / 50, 10 + self.max_steps // 100, end_learning_rate=self.learning_rate
         )
         optimizer = keras.optimizers.AdamW(
-            warm_up, weight_decay=self.weight_decay, beta_2=0.99, use_ema=True, ema_momentum=0.98
+            warm_up, weight_decay=self.weight_decay, beta_2=0.99, use_ema=True, ema_momentum=1.0 - 1.0 / averaged
         )
         optimizer.exclude_from_weight_decay(
             [variable for variable in variables if not variable.name.endswith("kernel")]
@@ -369,12 +390,12 @@ def _batch_size(num_rows: int) -> int:
     return 32 if num_rows < 2_000 else 64 if num_rows < 5_000 else 128
 
 
-def _max_steps(num_rows: int, batch_size: int) -> int:
-    return min(max(FEWEST_STEPS, PASSES * num_rows // batch_size), MOST_STEPS)
+def _max_steps(plan: Plan, num_rows: int, batch_size: int) -> int:
+    return min(max(plan.longest, PASSES * num_rows // batch_size), MOST_STEPS)
 
 
-def _hidden_units(num_rows: int, num_features: int) -> tuple[int, ...]:
-    return DEEP if num_features < MIN_BINNED_FEATURES and num_rows >= MIN_DEEP_ROWS else WIDE
+def _plan(num_rows: int, num_features: int) -> Plan:
+    return DEEP if num_features < MIN_BINNED_FEATURES and num_rows >= MIN_DEEP_ROWS else SHALLOW
 
 
 def _folds(num_rows: int, num_members: int, rng: np.random.Generator) -> np.ndarray:
