@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow.python.framework import ops
 
 import tfmdn
 
@@ -31,18 +30,6 @@ def seeds():
     yield
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def graphs():
-    """TensorFlow 2.21 keeps all graphs with a custom gradient, github.com/tensorflow/tensorflow/issues/97697.
-
-    They come to gigabytes, which takes time.
-    """
-    yield
-    registered = getattr(ops.gradient_registry, "_registry", {})
-    for name in [name for name in registered if name.startswith("CustomGradient-")]:
-        del registered[name]
 
 
 @pytest.fixture(autouse=True)
