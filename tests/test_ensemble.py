@@ -113,6 +113,24 @@ def test_networks_of_one_architecture_are_computed_together(build):
     assert_same_density(ensemble(x), tfmdn.merge(mixtures))
 
 
+def test_inputs_keep_their_digits(tmp_path):
+    """Seconds since 1970: float32 knows them to two minutes."""
+
+    def of_seconds():
+        inputs = keras.Input((2,), dtype="float64")
+        standardized = keras.layers.Normalization(mean=1.7e9, variance=1.0, dtype="float64")(inputs)
+        return keras.Model(inputs, tfmdn.MDNLayer(3)(keras.layers.Dense(4, "tanh")(standardized)))
+
+    networks = [of_seconds(), of_seconds()]
+    ensemble = tfmdn.Ensemble(networks)
+    x = 1.7e9 + np.float64(X)
+    expected = tfmdn.merge([alone(x) for alone in networks])
+    assert_same_density(ensemble(x), expected)
+    assert_same_density(tfmdn.merge(ensemble.members(x)), expected)
+    ensemble.save(tmp_path / "ensemble.keras")
+    assert_same_density(keras.models.load_model(tmp_path / "ensemble.keras")(x), expected)
+
+
 def test_disagreement_is_epistemic():
     alone = network()
     assert np.all(tfmdn.Ensemble([network(), network()])(X).decompose().epistemic > 0)

@@ -558,6 +558,14 @@ def test_densities_stay_finite(x, y):
         assert np.all(np.isfinite(answer))
 
 
+def test_dates_are_known_to_the_second():
+    date = {"x": 1.7e9 + 1e3 * X, "network": None}
+    expected = fitted(1e3 * X, network=None)
+    regressor = fitted(**date)
+    np.testing.assert_allclose(regressor.predict(date["x"]), expected.predict(1e3 * X), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(fitted(**date).score(date["x"], Y), expected.score(1e3 * X, Y), atol=1e-3)
+
+
 def test_an_outlier_leaves_the_bulk_alone(tiny):
     inner = np.delete(np.arange(60), 3)
     other = fitted(y=with_an_outlier())

@@ -66,7 +66,8 @@ class Ensemble(keras.Model):
         max_gradient_norm: float | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # The networks cast their inputs, some of which may need the digits of float64.
+        super().__init__(autocast=False, **kwargs)
         models = list(models)
         if not models:
             raise ValueError("`models` must hold at least one model. Received: an empty list.")
