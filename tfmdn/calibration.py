@@ -101,8 +101,8 @@ def scale_factor_and_background(
     """`scale_factor` and `background_weight`, each found where the other is.
 
     Args:
-      log_probs: the members' log-densities of the targets, of scales multiplied by a factor and with the weight
-        `background` of the background: `[R, M]`.
+      log_probs: the members' log-densities of the targets, of scales multiplied by a factor: without the background
+        `[R, M]`, and of the background alone `[R, M]`.
       members: which of the members have not learnt from a row, booleans `[R, M]` with as many in each row.
       weights: of the rows, `[R]`, 0 or more.
       start: the weight of the background without any rows.
@@ -110,13 +110,16 @@ def scale_factor_and_background(
     Returns:
       The factor and the weight.
     """
+
+    def with_background(factor, weight):
+        without, alone = log_probs(factor)
+        return np.logaddexp(math.log1p(-weight) + without, math.log(weight) + alone)
+
     weight = start
     for _ in range(MAX_ROUNDS):
         earlier = weight
-        factor = scale_factor(functools.partial(log_probs, background=weight), members, weights)
-        weight = background_weight(
-            log_probs(factor, background=0.0), log_probs(factor, background=1.0), members, weights, start
-        )
+        factor = scale_factor(functools.partial(with_background, weight=weight), members, weights)
+        weight = background_weight(*log_probs(factor), members, weights, start)
         if weight < HEAVIER * earlier:
             break
     return factor, weight

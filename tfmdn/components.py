@@ -32,7 +32,7 @@ def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
         raise NotImplementedError(f"The number of batch axes of {components} is not known.")
     # The dtype of a Bernoulli is int32, that of its parameter is not.
     dtype_hint = inner.dtype if inner.dtype.is_floating else tf.float32
-    values, batch_shapes, event_shapes = {}, {}, {}
+    values, shapes, static_shapes = {}, {}, {}
     for name, properties in type(inner).parameter_properties(inner.dtype).items():
         value = inner.parameters.get(name)
         if value is None:
@@ -42,11 +42,24 @@ def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
                 f"{type(inner).__name__} is not described by tensors alone: it has {name}={value}."
             )
         values[name] = tf.convert_to_tensor(value, dtype_hint=dtype_hint)
-        shape = tf.shape(values[name])
-        batch_shapes[name] = shape[: tf.size(shape) - properties.event_ndims]
-        event_shapes[name] = shape[tf.size(shape) - properties.event_ndims :]
-    batch_shape = functools.reduce(tf.broadcast_dynamic_shape, batch_shapes.values())
-    return {name: tf.broadcast_to(v, tf.concat([batch_shape, event_shapes[name]], 0)) for name, v in values.items()}
+        shape, static_shape = tf.shape(values[name]), values[name].shape
+        batch_ndims = tf.size(shape) - properties.event_ndims
+        shapes[name] = shape[:batch_ndims], shape[batch_ndims:]
+        static_shapes[name] = _split(static_shape, properties.event_ndims)
+    batch_shape = functools.reduce(tf.broadcast_dynamic_shape, [batch for batch, _ in shapes.values()])
+    static_batch_shape = functools.reduce(tf.broadcast_static_shape, [batch for batch, _ in static_shapes.values()])
+    for name, value in values.items():
+        values[name] = tf.broadcast_to(value, tf.concat([batch_shape, shapes[name][1]], 0))
+        # TensorFlow forgets in a graph what is known of the shapes.
+        values[name].set_shape(static_batch_shape.concatenate(static_shapes[name][1]))
+    return values
+
+
+def _split(shape: tf.TensorShape, event_ndims: int) -> tuple[tf.TensorShape, tf.TensorShape]:
+    """The batch shape and the event shape, as far as they are known."""
+    if shape.rank is None:
+        return shape, tf.TensorShape([None] * event_ndims)
+    return shape[: shape.rank - event_ndims], shape[shape.rank - event_ndims :]
 
 
 def with_parameters(components: tfd.Distribution, values: dict[str, tf.Tensor]) -> tfd.Distribution:

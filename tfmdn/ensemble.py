@@ -16,9 +16,9 @@ import tensorflow_probability as tfp
 
 from tfmdn import calibration, stacking, validation
 from tfmdn import components as component_lib
-from tfmdn.layers import heads_of
+from tfmdn.layers import background_apart, heads_of
 from tfmdn.losses import example_weights
-from tfmdn.merging import merge
+from tfmdn.merging import merge, merge_first_axis
 from tfmdn.mixture import Mixture
 from tfmdn.scores import negative_log_likelihood
 
@@ -82,8 +82,8 @@ class Ensemble(keras.Model):
         self._stacks = _Untracked(stacking.Stack(group, self._add_stacked) for group in groups)
         self.scale_temperature = self.add_weight(name="scale_temperature", initializer="ones", trainable=False)
         # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
-        members = functools.partial(self._members)
-        self._members_in_graph = tf.function(members, reduce_retracing=True, autograph=False)
+        predict = functools.partial(self._predict)
+        self._predict_in_graph = tf.function(predict, reduce_retracing=True, autograph=False)
         self.build(self._input_shape())
 
     def build(self, input_shape):
@@ -122,27 +122,36 @@ class Ensemble(keras.Model):
 
     def members(self, inputs, training: bool = False) -> list[Mixture]:
         """The mixtures that the networks predict, each of batch shape `[B]`."""
-        mixtures, masks = self._members_in_graph(inputs, training)
+        return list(itertools.chain.from_iterable(map(stacking.unstacked, self._stacked_mixtures(inputs, training))))
+
+    def _stacked_mixtures(self, inputs, training: bool, scale_temperature: tf.Tensor | None = None) -> list[Mixture]:
+        """What the members of each stack predict: mixtures of batch shape `[M, *B]`."""
+        if scale_temperature is None:
+            scale_temperature = tf.convert_to_tensor(self.scale_temperature)
+        mixtures, masks = self._predict_in_graph(inputs, training, scale_temperature)
         for mixture, mask in zip(mixtures, masks):
             if mask is not None:
                 mixture._keras_mask = mask
         return mixtures
 
-    def _members(self, inputs, training):
+    def _merged(self, mixtures: list[Mixture]) -> Mixture:
+        """The mixture of all members, of those of the stacks. The steps count in it that count for each member."""
+        of_stacks = list(map(merge_first_axis, mixtures))
+        merged = of_stacks[0] if len(of_stacks) == 1 else merge(of_stacks, [stack.size for stack in self._stacks])
+        masks = [tf.reduce_all(mask, 0) for mask in map(component_lib.mask_of, mixtures) if mask is not None]
+        if masks:
+            merged._keras_mask = functools.reduce(tf.logical_and, masks)
+        return merged
+
+    def _predict(self, inputs, training, scale_temperature):
         def predict(network):
             return network(inputs, training=training), ()
 
-        mixtures = self._mixtures([stack.run(predict) for stack in self._stacks])
-        return mixtures, [
-            component_lib.mask_of(mixture) for mixture in mixtures
-        ]  # a mixture leaves a graph without its mask
-
-    def _mixtures(self, runs: list[stacking.Run]) -> list[Mixture]:
-        """What the members predict, as broad as `calibrate` found right."""
-        return [mixture for run in runs for mixture in run.mixtures(self.scale_temperature)]
+        mixtures = [stack.run(predict).mixture(scale_temperature) for stack in self._stacks]
+        return mixtures, list(map(component_lib.mask_of, mixtures))  # a mixture leaves a graph without its mask
 
     def call(self, inputs, training=False):
-        return _merged(self.members(inputs, training))
+        return self._merged(self._stacked_mixtures(inputs, training))
 
     def compute_output_spec(self, inputs, training=False):
         return self._stacks[0].network.compute_output_spec(inputs, training=training)
@@ -176,7 +185,7 @@ class Ensemble(keras.Model):
         self._loss_tracker.update_state(replicas * tf.reduce_mean(tf.concat(losses, 0)), sample_weight=rows)
         if len(self.metrics) == 1:  # the loss alone, which needs no prediction of all members together
             return self.get_metrics_result()
-        mixture = _merged(self._mixtures(runs))
+        mixture = self._merged([run.mixture(self.scale_temperature) for run in runs])
         return self.compute_metrics(x, y, mixture, sample_weight=self._row_weights(sample_weight))
 
     def test_step(self, data):
@@ -193,16 +202,18 @@ class Ensemble(keras.Model):
           scale_temperature: factor of the scales, see `Mixture.temper`.
         """
 
-        def score(network, x, y, weights):
-            mixture, (scores, weights) = _scored(network, x, y, weights, scale_temperature)
-            return mixture, tf.reduce_sum(tf.math.multiply_no_nan(scores, weights))
+        def predict(network, x):
+            return network(x, training=False), ()
 
         columns = keras.tree.map_structure(tf.convert_to_tensor, (x, y, sample_weight))
-        scores = []
+        of_stacks = []
         for stack, span in zip(self._stacks, self._spans):
-            own = keras.tree.map_structure(lambda column, span=span: column[span], columns)
-            scores.append(stack.run(score, *own).results)
-        return tf.cast(tf.concat(scores, 0), keras.config.floatx())
+            x, y, weights = keras.tree.map_structure(lambda column, span=span: column[span], columns)
+            mixture = stack.run(predict, x).mixture(scale_temperature)
+            scores = negative_log_likelihood(y, mixture)
+            scores = tf.math.multiply_no_nan(scores, example_weights(mixture, weights, scores))
+            of_stacks.append(tf.reduce_sum(scores, list(range(1, scores.shape.rank))))
+        return tf.cast(tf.concat(of_stacks, 0), keras.config.floatx())
 
     def calibrate(self, x, y, held_out=None, sample_weight=None) -> float:
         """Makes the prediction as broad as rows show it should be that members have not learnt from.
@@ -252,37 +263,37 @@ class Ensemble(keras.Model):
             )
         weights = validation.row_weights(sample_weight, count)
         rows, members = calibration.judges(held_out & (weights > 0)[:, np.newaxis])
-        own = keras.tree.map_structure(lambda part: tf.constant(np.asarray(part)[rows]), (x, y, weights))
+        x, y, weights = keras.tree.map_structure(lambda part: tf.constant(np.asarray(part)[rows]), (x, y, weights))
+        # Of any number of rows: predictions use the same graph.
+        specs = keras.tree.map_structure(lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), x)
+        self._predict_in_graph.get_concrete_function(specs, False, tf.TensorSpec([]))
+        mixtures = self._stacked_mixtures(x, False, tf.ones([]))
+        start = self._background
+        parts = list(zip(*map(background_apart, mixtures))) if start else [tuple(mixtures)]
         # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
-        scores_in_graph = tf.function(functools.partial(self._row_scores, *own), autograph=False)
+        log_probs_in_graph = tf.function(functools.partial(_log_probs), autograph=False)
 
-        def row_scores(factor):
-            scores, weights = scores_in_graph(tf.constant(factor, tf.float64))
-            return scores.numpy().reshape(self.num_members, -1).T, weights.numpy().ravel()
+        def log_probs(factor):
+            """Of the targets, without the background and of it alone if there is one: `[M, *B]`."""
+            return log_probs_in_graph(parts, y, tf.constant(factor, tf.float64))
 
-        scores, weights = row_scores(1.0)  # of rows, or of the steps of sequences, which count as rows
-        counted = weights > 0
-        if not np.isfinite(scores[counted]).all():
+        first_member = stacking.unstacked(mixtures[0])[0]
+        counts = example_weights(first_member, weights, log_probs(1.0)[0][0]).numpy().ravel()
+        counted = counts > 0  # rows, or the steps of sequences, which count as rows
+
+        def of_counted(factor):  # [R, M]
+            return [part.numpy().reshape(self.num_members, -1).T[counted] for part in log_probs(factor)]
+
+        if not np.isfinite(np.max(of_counted(1.0), 0)).all():
             raise ValueError(
                 "The likelihood of the targets must be finite. Received: NaN in x or y, or a density of 0."
             )
-        members = np.repeat(members, len(weights) // len(rows), 0)[counted]
-        weights = weights[counted]
-
-        def log_probs(factor, background=None):
-            if background is not None:
-                self.set_in_all_members(_background_weight, background)
-            return -row_scores(factor)[0][counted]
-
-        start = self._background
+        members = np.repeat(members, len(counted) // len(rows), 0)[counted]
         if start:
-            kept = float(self._stacked(_background_weight)[0][0])
-            try:
-                factor, kept = calibration.scale_factor_and_background(log_probs, members, weights, start)
-            finally:
-                self.set_in_all_members(_background_weight, kept)
+            factor, weight = calibration.scale_factor_and_background(of_counted, members, counts[counted], start)
+            self.set_in_all_members(lambda network: heads_of(network)[0].background_weight, weight)
         else:
-            factor = calibration.scale_factor(log_probs, members, weights)
+            factor = calibration.scale_factor(lambda factor: of_counted(factor)[0], members, counts[counted])
         self.scale_temperature.assign(factor)
         return factor
 
@@ -292,15 +303,6 @@ class Ensemble(keras.Model):
         of_networks = [[head.background for head in heads_of(stack.network)] for stack in self._stacks]
         first = of_networks[0]
         return first[0] if len(first) == 1 and all(backgrounds == first for backgrounds in of_networks) else 0.0
-
-    def _row_scores(self, x, y, weights, scale_temperature):
-        """The negative log-likelihoods of each member, `[M, *B]`, and the weights of the rows or steps `[*B]`."""
-
-        def score(network):
-            return _scored(network, x, y, weights, scale_temperature)
-
-        scores, weights = zip(*(stack.run(score).results for stack in self._stacks))
-        return tf.concat(scores, 0), weights[0][0]
 
     @property
     def member_variables(self) -> list[tuple[keras.Variable, slice]]:
@@ -388,22 +390,17 @@ class _Untracked(tuple):
     """A tuple that Keras does not look into for variables: the networks inside only lend their structure."""
 
 
-def _background_weight(network: keras.Model) -> keras.Variable:
-    (head,) = heads_of(network)
-    return head.background_weight
+def _log_probs(parts: list[tuple[Mixture, ...]], y: tf.Tensor, scale_temperature: tf.Tensor) -> list[tf.Tensor]:
+    """The log-densities `[M, *B]` of targets `[*B, *E]` in each part of what the members predict.
 
+    Args:
+      parts: of each, the mixtures of the stacks, of batch shapes `[M, *B]`.
+      y: the targets.
+      scale_temperature: factor of the scales.
+    """
 
-def _scored(network: keras.Model, x, y, weights, scale_temperature) -> tuple[Mixture, tuple[tf.Tensor, tf.Tensor]]:
-    """What a network predicts, its negative log-likelihoods with the scales multiplied, and how much each counts."""
-    mixture = network(x, training=False)
-    scores = negative_log_likelihood(y, mixture.temper(scale_temperature=scale_temperature))
-    return mixture, (scores, example_weights(mixture, weights, scores))
+    def of_stack(mixture):
+        y_of_each = tf.broadcast_to(y, [mixture.batch_shape[0], *y.shape])
+        return -negative_log_likelihood(y_of_each, mixture.temper(scale_temperature=scale_temperature))
 
-
-def _merged(mixtures: list[Mixture]) -> Mixture:
-    """The mixture of mixtures, for which the steps count that count for each of them."""
-    merged = merge(mixtures)
-    masks = [mask for mask in map(component_lib.mask_of, mixtures) if mask is not None]
-    if masks:
-        merged._keras_mask = functools.reduce(tf.logical_and, masks)
-    return merged
+    return [tf.concat(list(map(of_stack, mixtures)), 0) for mixtures in parts]

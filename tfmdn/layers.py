@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import adaptation, families, numerics, starts, validation
+from tfmdn import components as component_lib
 from tfmdn import support as support_lib
 from tfmdn.mixture import Mixture
 from tfmdn.tensor_like import conversion_name
@@ -381,6 +382,20 @@ class MDNLayer(keras.layers.Layer):
 def heads_of(model: keras.Model) -> list[MDNLayer]:
     """Every `MDNLayer` of a model, once, however deep in it."""
     return list(dict.fromkeys(layer for layer in model._flatten_layers() if isinstance(layer, MDNLayer)))
+
+
+def background_apart(mixture: Mixture) -> tuple[Mixture, Mixture]:
+    """The mixture that a head with a `background` predicts without it, and the background alone."""
+    axis = mixture.batch_shape.rank
+    values = component_lib.parameters(mixture.components_distribution)
+
+    def part(index: slice, logits: tf.Tensor) -> Mixture:
+        of_part = {name: value[(slice(None),) * axis + (index,)] for name, value in values.items()}
+        return component_lib.mixture_with_parameters(mixture, logits, of_part)
+
+    logits = mixture.mixture_distribution.logits_parameter()
+    # The background's own logit may be that of a weight of 0.
+    return part(slice(-1), logits[..., :-1]), part(slice(-1, None), tf.zeros_like(logits[..., -1:]))
 
 
 def _append(value: tf.Tensor, constant) -> tf.Tensor:

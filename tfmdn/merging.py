@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -78,6 +79,26 @@ def join(mixtures: Sequence[tfd.MixtureSameFamily], log_weights: Sequence) -> Mi
         convert_to_tensor=mixtures[0].parameters.get("convert_to_tensor", "mean"),
         member_sizes=tuple(itertools.chain.from_iterable(map(_member_sizes, mixtures))),
     )
+
+
+def merge_first_axis(mixture: Mixture) -> Mixture:
+    """The mixture, with equal weights, of the mixtures along the first axis of the batch: as `merge` of them.
+
+    Args:
+      mixture: of batch shape `[M, *B]`, with M known.
+    """
+    size, rank = mixture.batch_shape[0], mixture.batch_shape.rank
+
+    def side_by_side(values):  # [M, *B, K, ...] to [*B, M K, ...]
+        values = tf.transpose(values, [*range(1, rank), 0, *range(rank, values.shape.rank)])
+        num_components, *trailing = values.shape[rank:]
+        return tf.reshape(values, tf.concat([tf.shape(values)[: rank - 1], [size * num_components, *trailing]], 0))
+
+    logits = tf.math.log_softmax(mixture.mixture_distribution.logits_parameter()) - math.log(size)
+    values = component_lib.parameters(mixture.components_distribution)
+    values = {name: side_by_side(value) for name, value in values.items()}
+    merged = component_lib.mixture_with_parameters(mixture, side_by_side(logits), values)
+    return merged.copy(member_sizes=size * _member_sizes(mixture))
 
 
 def _check_one_kind(mixtures: list) -> None:

@@ -37,11 +37,10 @@ class Run:
     results: object
     states: list[tuple[keras.Variable, tf.Tensor]]
 
-    def mixtures(self, scale_temperature: tf.Tensor) -> list[Mixture]:
-        """The mixture of each member, its scales multiplied by a factor."""
-        tensors = component_lib.with_scales(self.tensors, tf.cast(scale_temperature, self.structure.dtype))
-        unstacked = {name: tf.unstack(tensor) for name, tensor in tensors.items()}
-        return [_with_tensors(self.structure, dict(zip(unstacked, member))) for member in zip(*unstacked.values())]
+    def mixture(self, scale_temperature: tf.Tensor) -> Mixture:
+        """The mixtures of all members as one of batch shape `[M, *B]`, its scales multiplied by a factor."""
+        factor = tf.cast(scale_temperature, self.structure.dtype)
+        return _with_tensors(self.structure, component_lib.with_scales(self.tensors, factor))
 
     def update_states(self) -> None:
         for variable, value in self.states:
@@ -90,6 +89,12 @@ class Stack:
         return Run(
             seen["mixture"], tensors, results, list(zip(itertools.compress(self.variables, seen["changed"]), states))
         )
+
+
+def unstacked(mixture: Mixture) -> list[Mixture]:
+    """The mixtures of the members, of one of all of them whose batch shape is `[M, *B]`."""
+    tensors = {name: tf.unstack(tensor) for name, tensor in _tensors(mixture).items()}
+    return [_with_tensors(mixture, dict(zip(tensors, member))) for member in zip(*tensors.values())]
 
 
 def _tensors(mixture: Mixture) -> dict[str, tf.Tensor]:
