@@ -241,6 +241,21 @@ def test_backgrounds_that_differ_are_left_alone():
     np.testing.assert_allclose(weights, [[0.1], [0.2]])
 
 
+def test_a_background_that_something_follows_is_left_alone():
+    """The last component is then not the background, but one of the marginal."""
+    inputs = keras.Input((2,))
+    fallback = tfmdn.MarginalFallback(num_components=2)
+    fallback.adapt(np.random.default_rng(0).normal(size=(300, 2)), np.random.default_rng(1).normal(size=300))
+    networks = [
+        keras.Model(inputs, fallback(tfmdn.MDNLayer(2, background=0.01, max_scale=0.1)(inputs), inputs))
+        for _ in range(2)
+    ]
+    model = tfmdn.Ensemble(networks)
+    x, y = rows_of(model, 0.8)
+    assert abs(model.calibrate(x, y) - 0.8) < 0.05
+    assert background_of(model) == pytest.approx(0.01)
+
+
 def test_an_error_leaves_the_background_alone(monkeypatch):
     model = ensemble(background=0.01)
     x, y = rows_of(model, 1.0)

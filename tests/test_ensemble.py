@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from cases import SCALAR_COMPONENTS, case_name, layer_of, two_replicas, weights_of_members
 
 import tfmdn
 
+tfd = tfp.distributions
 NORMAL = ("normal", "diag", ())
 rng = np.random.default_rng(0)
 X = rng.normal(size=(32, 2)).astype("float32")
@@ -131,6 +133,50 @@ def test_inputs_keep_their_digits(tmp_path):
     assert_same_density(keras.models.load_model(tmp_path / "ensemble.keras")(x), expected)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class InPart(keras.layers.Layer):
+    """A mixture of which one part is the same for all rows, and has no axis for them."""
+
+    def __init__(self, constant, **kwargs):
+        super().__init__(**kwargs)
+        self.constant = constant
+        self.value = self.add_weight(shape=(2,), initializer="random_normal")
+        self.dense = keras.layers.Dense(2)
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape[:1])
+
+    def call(self, inputs):
+        logits, loc = tf.convert_to_tensor(self.value), self.dense(inputs)
+        if self.constant == "components":
+            logits, loc = loc, logits
+        return tfmdn.Mixture(tfd.Categorical(logits=logits), tfd.Normal(loc, tf.ones_like(loc)))
+
+    def get_config(self):
+        return {**super().get_config(), "constant": self.constant}
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("constant", ["weights", "components"])
+def test_what_is_the_same_for_all_rows_needs_no_axis(constant, size):
+    networks = [keras.Sequential([keras.Input((2,)), InPart(constant)]) for _ in range(size)]
+    ensemble = tfmdn.Ensemble(networks)
+    mixtures = [alone(X[:5]) for alone in networks]
+    expected = tfmdn.merge(mixtures)
+    np.testing.assert_allclose(ensemble(X[:5]).log_prob(Y[:5]), expected.log_prob(Y[:5]), rtol=1e-5)
+    for mixture, alone in zip(ensemble.members(X[:5]), mixtures):
+        np.testing.assert_allclose(mixture.log_prob(Y[:5]), alone.log_prob(Y[:5]), rtol=1e-5)
+    # As many rows as members: a mistaken axis would fit.
+    rows = np.tile(np.arange(5), (size, 1))
+    scores = ensemble.member_scores(X[rows], Y[rows], np.ones((size, 5)))
+    np.testing.assert_allclose(scores, [-np.sum(mixture.log_prob(Y[:5])) for mixture in mixtures], rtol=1e-5)
+    np.testing.assert_allclose(ensemble.predict(X[:5], verbose=0), expected.mean(), rtol=1e-4, atol=1e-5)
+    assert 0.5 <= ensemble.calibrate(X[:5], Y[:5]) <= 4.0
+
+
 def test_disagreement_is_epistemic():
     alone = network()
     assert np.all(tfmdn.Ensemble([network(), network()])(X).decompose().epistemic > 0)
@@ -147,6 +193,8 @@ def test_queries_of_members():
     broad = [alone(X[own]).temper(scale_temperature=2.0) for alone, own in zip(networks, rows)]
     expected = [-np.sum(own * mixture.log_prob(Y[row])) for mixture, row, own in zip(broad, rows, weights)]
     np.testing.assert_allclose(ensemble.member_scores(X[rows], Y[rows], weights, 2.0), expected, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"`scale_temperature` must be .* Received: scale_temperature=-1.0"):
+        ensemble.member_scores(X[rows], Y[rows], weights, -1.0)
 
 
 def test_one_value_for_all_members():

@@ -43,9 +43,9 @@ def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
             )
         values[name] = tf.convert_to_tensor(value, dtype_hint=dtype_hint)
         shape, static_shape = tf.shape(values[name]), values[name].shape
-        batch_ndims = tf.size(shape) - properties.event_ndims
+        batch_ndims = static_shape.rank - properties.event_ndims
         shapes[name] = shape[:batch_ndims], shape[batch_ndims:]
-        static_shapes[name] = _split(static_shape, properties.event_ndims)
+        static_shapes[name] = static_shape[:batch_ndims], static_shape[batch_ndims:]
     batch_shape = functools.reduce(tf.broadcast_dynamic_shape, [batch for batch, _ in shapes.values()])
     static_batch_shape = functools.reduce(tf.broadcast_static_shape, [batch for batch, _ in static_shapes.values()])
     for name, value in values.items():
@@ -53,13 +53,6 @@ def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
         # TensorFlow forgets in a graph what is known of the shapes.
         values[name].set_shape(static_batch_shape.concatenate(static_shapes[name][1]))
     return values
-
-
-def _split(shape: tf.TensorShape, event_ndims: int) -> tuple[tf.TensorShape, tf.TensorShape]:
-    """The batch shape and the event shape, as far as they are known."""
-    if shape.rank is None:
-        return shape, tf.TensorShape([None] * event_ndims)
-    return shape[: shape.rank - event_ndims], shape[shape.rank - event_ndims :]
 
 
 def with_parameters(components: tfd.Distribution, values: dict[str, tf.Tensor]) -> tfd.Distribution:

@@ -1,6 +1,6 @@
 """Several networks as one model, trained together.
 
-Shapes in comments: M members, B batch, V held-out rows.
+Shapes in comments: M members, B batch, E event, V held-out rows, R rows to calibrate by.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Ensemble(keras.Model):
         **kwargs,
     ):
         # The networks cast their inputs, some of which may need the digits of float64.
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(**{"autocast": False, **kwargs})
         models = list(models)
         if not models:
             raise ValueError("`models` must hold at least one model. Received: an empty list.")
@@ -209,8 +209,8 @@ class Ensemble(keras.Model):
         of_stacks = []
         for stack, span in zip(self._stacks, self._spans):
             x, y, weights = keras.tree.map_structure(lambda column, span=span: column[span], columns)
-            mixture = stack.run(predict, x).mixture(scale_temperature)
-            scores = negative_log_likelihood(y, mixture)
+            mixture = stack.run(predict, x).mixture(1.0)
+            scores = negative_log_likelihood(y, mixture.temper(scale_temperature=scale_temperature))
             scores = tf.math.multiply_no_nan(scores, example_weights(mixture, weights, scores))
             of_stacks.append(tf.reduce_sum(scores, list(range(1, scores.shape.rank))))
         return tf.cast(tf.concat(of_stacks, 0), keras.config.floatx())
@@ -224,9 +224,9 @@ class Ensemble(keras.Model):
         found for them is carried over to all, see `tfmdn.calibration.scale_factor`. Training goes on as if there were
         no such factor; call this again afterwards.
 
-        If each network has one `MDNLayer`, all with the same `background`, the layers' `background_weight` becomes the
-        most likely one, too (`tfmdn.calibration.background_weight`): larger where targets are far from all that is
-        predicted, next to nothing where many rows show no such target.
+        If each network ends in its only `MDNLayer`, all with the same `background`, the layers' `background_weight`
+        becomes the most likely one, too (`tfmdn.calibration.background_weight`): larger where targets are far from all
+        that is predicted, next to nothing where many rows show no such target.
 
         Args:
           x: features, an array or a structure of arrays of n rows.
@@ -266,9 +266,10 @@ class Ensemble(keras.Model):
         x, y, weights = keras.tree.map_structure(lambda part: tf.constant(np.asarray(part)[rows]), (x, y, weights))
         # Of any number of rows: predictions use the same graph.
         specs = keras.tree.map_structure(lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), x)
-        self._predict_in_graph.get_concrete_function(specs, False, tf.TensorSpec([]))
-        mixtures = self._stacked_mixtures(x, False, tf.ones([]))
-        start = self._background
+        factor_dtype = self.scale_temperature.dtype
+        self._predict_in_graph.get_concrete_function(specs, False, tf.TensorSpec([], factor_dtype))
+        mixtures = self._stacked_mixtures(x, False, tf.ones([], factor_dtype))
+        start = self._background(mixtures)
         parts = list(zip(*map(background_apart, mixtures))) if start else [tuple(mixtures)]
         # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
         log_probs_in_graph = tf.function(functools.partial(_log_probs), autograph=False)
@@ -297,12 +298,14 @@ class Ensemble(keras.Model):
         self.scale_temperature.assign(factor)
         return factor
 
-    @property
-    def _background(self) -> float:
-        """What all networks have as the `background` of their only `MDNLayer`; 0 if there is no such."""
-        of_networks = [[head.background for head in heads_of(stack.network)] for stack in self._stacks]
-        first = of_networks[0]
-        return first[0] if len(first) == 1 and all(backgrounds == first for backgrounds in of_networks) else 0.0
+    def _background(self, mixtures: list[Mixture]) -> float:
+        """The `background` of the `MDNLayer` that each network ends in, if it is the same for all of them; else 0."""
+        heads = [heads_of(stack.network) for stack in self._stacks]
+        backgrounds = {head.background for of_network in heads for head in of_network}
+        num_components = [[head.num_components + 1 for head in of_network] for of_network in heads]
+        of_mixtures = [[mixture.mixture_distribution.logits_parameter().shape[-1]] for mixture in mixtures]
+        # Another layer behind the head, such as MarginalFallback, has components of its own.
+        return backgrounds.pop() if len(backgrounds) == 1 and num_components == of_mixtures else 0.0
 
     @property
     def member_variables(self) -> list[tuple[keras.Variable, slice]]:
@@ -320,19 +323,12 @@ class Ensemble(keras.Model):
         Raises:
           ValueError: if what it returns is not a variable of the network.
         """
-        for stacked in self._stacked(variable_of):
-            stacked.assign(tf.broadcast_to(tf.cast(value, stacked.dtype), stacked.shape))
-
-    def _stacked(self, variable_of: Callable[[keras.Model], keras.Variable]) -> list[keras.Variable]:
-        """A variable of the networks, with a first axis of members: one for each architecture."""
-        stacked = []
         for stack in self._stacks:
             variable = variable_of(stack.network)
             found = [of_all for own, of_all in zip(stack.network.variables, stack.variables) if own is variable]
             if not found:
                 raise ValueError(f"`variable_of` must return a variable of the network. Received: {variable!r}.")
-            stacked += found
-        return stacked
+            found[0].assign(tf.broadcast_to(tf.cast(value, found[0].dtype), found[0].shape))
 
     @property
     def _spans(self) -> list[slice]:

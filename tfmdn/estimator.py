@@ -83,7 +83,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Attributes:
       model_: the fitted `tfmdn.Ensemble`, a Keras model from features to the mixture, in original units. It can be
-        exported with `tfmdn.export_saved_model`.
+        exported with `tfmdn.export_saved_model`, and is not compiled.
       num_components_: the number of components, chosen if `num_components="auto"`.
       n_steps_: the number of batches learnt from.
       held_out_scores_: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.

@@ -1,6 +1,6 @@
 """Several mixtures as one.
 
-Shapes in comments: B batch, K components, E event.
+Shapes in comments: M mixtures, B batch, K components, E event.
 """
 
 from __future__ import annotations
@@ -73,12 +73,8 @@ def join(mixtures: Sequence[tfd.MixtureSameFamily], log_weights: Sequence) -> Mi
         name: _side_by_side([value[name] for value in values], values[0][name].shape.rank - first.batch_shape.rank)
         for name in values[0]
     }
-    return Mixture(
-        tfd.Categorical(logits=_side_by_side(logits, 0)),
-        component_lib.with_parameters(first, joined),
-        convert_to_tensor=mixtures[0].parameters.get("convert_to_tensor", "mean"),
-        member_sizes=tuple(itertools.chain.from_iterable(map(_member_sizes, mixtures))),
-    )
+    sizes = tuple(itertools.chain.from_iterable(map(_member_sizes, mixtures)))
+    return _merged(mixtures[0], _side_by_side(logits, 0), joined, sizes)
 
 
 def merge_first_axis(mixture: Mixture) -> Mixture:
@@ -89,16 +85,25 @@ def merge_first_axis(mixture: Mixture) -> Mixture:
     """
     size, rank = mixture.batch_shape[0], mixture.batch_shape.rank
 
-    def side_by_side(values):  # [M, *B, K, ...] to [*B, M K, ...]
-        values = tf.transpose(values, [*range(1, rank), 0, *range(rank, values.shape.rank)])
-        num_components, *trailing = values.shape[rank:]
-        return tf.reshape(values, tf.concat([tf.shape(values)[: rank - 1], [size * num_components, *trailing]], 0))
+    def side_by_side(value):  # [M, *B, K, ...] to [*B, M K, ...]
+        value = tf.transpose(value, [*range(1, rank), 0, *range(rank, value.shape.rank)])
+        num_components, *trailing = value.shape[rank:]
+        return tf.reshape(value, tf.concat([tf.shape(value)[: rank - 1], [size * num_components, *trailing]], 0))
 
     logits = tf.math.log_softmax(mixture.mixture_distribution.logits_parameter()) - math.log(size)
     values = component_lib.parameters(mixture.components_distribution)
     values = {name: side_by_side(value) for name, value in values.items()}
-    merged = component_lib.mixture_with_parameters(mixture, side_by_side(logits), values)
-    return merged.copy(member_sizes=size * _member_sizes(mixture))
+    return _merged(mixture, side_by_side(logits), values, size * _member_sizes(mixture))
+
+
+def _merged(like: tfd.MixtureSameFamily, logits: tf.Tensor, values: dict, member_sizes: tuple[int, ...]) -> Mixture:
+    """A mixture of components of the kind of another's, which stands for the same tensor."""
+    return Mixture(
+        tfd.Categorical(logits=logits),
+        component_lib.with_parameters(like.components_distribution, values),
+        convert_to_tensor=like.parameters.get("convert_to_tensor", "mean"),
+        member_sizes=member_sizes,
+    )
 
 
 def _check_one_kind(mixtures: list) -> None:

@@ -168,7 +168,8 @@ class Recipe:
             limits = support_lib.limits(self.support, y.shape[1:])
             support_lib.check_inside(y.min(0), y.max(0), *limits, self.support)
         with _repeatable(seed):
-            # Members learn targets in standard units, and are given the targets' own units when they are done.
+            # Members learn targets in standard units. The networks that predict have heads of their own, in the
+            # targets' units, and are given what was learnt.
             head = self._head(y.shape[1:], self.support)
             head.adapt(typical)
             units = _Units.of(head)
@@ -208,7 +209,7 @@ class Recipe:
                 "Training diverged: the held-out likelihood was never finite. "
                 f"Received: learning_rate={self.learning_rate}, network={self.network}. Try a smaller learning rate."
             )
-        model = Ensemble(networks)
+        model = Ensemble(networks)  # of the same weights in the same order
         model.set_weights(learner.get_weights())
         if self.calibrate and len(x) >= MIN_CALIBRATED:
             model.calibrate(x, y, held_out, weights)
@@ -219,7 +220,7 @@ class Recipe:
         return Fitted(model, scores, len(history.epoch) * steps)
 
     def _head(self, event_shape: tuple[int, ...], support: str | tuple | None, dtype: str = "float64") -> MDNLayer:
-        # In float64: the targets may be far from 0, or of any scale.
+        """A head; in float64 unless targets are in standard units: others may be far from 0, or of any scale."""
         return MDNLayer(
             self.num_components,
             event_shape,

@@ -99,12 +99,19 @@ def unstacked(mixture: Mixture) -> list[Mixture]:
 
 def _tensors(mixture: Mixture) -> dict[str, tf.Tensor]:
     """All that a mixture is made of, by name: its logits, component parameters, and mask if it has one."""
-    mask = component_lib.mask_of(mixture)
-    return {
-        **component_lib.parameters(mixture.components_distribution),
-        "logits": mixture.mixture_distribution.logits_parameter(),
-        **({} if mask is None else {"mask": mask}),
-    }
+    mask, logits = component_lib.mask_of(mixture), mixture.mixture_distribution.logits_parameter()
+    values = component_lib.parameters(mixture.components_distribution)
+    rank = mixture.components_distribution.batch_shape.rank
+    some = next(iter(values.values()))
+    if logits.shape.as_list() != some.shape[:rank].as_list():
+        # One of them is the same in each row, and lacks axes. Another axis before them would take the place of these.
+        shape = tf.broadcast_dynamic_shape(tf.shape(logits), tf.shape(some)[:rank])
+        logits = tf.broadcast_to(logits, shape)
+        values = {
+            name: tf.broadcast_to(value, tf.concat([shape, tf.shape(value)[rank:]], 0))
+            for name, value in values.items()
+        }
+    return {**values, "logits": logits, **({} if mask is None else {"mask": mask})}
 
 
 def _with_tensors(mixture: Mixture, tensors: dict[str, tf.Tensor]) -> Mixture:
