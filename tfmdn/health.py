@@ -180,7 +180,8 @@ def _rows_of(layer: MDNLayer, mixture: Mixture, y) -> Rows:
         return np.asarray(tensor).reshape(-1, *tensor.shape[batch_rank:])
 
     # The mixture may have further components, which are not the layer's to learn.
-    weights = flat(tf.nn.softmax(mixture.mixture_distribution.logits_parameter()[..., :k]))
+    # Not tf.nn.softmax, which makes the weight of a single component 0.99999994 on some processors.
+    weights = flat(tf.exp(tf.math.log_softmax(mixture.mixture_distribution.logits_parameter()[..., :k])))
     counts = np.isfinite(weights).all(-1)
     mask = component_lib.mask_of(mixture)
     if mask is not None:
