@@ -278,23 +278,25 @@ class Ensemble(keras.Model):
             """Of the targets, without the background and of it alone if there is one: `[M, *B]`."""
             return log_probs_in_graph(parts, y, tf.constant(factor, tf.float64))
 
-        first_member = stacking.unstacked(mixtures[0])[0]
-        counts = example_weights(first_member, weights, log_probs(1.0)[0][0]).numpy().ravel()
+        first_member, untempered = stacking.unstacked(mixtures[0])[0], log_probs(1.0)
+        counts = example_weights(first_member, weights, untempered[0][0]).numpy().ravel()
         counted = counts > 0  # rows, or the steps of sequences, which count as rows
 
-        def of_counted(factor):  # [R, M]
-            return [part.numpy().reshape(self.num_members, -1).T[counted] for part in log_probs(factor)]
+        def of_counted(parts):  # [R, M]
+            return [part.numpy().reshape(self.num_members, -1).T[counted] for part in parts]
 
-        if not np.isfinite(np.max(of_counted(1.0), 0)).all():
+        if not np.isfinite(np.max(of_counted(untempered), 0)).all():
             raise ValueError(
                 "The likelihood of the targets must be finite. Received: NaN in x or y, or a density of 0."
             )
         members = np.repeat(members, len(counted) // len(rows), 0)[counted]
         if start:
-            factor, weight = calibration.scale_factor_and_background(of_counted, members, counts[counted], start)
+            factor, weight = calibration.scale_factor_and_background(
+                lambda factor: of_counted(log_probs(factor)), members, counts[counted], start
+            )
             self.set_in_all_members(lambda network: heads_of(network)[0].background_weight, weight)
         else:
-            factor = calibration.scale_factor(lambda factor: of_counted(factor)[0], members, counts[counted])
+            factor = calibration.scale_factor(lambda factor: of_counted(log_probs(factor))[0], members, counts[counted])
         self.scale_temperature.assign(factor)
         return factor
 
