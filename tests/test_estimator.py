@@ -513,6 +513,29 @@ def test_refused_by_fit(arguments, message):
         fitted(**arguments)
 
 
+def interrupted():
+    raise KeyboardInterrupt
+
+
+FAILING = {
+    "refused weights": ({"sample_weight": np.eye(60)[0]}, ValueError),
+    "a network of nothing": ({"network": lambda: None}, TypeError),
+    "an interrupt": ({"network": interrupted}, KeyboardInterrupt),
+}
+
+
+@pytest.mark.parametrize(("arguments", "error"), FAILING.values(), ids=FAILING)
+def test_a_fit_that_fails_leaves_the_earlier_one(tiny, arguments, error):
+    regressor = copy.copy(tiny)
+    regressor.set_params(network=arguments.get("network", tiny_network))
+    features = pd.DataFrame(np.hstack([X, X]), columns=["a", "b"])
+    with pytest.raises(error):
+        regressor.fit(features, TWO, arguments.get("sample_weight"))
+    np.testing.assert_array_equal(regressor.predict(X), tiny.predict(X))
+    assert regressor.score(X, Y) == tiny.score(X, Y)
+    assert not hasattr(regressor, "feature_names_in_")
+
+
 QUESTIONS = {
     "a quantile of 0": (lambda r: r.predict_quantiles(X, [0.0, 0.5]), "`quantiles` must be a list of numbers between"),
     "one quantile": (lambda r: r.predict_quantiles(X, 0.5), "`quantiles` must be a list"),

@@ -158,8 +158,18 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
           sample_weight: weights of the rows `(n,)`, 0 or more, or None. Their scale does not matter.
 
         Returns:
-          Itself.
+          Itself. If it fails or is interrupted, an earlier fit is left as it was.
         """
+        before = dict(vars(self))
+        try:
+            self._fit(X, y, sample_weight)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        return self
+
+    def _fit(self, X, y, sample_weight) -> None:
         recipes = self._recipes()
         target_names = _names(y)
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2)
@@ -180,7 +190,6 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         best = fits[self.num_components_]
         self.held_out_scores_, self.n_steps_ = best.scores, best.num_steps
         self._set_model(best.model)
-        return self
 
     def _set_model(self, model: keras.Model) -> None:
         self.model_ = model
