@@ -32,7 +32,7 @@ def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
         raise NotImplementedError(f"The number of batch axes of {components} is not known.")
     # The dtype of a Bernoulli is int32, that of its parameter is not.
     dtype_hint = inner.dtype if inner.dtype.is_floating else tf.float32
-    values, shapes, static_shapes = {}, {}, {}
+    values, batch_ndims = {}, {}
     for name, properties in type(inner).parameter_properties(inner.dtype).items():
         value = inner.parameters.get(name)
         if value is None:
@@ -42,17 +42,26 @@ def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
                 f"{type(inner).__name__} is not described by tensors alone: it has {name}={value}."
             )
         values[name] = tf.convert_to_tensor(value, dtype_hint=dtype_hint)
-        shape, static_shape = tf.shape(values[name]), values[name].shape
-        batch_ndims = static_shape.rank - properties.event_ndims
-        shapes[name] = shape[:batch_ndims], shape[batch_ndims:]
-        static_shapes[name] = static_shape[:batch_ndims], static_shape[batch_ndims:]
-    batch_shape = functools.reduce(tf.broadcast_dynamic_shape, [batch for batch, _ in shapes.values()])
-    static_batch_shape = functools.reduce(tf.broadcast_static_shape, [batch for batch, _ in static_shapes.values()])
+        batch_ndims[name] = values[name].shape.rank - properties.event_ndims
+    return broadcast_batch(values, batch_ndims)
+
+
+def broadcast_batch(values: dict[str, tf.Tensor], batch_ndims: dict[str, int]) -> dict[str, tf.Tensor]:
+    """Tensors of which the first so many axes are those of a batch, broadcast to one batch shape."""
+    static_shapes = [value.shape[: batch_ndims[name]] for name, value in values.items()]
+    static_batch_shape = functools.reduce(tf.broadcast_static_shape, static_shapes)
+    if static_batch_shape.is_fully_defined() and all(shape == static_batch_shape for shape in static_shapes):
+        return values
+    shapes = {name: tf.shape(value) for name, value in values.items()}
+    batch_shape = functools.reduce(
+        tf.broadcast_dynamic_shape, [shape[: batch_ndims[name]] for name, shape in shapes.items()]
+    )
+    broadcast = {}
     for name, value in values.items():
-        values[name] = tf.broadcast_to(value, tf.concat([batch_shape, shapes[name][1]], 0))
+        broadcast[name] = tf.broadcast_to(value, tf.concat([batch_shape, shapes[name][batch_ndims[name] :]], 0))
         # TensorFlow forgets in a graph what is known of the shapes.
-        values[name].set_shape(static_batch_shape.concatenate(static_shapes[name][1]))
-    return values
+        broadcast[name].set_shape(static_batch_shape.concatenate(value.shape[batch_ndims[name] :]))
+    return broadcast
 
 
 def with_parameters(components: tfd.Distribution, values: dict[str, tf.Tensor]) -> tfd.Distribution:

@@ -6,6 +6,7 @@ Shapes in comments: M members, B batch.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 import re
@@ -82,8 +83,8 @@ class Stack:
 
         arguments = ([tf.convert_to_tensor(variable) for variable in self.variables], *columns)
         if self.size == 1:  # nothing to vectorise, which would take time, and which some operations cannot be
-            outputs = of_member(tf.nest.map_structure(lambda tensor: tensor[0], arguments))
-            tensors, results, states = tf.nest.map_structure(lambda tensor: tensor[tf.newaxis], outputs)
+            outputs = of_member(tf.nest.map_structure(functools.partial(tf.squeeze, axis=0), arguments))
+            tensors, results, states = tf.nest.map_structure(functools.partial(tf.expand_dims, axis=0), outputs)
         else:
             tensors, results, states = tf.vectorized_map(of_member, arguments)
         return Run(
@@ -99,19 +100,15 @@ def unstacked(mixture: Mixture) -> list[Mixture]:
 
 def _tensors(mixture: Mixture) -> dict[str, tf.Tensor]:
     """All that a mixture is made of, by name: its logits, component parameters, and mask if it has one."""
-    mask, logits = component_lib.mask_of(mixture), mixture.mixture_distribution.logits_parameter()
-    values = component_lib.parameters(mixture.components_distribution)
-    rank = mixture.components_distribution.batch_shape.rank
-    some = next(iter(values.values()))
-    if logits.shape.as_list() != some.shape[:rank].as_list():
-        # One of them is the same in each row, and lacks axes. Another axis before them would take the place of these.
-        shape = tf.broadcast_dynamic_shape(tf.shape(logits), tf.shape(some)[:rank])
-        logits = tf.broadcast_to(logits, shape)
-        values = {
-            name: tf.broadcast_to(value, tf.concat([shape, tf.shape(value)[rank:]], 0))
-            for name, value in values.items()
-        }
-    return {**values, "logits": logits, **({} if mask is None else {"mask": mask})}
+    components, mask = mixture.components_distribution, component_lib.mask_of(mixture)
+    values = component_lib.parameters(components)
+    batch_ndims = dict.fromkeys(values, components.batch_shape.rank)
+    values["logits"] = mixture.mixture_distribution.logits_parameter()
+    batch_ndims["logits"] = values["logits"].shape.rank
+    if len({tuple(value.shape[: batch_ndims[name]]) for name, value in values.items()}) > 1:
+        # Some are the same in each row, and lack axes. Another axis before them would take the place of these.
+        values = component_lib.broadcast_batch(values, batch_ndims)
+    return values if mask is None else {**values, "mask": mask}
 
 
 def _with_tensors(mixture: Mixture, tensors: dict[str, tf.Tensor]) -> Mixture:
