@@ -15,18 +15,9 @@ import tensorflow_probability as tfp
 
 import tfmdn
 
-# Tracing makes objects by the million. To look for garbage among them less often saves a tenth of the time. What a full
-# search has found alive, such as the graphs that TensorFlow never releases, is not searched again.
+# Tracing makes objects by the million. To look for garbage among them less often saves a tenth of the time.
 gc.freeze()
 gc.set_threshold(50_000, 20, 20)
-
-
-def leave_survivors_alone(phase, info):
-    if phase == "stop" and info["generation"] == 2:
-        gc.freeze()
-
-
-gc.callbacks.append(leave_survivors_alone)
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
