@@ -282,8 +282,8 @@ class Ensemble(keras.Model):
         counts = example_weights(first_member, weights, untempered[0][0]).numpy().ravel()
         counted = counts > 0  # rows, or the steps of sequences, which count as rows
 
-        def of_counted(parts):  # [R, M]
-            return [part.numpy().reshape(self.num_members, -1).T[counted] for part in parts]
+        def of_counted(log_probs_of_parts):  # [R, M]
+            return [part.numpy().reshape(self.num_members, -1).T[counted] for part in log_probs_of_parts]
 
         if not np.isfinite(np.max(of_counted(untempered), 0)).all():
             raise ValueError(
