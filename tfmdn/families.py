@@ -16,6 +16,7 @@ import tensorflow_probability as tfp
 
 from tfmdn import components as component_lib
 from tfmdn import reflection, validation
+from tfmdn.type_specs import registered
 
 tfd = tfp.distributions
 
@@ -110,6 +111,7 @@ SCALE_LINKS: dict[str, ScaleLink] = {
 }
 
 
+@registered
 class LogNormal(tfd.LogNormal):
     """`tfd.LogNormal` that is also right where y <= 0: no density, and a cumulative probability of 0."""
 
@@ -133,6 +135,7 @@ class LogNormal(tfd.LogNormal):
         return self._on_support(super()._log_survival_function, y, 0.0)
 
 
+@registered
 class StudentT(tfd.StudentT):
     """`tfd.StudentT` whose upper tail is as exact as the lower one: TFP's is 1 minus a number close to 1."""
 

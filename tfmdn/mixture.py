@@ -16,6 +16,7 @@ import tensorflow_probability as tfp
 from tfmdn import components as component_lib
 from tfmdn import coordinates, numerics, regions, search, sklearn_mixtures, tensor_like, validation
 from tfmdn.batching import in_batches
+from tfmdn.type_specs import registered
 
 tfd = tfp.distributions
 
@@ -27,6 +28,7 @@ class Decomposition(NamedTuple):
     epistemic: tf.Tensor
 
 
+@registered
 class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
     """A mixture distribution that TensorFlow, Keras and NumPy also take as a tensor.
 

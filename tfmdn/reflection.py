@@ -28,6 +28,7 @@ from tfmdn.intervals import (
     partial_mean,
 )
 from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, merge_axis, reach
+from tfmdn.type_specs import registered
 
 tfd = tfp.distributions
 
@@ -87,6 +88,7 @@ class Reflected(tfd.AutoCompositeTensorDistribution):
         return tf.sqrt(self._variance())
 
 
+@registered
 class ReflectedNormal(Reflected):
     """A normal distribution whose tails are reflected at the ends of an interval.
 
@@ -250,6 +252,7 @@ def _log_of_probability(probability: tf.Tensor) -> tf.Tensor:
     return tf.where(is_positive, tf.math.log(tf.where(is_positive, probability, 1.0)), -math.inf)
 
 
+@registered
 class ReflectedMultivariateNormal(Reflected):
     """Jointly normal coordinates, each reflected at the ends of an interval of its own.
 
