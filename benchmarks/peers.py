@@ -19,7 +19,7 @@ from scoring import NormalMixture, Prediction, Sampled
 from sklearn.preprocessing import StandardScaler
 
 import tfmdn
-from tfmdn import components
+from tfmdn.distributions import tensors
 
 Predict = Callable[[np.ndarray], Prediction]
 # The distributions of TFP that are normal, and what they call their scale.
@@ -56,7 +56,7 @@ class Tfmdn(Method):
     """`tfmdn.MDNRegressor`, on the data as they are. `options` are its arguments: none is the default configuration."""
 
     packages = ("tfmdn", "keras", "tensorflow")
-    modules = ("tfmdn.estimator",)
+    modules = ("tfmdn.tabular.regressor",)
     options: dict = dataclasses.field(default_factory=dict)
 
     def config(self):
@@ -74,14 +74,14 @@ class Tfmdn(Method):
 def prediction_of(mixture, seed: int = 0) -> Prediction:
     """The parameters of a `tfmdn.Mixture` of normal components; of others, as those with limits, density and draws."""
     kind = mixture.components_distribution
-    scale_name = NORMAL_SCALES.get(type(components.under_independent(kind)).__name__)
+    scale_name = NORMAL_SCALES.get(type(tensors.under_independent(kind)).__name__)
     shape = mixture.shape
     if scale_name is None:
         return Sampled(
             lambda y: mixture.log_prob(y.reshape(shape)).numpy(),
             lambda count: mixture.sample(count, seed=seed).numpy().reshape(count, shape[0], -1),
         )
-    values = components.parameters(kind)
+    values = tensors.parameters(kind)
     logits, loc, scale = mixture.mixture_distribution.logits_parameter(), values["loc"], values[scale_name]
     if mixture.event_shape.rank == 0:
         loc, scale = loc[..., np.newaxis], scale[..., np.newaxis]

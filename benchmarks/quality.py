@@ -62,7 +62,7 @@ def versions(method: peers.Method) -> dict[str, str]:
 
 def source_hash() -> str:
     """Which state of tfmdn's own code is measured."""
-    files = sorted(pathlib.Path(tfmdn.__file__).parent.glob("*.py"))
+    files = sorted(pathlib.Path(tfmdn.__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 

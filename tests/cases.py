@@ -10,8 +10,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfmdn
-from tfmdn import components as component_lib
-from tfmdn import families
+from tfmdn.distributions import tensors
+from tfmdn.layers import families
 
 tfd = tfp.distributions
 
@@ -66,7 +66,7 @@ class SciPyMixture:
     def __init__(self, case, mixture: tfmdn.Mixture):
         self.family = case[0]
         self.logits = np.asarray(mixture.mixture_distribution.logits, np.float64)
-        parameters = component_lib.parameters(mixture.components_distribution)
+        parameters = tensors.parameters(mixture.components_distribution)
         self.parameters = {key: np.asarray(value, np.float64) for key, value in parameters.items()}
         self.event_shape = case[2]
 

@@ -1,6 +1,7 @@
 """The rules of the house: imports point one way, public names are documented, listed and tested."""
 
 import ast
+import graphlib
 import pathlib
 import re
 import subprocess
@@ -12,137 +13,97 @@ import pytest
 import tfmdn
 
 ROOT = pathlib.Path(tfmdn.__file__).parents[1]
-# Each module, and the modules of the package that it imports: none but those above it.
-LAYERS = {
+PACKAGE = ROOT / "tfmdn"
+# Each room, a folder or a file, and the rooms that its files import: none but those above it.
+ROOMS = {
     "validation": set(),
-    "adaptation": set(),
     "files": set(),
-    "distribution": set(),
-    "checkpoints": {"files", "validation"},
-    "datasets": {"validation"},
-    "support": set(),
     "numerics": set(),
-    "type_specs": set(),
-    "intervals": {"numerics"},
-    "reflection": {"intervals", "numerics", "type_specs"},
-    "components": {"numerics", "reflection"},
-    "families": {"components", "reflection", "type_specs", "validation"},
-    "deviations": {"components", "numerics", "reflection"},
-    "search": {"components", "intervals", "numerics", "reflection"},
-    "regions": {"components", "numerics", "search"},
-    "coordinates": {"components", "intervals", "numerics", "reflection", "validation"},
-    "sklearn_mixtures": set(),
-    "batching": {"components", "validation"},
-    "tensor_like": {"components"},
-    "mixture": {
-        "batching",
-        "components",
-        "coordinates",
-        "numerics",
-        "regions",
-        "search",
-        "sklearn_mixtures",
-        "tensor_like",
-        "type_specs",
-        "validation",
-    },
-    "merging": {"components", "mixture"},
-    "starts": set(),
-    "scores": {"batching", "components", "deviations", "mixture", "numerics", "validation"},
-    "losses": {"components", "numerics", "scores", "validation"},
-    "layers": {
-        "adaptation",
-        "components",
-        "families",
-        "mixture",
-        "numerics",
-        "starts",
-        "support",
-        "tensor_like",
-        "validation",
-    },
-    "fallback": {"adaptation", "families", "merging", "mixture", "sklearn_mixtures", "validation"},
-    "features": {"adaptation", "validation"},
-    "metrics": {"losses", "mixture", "numerics", "scores", "sklearn_mixtures", "validation"},
-    "health": {"components", "families", "layers", "mixture", "scores"},
-    "callbacks": {"health", "layers", "validation"},
-    "calibration": set(),
-    "stacking": {"components", "mixture"},
-    "ensemble": {
-        "calibration",
-        "components",
+    "datasets": {"validation"},
+    "distributions": {"numerics", "validation"},
+    "scores": {"distributions", "numerics", "validation"},
+    "losses": {"distributions", "numerics", "scores", "validation"},
+    "metrics": {"distributions", "losses", "numerics", "scores", "validation"},
+    "generation": {"distributions", "numerics", "validation"},
+    "layers": {"distributions", "numerics", "validation"},
+    "training": {"validation"},
+    "ensembles": {"distributions", "layers", "losses", "scores", "validation"},
+    "callbacks": {"distributions", "ensembles", "files", "layers", "scores", "validation"},
+    "tabular": {
+        "callbacks",
+        "distributions",
+        "ensembles",
+        "files",
         "layers",
         "losses",
-        "merging",
-        "mixture",
-        "scores",
-        "stacking",
-        "validation",
-    },
-    "early_stopping": {"ensemble", "validation"},
-    "rows": set(),
-    "training": {"rows", "validation"},
-    "recipe": {
-        "early_stopping",
-        "ensemble",
-        "families",
-        "features",
-        "intervals",
-        "layers",
-        "losses",
-        "support",
         "training",
         "validation",
     },
-    "estimator": {"components", "files", "mixture", "recipe", "validation"},
-    "export": {"mixture"},
-    "generation": {"mixture", "numerics", "validation"},
-    "drawing": set(),
-    "evaluation": {"components", "losses", "mixture", "scores", "validation"},
-    "plots": {"drawing", "evaluation", "validation"},
+    "export": {"distributions"},
+    "plots": {"distributions", "losses", "scores", "validation"},
 }
 # What an extra installs. The modules named import it when they are imported, the others when it is used.
-OPTIONAL = {"sklearn": {"estimator"}, "pandas": set(), "matplotlib": set()}
+OPTIONAL = {"sklearn": {"tabular.regressor"}, "pandas": set(), "matplotlib": set()}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): ast.parse(path.read_text())
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+
+def imports_of(module):
+    """The package's modules that a module imports, wherever in it."""
+    names = set()
+    for node in ast.walk(MODULES[module]):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, "relative import"
+            # Of a folder a module or a name may be imported: the first of these that is a module.
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    names = {name.removeprefix("tfmdn.") for name in names if name.startswith("tfmdn.")}
+    return {name if name in MODULES else name.rpartition(".")[0] for name in names}
 
 
 def public_names(module):
-    """The names of what a module offers: neither imported from elsewhere nor only there to be subclassed."""
+    """The names of what a module offers, in order."""
     own = {name: value for name, value in vars(module).items() if not name.startswith("_")}
-    own = {name: value for name, value in own.items() if getattr(value, "__module__", "").startswith(module.__name__)}
-    bases = {base for value in own.values() if isinstance(value, type) for base in value.__mro__[1:]}
-    return sorted(name for name, value in own.items() if value not in bases)
+    own = {name: own[name] for name in getattr(module, "__all__", own)}
+    own = {name: value for name, value in own.items() if getattr(value, "__module__", "").startswith("tfmdn")}
+    return sorted(own)
 
 
-PUBLIC = {
-    **{name: getattr(tfmdn, name) for name in [*public_names(tfmdn), "MDNRegressor"]},
-    **{f"features.{name}": getattr(tfmdn.features, name) for name in public_names(tfmdn.features)},
-    **{f"metrics.{name}": getattr(tfmdn.metrics, name) for name in public_names(tfmdn.metrics)},
-    **{f"plots.{name}": getattr(tfmdn.plots, name) for name in public_names(tfmdn.plots)},
+NAMESPACES = ["callbacks", "distributions", "ensembles", "export", "features", "layers", "losses", "metrics", "plots"]
+NAMESPACES += ["scores", "training"]
+PUBLIC = {name: getattr(tfmdn, name) for name in [*public_names(tfmdn), "MDNRegressor"]} | {
+    f"{namespace}.{name}": getattr(getattr(tfmdn, namespace), name)
+    for namespace in NAMESPACES
+    for name in public_names(getattr(tfmdn, namespace))
 }
 
 
 def test_every_module_has_its_place():
-    assert {path.stem for path in (ROOT / "tfmdn").glob("*.py")} == {*LAYERS, "__init__"}
+    assert {module.partition(".")[0] for module in MODULES} == {*ROOMS, "__init__"}
 
 
-@pytest.mark.parametrize("module", LAYERS)
-def test_imports_point_one_way(module):
-    tree = ast.parse((ROOT / "tfmdn" / f"{module}.py").read_text())
-    imported = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "tfmdn":
-            imported |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tfmdn."):
-            imported.add(node.module.removeprefix("tfmdn."))
-        assert not (isinstance(node, ast.ImportFrom) and node.level), "relative import"
-    assert imported == LAYERS[module]
-    assert imported <= set(list(LAYERS)[: list(LAYERS).index(module)])
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_between_rooms_point_one_way(room):
+    imported = set().union(*(imports_of(module) for module in MODULES if module.partition(".")[0] == room))
+    rooms = {module.partition(".")[0] for module in imported} - {room}
+    assert rooms == ROOMS[room]
+    assert rooms <= set(list(ROOMS)[: list(ROOMS).index(room)])
 
 
-@pytest.mark.parametrize("module", [*LAYERS, "__init__"])
+def test_no_circles_between_files():
+    # A folder's __init__ gathers the names of its files, which import each other and never the folder.
+    files = [module for module in MODULES if not (PACKAGE / module.replace(".", "/")).is_dir() and module != "__init__"]
+    imported = {module: imports_of(module) for module in files}
+    assert set().union(*imported.values()) <= set(files)
+    graphlib.TopologicalSorter(imported).prepare()
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_optional_packages_are_imported_where_they_are_used(module):
-    tree = ast.parse((ROOT / "tfmdn" / f"{module}.py").read_text())
-    imports = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    imports = [node for node in MODULES[module].body if isinstance(node, (ast.Import, ast.ImportFrom))]
     names = [alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in imports if isinstance(node, ast.ImportFrom)]
     packages = {name.partition(".")[0] for name in names}
@@ -174,54 +135,29 @@ def test_without_the_optional_packages():
 
 
 def test_the_public_names():
-    assert list(PUBLIC) == [
-        "BackupAndRestore",
-        "CRPS",
-        "ComponentHealth",
-        "ComponentHealthWarning",
-        "EnergyScore",
-        "Ensemble",
-        "EnsembleEarlyStopping",
-        "MDNLayer",
-        "MarginalFallback",
-        "Mixture",
-        "ModelCheckpoint",
-        "MultiWorkerMirroredStrategy",
-        "NegativeLogLikelihood",
-        "PinballLoss",
-        "crps",
-        "energy_score",
-        "export_saved_model",
-        "fit",
-        "generate",
-        "merge",
-        "negative_log_likelihood",
-        "pinball_loss",
-        "probability_integral_transform",
-        "MDNRegressor",
-        "features.NoiseRegularization",
-        "features.PeriodicEmbedding",
-        "features.PiecewiseLinearEmbedding",
-        "features.Standardization",
-        "metrics.CRPS",
-        "metrics.CalibrationError",
-        "metrics.EnergyScore",
-        "metrics.IntervalCoverage",
-        "metrics.IntervalWidth",
-        "metrics.NegativeLogLikelihood",
-        "metrics.PinballLoss",
-        "metrics.SkillScore",
-        "plots.components",
-        "plots.density",
-        "plots.draws",
-        "plots.error_vectors",
-        "plots.fan",
-        "plots.hexbin",
-        "plots.pit_histogram",
-        "plots.reliability",
-        "plots.slices",
-        "plots.training_curves",
-    ]
+    by_namespace = {}
+    for name in PUBLIC:
+        namespace, _, own = name.rpartition(".")
+        by_namespace.setdefault(namespace, []).append(own)
+    assert {namespace: " ".join(names) for namespace, names in by_namespace.items()} == {
+        "": "BackupAndRestore CRPS ComponentHealth ComponentHealthWarning EnergyScore Ensemble EnsembleEarlyStopping "
+        "MDNLayer MarginalFallback Mixture ModelCheckpoint MultiWorkerMirroredStrategy NegativeLogLikelihood "
+        "PinballLoss crps energy_score export_saved_model fit generate merge negative_log_likelihood pinball_loss "
+        "probability_integral_transform MDNRegressor",
+        "callbacks": "BackupAndRestore ComponentHealth ComponentHealthWarning EnsembleEarlyStopping ModelCheckpoint",
+        "distributions": "Mixture ReflectedMultivariateNormal ReflectedNormal merge",
+        "ensembles": "Ensemble",
+        "export": "export_saved_model",
+        "features": "NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Standardization",
+        "layers": "MDNLayer MarginalFallback NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding "
+        "Standardization",
+        "losses": "CRPS EnergyScore NegativeLogLikelihood PinballLoss",
+        "metrics": "CRPS CalibrationError EnergyScore IntervalCoverage IntervalWidth NegativeLogLikelihood PinballLoss "
+        "SkillScore",
+        "plots": "components density draws error_vectors fan hexbin pit_histogram reliability slices training_curves",
+        "scores": "crps energy_score negative_log_likelihood pinball_loss probability_integral_transform",
+        "training": "MultiWorkerMirroredStrategy fit",
+    }
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -11,8 +11,8 @@ import tensorflow_probability as tfp
 from cases import DISTRIBUTIONS, SCALAR_COMPONENTS, SciPyMixture, case_name, mixture_of
 
 import tfmdn
-from tfmdn import components as component_lib
-from tfmdn import deviations, losses, scores
+from tfmdn import losses, scores
+from tfmdn.distributions import deviations, tensors
 
 tfd = tfp.distributions
 VECTORS = [case for case in DISTRIBUTIONS if case[2]]
@@ -92,7 +92,7 @@ def test_crps_of_one_component_is_that_of_scoringrules(family):
     build, expected = SINGLE[family]
     y = np.array([0.01, 0.3, 1.0, 4.0, 50.0])
     component = build()
-    values = {name: tf.fill([5, 1], value) for name, value in component_lib.parameters(component).items()}
+    values = {name: tf.fill([5, 1], value) for name, value in tensors.parameters(component).items()}
     mixture = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((5, 1))), type(component)(**values))
     np.testing.assert_allclose(scores.crps(y, mixture), expected(y), rtol=1e-5)
 
@@ -101,8 +101,8 @@ def test_crps_of_one_component_is_that_of_scoringrules(family):
 def test_crps_of_vectors_is_the_mean_over_coordinates(case):
     mixture = mixture_of(case, (5, 2), num_components=2)
     y = mixture.sample(seed=1)
-    marginals = component_lib.marginals(mixture.components_distribution)
-    values = component_lib.parameters(marginals)
+    marginals = tensors.marginals(mixture.components_distribution)
+    values = tensors.parameters(marginals)
     by_coordinate = [
         scores.crps(
             y[..., d],
@@ -159,11 +159,11 @@ def test_absolute_difference_is_the_integral_of_both_tails(family):
 
 def gradients(score, y, mixture):
     """The gradients of the sum of scores with respect to y, the logits and the parameters of the components."""
-    values = component_lib.parameters(mixture.components_distribution)
+    values = tensors.parameters(mixture.components_distribution)
     sources = {"y": tf.convert_to_tensor(y), "logits": tf.identity(mixture.mixture_distribution.logits), **values}
     with tf.GradientTape() as tape:
         tape.watch(sources)
-        components = component_lib.with_parameters(mixture.components_distribution, {k: sources[k] for k in values})
+        components = tensors.with_parameters(mixture.components_distribution, {k: sources[k] for k in values})
         total = tf.reduce_sum(score(sources["y"], tfmdn.Mixture(tfd.Categorical(sources["logits"]), components)))
     return tape.gradient(total, sources)
 
@@ -174,7 +174,7 @@ def test_gradients_are_those_of_small_differences(case, score):
     mixture = mixture_of(case, (2,), num_components=2, dtype="float64")
     y = np.asarray(mixture.sample(seed=1))
     values = {"logits": mixture.mixture_distribution.logits}
-    values.update(component_lib.parameters(mixture.components_distribution))
+    values.update(tensors.parameters(mixture.components_distribution))
     for name, gradient in gradients(score, y, mixture).items():
         if name == "y":
             continue
@@ -182,7 +182,7 @@ def test_gradients_are_those_of_small_differences(case, score):
         for step in (1e-5, -1e-5):
             moved = {**values, name: values[name] + step * np.array([1.0, 0.0])}
             logits = moved.pop("logits")
-            components = component_lib.with_parameters(mixture.components_distribution, moved)
+            components = tensors.with_parameters(mixture.components_distribution, moved)
             totals.append(score(y, tfmdn.Mixture(tfd.Categorical(logits=logits), components)).numpy())
         expected = (totals[0] - totals[1]) / 2e-5
         np.testing.assert_allclose(gradient[:, 0], expected, rtol=1e-3, atol=1e-7, err_msg=name)
@@ -243,7 +243,7 @@ def test_a_few_draws_are_unbiased():
         tfd.Categorical(logits=tf.repeat(mixture.mixture_distribution.logits, 20_000, 0)),
         tfd.Normal(
             *(
-                tf.repeat(component_lib.parameters(mixture.components_distribution)[name], 20_000, 0)
+                tf.repeat(tensors.parameters(mixture.components_distribution)[name], 20_000, 0)
                 for name in ("loc", "scale")
             )
         ),

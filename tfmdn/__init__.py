@@ -19,32 +19,40 @@ import keras as _keras
 
 _require_tensorflow_backend(_keras.backend.backend())
 
+from tfmdn import callbacks as callbacks
 from tfmdn import datasets as datasets
-from tfmdn import features as features
+from tfmdn import distributions as distributions
+from tfmdn import ensembles as ensembles
+from tfmdn import export as export
+from tfmdn import layers as layers
+from tfmdn import losses as losses
 from tfmdn import metrics as metrics
 from tfmdn import plots as plots
+from tfmdn import scores as scores
+from tfmdn import training as training
+from tfmdn.callbacks import BackupAndRestore as BackupAndRestore
 from tfmdn.callbacks import ComponentHealth as ComponentHealth
 from tfmdn.callbacks import ComponentHealthWarning as ComponentHealthWarning
-from tfmdn.checkpoints import BackupAndRestore as BackupAndRestore
-from tfmdn.checkpoints import ModelCheckpoint as ModelCheckpoint
-from tfmdn.distribution import MultiWorkerMirroredStrategy as MultiWorkerMirroredStrategy
-from tfmdn.early_stopping import EnsembleEarlyStopping as EnsembleEarlyStopping
-from tfmdn.ensemble import Ensemble as Ensemble
+from tfmdn.callbacks import EnsembleEarlyStopping as EnsembleEarlyStopping
+from tfmdn.callbacks import ModelCheckpoint as ModelCheckpoint
+from tfmdn.distributions import Mixture as Mixture
+from tfmdn.distributions import merge as merge
+from tfmdn.ensembles import Ensemble as Ensemble
 from tfmdn.export import export_saved_model as export_saved_model
-from tfmdn.fallback import MarginalFallback as MarginalFallback
 from tfmdn.generation import generate as generate
+from tfmdn.layers import MarginalFallback as MarginalFallback
 from tfmdn.layers import MDNLayer as MDNLayer
+from tfmdn.layers import features as features
 from tfmdn.losses import CRPS as CRPS
 from tfmdn.losses import EnergyScore as EnergyScore
 from tfmdn.losses import NegativeLogLikelihood as NegativeLogLikelihood
 from tfmdn.losses import PinballLoss as PinballLoss
-from tfmdn.merging import merge as merge
-from tfmdn.mixture import Mixture as Mixture
 from tfmdn.scores import crps as crps
 from tfmdn.scores import energy_score as energy_score
 from tfmdn.scores import negative_log_likelihood as negative_log_likelihood
 from tfmdn.scores import pinball_loss as pinball_loss
 from tfmdn.scores import probability_integral_transform as probability_integral_transform
+from tfmdn.training import MultiWorkerMirroredStrategy as MultiWorkerMirroredStrategy
 from tfmdn.training import fit as fit
 
 __version__ = "0.1.0"
@@ -55,7 +63,7 @@ def __getattr__(name: str):
     if name != "MDNRegressor":
         raise AttributeError(f"module 'tfmdn' has no attribute {name!r}")
     try:
-        from tfmdn.estimator import MDNRegressor
+        from tfmdn.tabular.regressor import MDNRegressor
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "sklearn":
             raise

@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics, validation
-from tfmdn.mixture import Mixture, checked_tensor, stateless_seed
+from tfmdn.distributions.mixture import Mixture, checked_tensor, stateless_seed
 
 tfd = tfp.distributions
 

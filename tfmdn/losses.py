@@ -12,11 +12,13 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import components as component_lib
 from tfmdn import numerics, validation
 from tfmdn import scores as score_lib
+from tfmdn.distributions import tensors
 
 tfd = tfp.distributions
+
+__all__ = ["CRPS", "EnergyScore", "NegativeLogLikelihood", "PinballLoss"]
 
 
 class ScoreLoss(keras.losses.Loss):
@@ -45,7 +47,7 @@ class ScoreLoss(keras.losses.Loss):
         is_nan = score_lib.any_number(tf.math.is_nan, y_true, y_pred)
         with tf.control_dependencies(_checks(is_nan & counts, scores, counts)):
             scores = tf.where(counts, scores, tf.zeros_like(scores))
-        mask = component_lib.mask_of(y_pred)
+        mask = tensors.mask_of(y_pred)
         if mask is not None:
             scores._keras_mask = mask
         if sample_weight is not None:
@@ -192,7 +194,7 @@ def is_placeholder(tensor) -> bool:
 def example_weights(mixture: tfd.Distribution, sample_weight, scores: tf.Tensor) -> tf.Tensor:
     """How much each of the scores `[*B]` counts: its `sample_weight`, and 0 where Keras has masked the mixture."""
     weights = tf.ones_like(scores)
-    mask = component_lib.mask_of(mixture)
+    mask = tensors.mask_of(mixture)
     if mask is not None:
         weights *= tf.cast(mask, weights.dtype)
     return weights if sample_weight is None else weights * _like_scores(sample_weight, scores)

@@ -16,10 +16,22 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import losses, numerics, scores, sklearn_mixtures, validation
-from tfmdn.mixture import Mixture
+from tfmdn import losses, numerics, scores, validation
+from tfmdn.distributions import gaussian_mixtures
+from tfmdn.distributions.mixture import Mixture
 
 tfd = tfp.distributions
+
+__all__ = [
+    "CRPS",
+    "CalibrationError",
+    "EnergyScore",
+    "IntervalCoverage",
+    "IntervalWidth",
+    "NegativeLogLikelihood",
+    "PinballLoss",
+    "SkillScore",
+]
 
 REFERENCE_SCORES = {"nll": scores.negative_log_likelihood, "crps": scores.crps}
 # Enough targets to fit a few components to, in seconds.
@@ -364,7 +376,7 @@ class SkillScore(ScoreMetric):
             raise ValueError(f"`adapt` needs at least two rows of finite targets. Received: {len(rows)}.")
         if len(rows) > REFERENCE_SAMPLE_SIZE:
             rows = np.random.default_rng(0).choice(rows, REFERENCE_SAMPLE_SIZE, replace=False)
-        log_weights, means, factors = sklearn_mixtures.fit(rows, self.max_components)
+        log_weights, means, factors = gaussian_mixtures.fit(rows, self.max_components)
         # Lists: a config can hold them.
         self.reference = {"logits": log_weights.tolist(), "loc": means.tolist(), "scale_tril": factors.tolist()}
 

@@ -13,12 +13,14 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import components as component_lib
-from tfmdn import deviations, numerics, validation
-from tfmdn.batching import in_batches
-from tfmdn.mixture import stateless_seed
+from tfmdn import numerics, validation
+from tfmdn.distributions import deviations, tensors
+from tfmdn.distributions.batching import in_batches
+from tfmdn.distributions.mixture import stateless_seed
 
 tfd = tfp.distributions
+
+__all__ = ["crps", "energy_score", "negative_log_likelihood", "pinball_loss", "probability_integral_transform"]
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -85,17 +87,17 @@ def crps(y_true, mixture: tfd.MixtureSameFamily, batch_size: int | None = None) 
 
 def _crps_of_coordinates(y: tf.Tensor, mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     axis = _component_axis(mixture)
-    marginals = component_lib.marginals(mixture.components_distribution)
+    marginals = tensors.marginals(mixture.components_distribution)
     weights = numerics.with_trailing_axes(_weights(mixture), -1 - axis)  # [B, K, E]
     to_target = deviations.absolute_deviation(marginals, tf.expand_dims(y, axis))  # [B, K, E]
     # Each pair of components once: [.., K (K + 1) / 2, E].
     first, second = np.triu_indices(mixture.components_distribution.batch_shape[-1])
     times = numerics.with_trailing_axes(tf.constant(np.where(first == second, 1.0, 2.0), y.dtype), -1 - axis)
     pair_weights = times * tf.gather(weights, first, axis=axis) * tf.gather(weights, second, axis=axis)
-    values = component_lib.parameters(marginals)
+    values = tensors.parameters(marginals)
     between = deviations.absolute_difference(
         *(
-            component_lib.with_parameters(marginals, {k: tf.gather(v, pair, axis=axis) for k, v in values.items()})
+            tensors.with_parameters(marginals, {k: tf.gather(v, pair, axis=axis) for k, v in values.items()})
             for pair in (first, second)
         )
     )

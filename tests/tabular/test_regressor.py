@@ -1,0 +1,622 @@
+"""`MDNRegressor`: scikit-learn's contract, what each method returns, files, repeatability, and hard targets."""
+
+import concurrent.futures
+import copy
+import dataclasses
+import itertools
+import pickle
+import random
+
+import joblib
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import tensorflow as tf
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import tfmdn
+from tfmdn.ensembles import calibration
+from tfmdn.tabular import recipe
+from tfmdn.tabular import regressor as regressor_lib
+from tfmdn.tabular.recipe import Recipe
+
+X, Y = (part.astype(np.float64) for part in tfmdn.datasets.inverse_sinusoid().sample(60, seed=0))
+TWO = np.stack([Y, X[:, 0] - Y], 1)
+POSITIVE = np.exp(Y / 5)
+SMALL = {"num_components": 2, "n_ensembles": 2, "max_steps": 20, "hidden_units": (8,), "random_state": 0}
+
+
+def tiny_network():
+    return keras.layers.Dense(4, "tanh")
+
+
+TINY = {**SMALL, "n_ensembles": 1, "network": tiny_network}
+
+
+def fitted(x=X, y=Y, sample_weight=None, settings=TINY, **arguments):
+    return tfmdn.MDNRegressor(**{**settings, **arguments}).fit(x, y, sample_weight=sample_weight)
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    return fitted(settings=SMALL)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return fitted()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_graphs():
+    """Most tests learn next to nothing: to optimise the graphs takes longer than to run them."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+
+
+# scikit-learn's contract
+
+NO_REPETITIONS = (
+    "A weight is not a repetition of the row where batches are drawn at random, as with scikit-learn's MLPRegressor. "
+    "A weight of 0 is a removal: test_a_weight_of_0_is_a_removal."
+)
+
+
+@parametrize_with_checks(
+    # Without a `network`: the address of a function would be part of the tests' names.
+    [tfmdn.MDNRegressor(**{**SMALL, "n_ensembles": 1, "max_steps": 5})],
+    expected_failed_checks=lambda _: {"check_sample_weight_equivalence_on_dense_data": NO_REPETITIONS},
+)
+def test_contract(estimator, check):
+    check(estimator)
+
+
+def test_pipelines_searches_and_cross_validation():
+    pipeline = make_pipeline(StandardScaler(), tfmdn.MDNRegressor(**TINY))
+    counts = {"mdnregressor__num_components": [1, 3]}
+    search = GridSearchCV(pipeline, counts, cv=2, refit=False, error_score="raise").fit(X, Y)
+    scores = cross_val_score(pipeline.set_params(**search.best_params_), X, Y, cv=2)
+    assert scores.mean() == pytest.approx(search.best_score_)
+    assert search.best_score_ == max(search.cv_results_["mean_test_score"])
+
+
+# What each method returns
+
+OUTPUTS = {"n": (Y, (), ()), "n1": (Y[:, None], (1,), ()), "n2": (TWO, (2,), (2,))}
+
+
+@pytest.fixture(scope="module", params=OUTPUTS.values(), ids=OUTPUTS)
+def outputs(request):
+    y, output_shape, event_shape = request.param
+    return fitted(y=y, settings=SMALL), y, output_shape, event_shape
+
+
+def test_shapes(outputs):
+    regressor, y, output_shape, event_shape = outputs
+    assert regressor.predict(X).shape == (60, *output_shape)
+    assert [part.shape for part in regressor.predict(X, return_std=True)] == [(60, *output_shape)] * 2
+    mixture = regressor.predict_dist(X)
+    assert (mixture.batch_shape, mixture.event_shape, mixture.dtype) == ((60,), event_shape, tf.float64)
+    assert regressor.predict_quantiles(X, [0.1, 0.5, 0.9]).shape == (60, *event_shape, 3)
+    assert regressor.predict_interval(X).shape == (60, *event_shape, 2)
+    assert regressor.sample(X, 7).shape == (60, 7, *event_shape)
+    assert regressor.sample(X).shape == (60, 1, *event_shape)
+    assert isinstance(regressor.score(X, y), float)
+
+
+def test_answers_are_the_mixture_s(outputs):
+    regressor, y, output_shape, event_shape = outputs
+    mixture = regressor.predict_dist(X)
+    mean, std = regressor.predict(X, return_std=True)
+    np.testing.assert_array_equal(mean, regressor.predict(X))
+    np.testing.assert_allclose(mean, mixture.mean().numpy().reshape(60, *output_shape), rtol=1e-12)
+    np.testing.assert_allclose(std, mixture.stddev().numpy().reshape(60, *output_shape), rtol=1e-12)
+    levels = [0.05, 0.5, 0.95]
+    quantiles = regressor.predict_quantiles(X, levels)
+    np.testing.assert_allclose(np.moveaxis(quantiles, -1, 0), mixture.quantile(levels), rtol=1e-9)
+    np.testing.assert_allclose(mixture.cdf(quantiles[..., 0]), np.full((60, *event_shape), 0.05), rtol=1e-6)
+    assert np.all(np.diff(quantiles) > 0)
+    np.testing.assert_allclose(regressor.predict_interval(X, coverage=0.9), quantiles[..., [0, 2]], rtol=1e-9)
+    log_prob, weights = mixture.log_prob(y.reshape(60, *event_shape)), np.arange(60.0)
+    assert regressor.score(X, y) == pytest.approx(np.mean(log_prob))
+    assert regressor.score(X, y, sample_weight=weights) == pytest.approx(np.average(log_prob, weights=weights))
+
+
+def test_draws(regressor):
+    draws = regressor.sample(X, 2000, random_state=1)
+    np.testing.assert_array_equal(regressor.sample(X, 2000, random_state=1), draws)
+    assert not np.array_equal(regressor.sample(X, 2000, random_state=2), draws)
+    mean, std = regressor.predict(X, return_std=True)
+    np.testing.assert_array_less(np.abs(draws.mean(1) - mean), 4.5 * std / np.sqrt(2000))
+
+
+def test_any_number_of_rows_gets_the_same_answers(regressor, monkeypatch):
+    rows = np.random.default_rng(0).normal(scale=5.0, size=(700, 1))
+    monkeypatch.setattr(regressor_lib, "MANY_ROWS", 300)
+    mixture, draws = regressor.predict_dist(rows), regressor.sample(rows, 3, random_state=0)
+    assert mixture.batch_shape == (700,)
+    assert draws.shape == (700, 3)
+    for part in (slice(0, 1), slice(290, 310), slice(600, 700)):
+        np.testing.assert_allclose(regressor.predict(rows[part]), mixture.mean()[part], rtol=1e-5, atol=1e-6)
+    assert regressor.score(rows, rows[:, 0]) == pytest.approx(np.mean(mixture.log_prob(rows[:, 0])))
+    assert mixture.member_sizes == regressor.predict_dist(X).member_sizes
+
+
+def test_fitted_attributes(regressor):
+    assert regressor.num_components_ == 2
+    assert regressor.n_steps_ == 20
+    assert regressor.n_features_in_ == 1
+    assert regressor.held_out_scores_.shape == (2,)
+    assert isinstance(regressor.model_, tfmdn.Ensemble)
+    assert regressor.predict_dist(X).decompose().epistemic.shape == (60,)
+
+
+def test_pandas_in_and_out(tmp_path):
+    frame = pd.DataFrame({"a": X[:, 0], "b": np.arange(60.0)}, index=range(100, 160))
+    targets = pd.DataFrame(TWO, columns=["u", "v"], index=frame.index)
+    regressor = fitted(frame, targets, n_ensembles=2, network=None)
+    prediction = regressor.predict(frame[3:5])
+    assert list(prediction.columns) == ["u", "v"]
+    assert list(prediction.index) == [103, 104]
+    assert isinstance(regressor.predict(frame.to_numpy()[3:5], return_std=True)[1], np.ndarray)
+    with pytest.raises(ValueError, match="feature names"):
+        regressor.predict(frame[["b", "a"]])
+    regressor.save(tmp_path / "regressor")
+    pd.testing.assert_frame_equal(tfmdn.MDNRegressor.load(tmp_path / "regressor").predict(frame[3:5]), prediction)
+    series = fitted(frame, targets["u"])
+    assert (series.predict(frame).name, list(series.feature_names_in_)) == ("u", ["a", "b"])
+    assert list(series.predict_interval(frame, coverage=0.9).columns) == [0.05, 0.95]
+    assert list(series.predict_quantiles(frame, [0.1, 0.9]).columns) == [0.1, 0.9]
+
+
+# Copies and files
+
+
+def saved_and_loaded(regressor, path):
+    regressor.save(path / "regressor.keras")
+    return tfmdn.MDNRegressor.load(path / "regressor.keras")
+
+
+def dumped_by_joblib(regressor, path):
+    joblib.dump(regressor, path / "regressor.joblib")
+    return joblib.load(path / "regressor.joblib")
+
+
+COPIES = {
+    "save": saved_and_loaded,
+    "pickle": lambda regressor, path: pickle.loads(pickle.dumps(regressor)),
+    "joblib": dumped_by_joblib,
+    "deepcopy": lambda regressor, path: copy.deepcopy(regressor),
+}
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_copies_predict_the_same(tiny, copied, tmp_path):
+    again = copied(tiny, tmp_path)
+    np.testing.assert_array_equal(again.predict(X), tiny.predict(X))
+    assert again.score(X, Y) == tiny.score(X, Y)
+    np.testing.assert_array_equal(again.held_out_scores_, tiny.held_out_scores_)
+    for name, value in tiny.get_params().items():
+        if name != "network" or copied is not saved_and_loaded:
+            assert list(np.atleast_1d(getattr(again, name))) == list(np.atleast_1d(value))
+
+
+def test_clones_are_not_fitted(regressor, tmp_path):
+    clone = sklearn.base.clone(regressor)
+    assert clone.get_params() == regressor.get_params()
+    for ask in (lambda: clone.predict(X), lambda: clone.score(X, Y), lambda: clone.save(tmp_path / "regressor")):
+        with pytest.raises(NotFittedError):
+            ask()
+
+
+def test_a_seed_is_saved_and_a_generator_is_not(tiny, tmp_path):
+    original = tiny.random_state
+    try:
+        for random_state, expected in ((np.int64(7), 7), (np.random.RandomState(0), None)):
+            tiny.random_state = random_state
+            assert saved_and_loaded(tiny, tmp_path).random_state == expected
+    finally:
+        tiny.random_state = original
+
+
+def test_other_files_are_refused(regressor, tmp_path):
+    (tmp_path / "text").write_text("hello")
+    regressor.model_.save(tmp_path / "model.keras")
+    for name in ("text", "model.keras"):
+        with pytest.raises(ValueError, match=r"Expected a file that MDNRegressor\.save wrote"):
+            tfmdn.MDNRegressor.load(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        tfmdn.MDNRegressor.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.9])
+def test_damaged_files_are_refused(regressor, tmp_path, place):
+    regressor.save(tmp_path / "regressor")
+    content = bytearray((tmp_path / "regressor").read_bytes())
+    start = int(place * len(content))
+    content[start : start + 50] = bytes(255 - byte for byte in content[start : start + 50])
+    (tmp_path / "regressor").write_bytes(content)
+    with pytest.raises(ValueError, match=r"The file is damaged|Expected a file"):
+        tfmdn.MDNRegressor.load(tmp_path / "regressor")
+
+
+NAMES = {"integers": np.int64(3), "tuples": ("a", "b"), "text": "t", "dates": pd.Timestamp("2026-01-01")}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_names_of_targets_are_saved(tmp_path, name):
+    regressor = fitted(pd.DataFrame(X), pd.Series(Y, name=name))
+    again = saved_and_loaded(regressor, tmp_path).predict(pd.DataFrame(X))
+    assert regressor.predict(pd.DataFrame(X)).name == name
+    assert again.name == (str(name) if isinstance(name, pd.Timestamp) else name)
+
+
+def test_arguments_of_numpy(tmp_path):
+    numbers = {"num_components": np.int64(2), "max_steps": np.int64(20), "n_ensembles": np.int32(1)}
+    regressor = fitted(settings={**SMALL, **numbers, "hidden_units": np.array([8]), "batch_size": np.int64(32)})
+    expected = fitted(settings={**SMALL, "n_ensembles": 1, "batch_size": 32})
+    np.testing.assert_array_equal(regressor.predict(X), expected.predict(X))
+    assert saved_and_loaded(regressor, tmp_path).num_components_ == 2
+
+
+def test_a_save_that_fails_leaves_the_earlier_file(regressor, tmp_path, monkeypatch):
+    regressor.save(tmp_path / "regressor")
+    earlier = (tmp_path / "regressor").read_bytes()
+    monkeypatch.setattr(tfmdn.MDNRegressor, "_metadata", lambda self: {"unknown to JSON": object()})
+    with pytest.raises(TypeError, match="JSON"):
+        regressor.save(tmp_path / "regressor")
+    assert (tmp_path / "regressor").read_bytes() == earlier
+    assert [path.name for path in tmp_path.iterdir()] == ["regressor"]
+
+
+def test_the_model_is_exported(regressor, tmp_path):
+    tfmdn.export_saved_model(regressor.model_, tmp_path / "saved_model")
+    loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
+    # As many rows as `predict` has in a batch: products of other matrices are rounded otherwise.
+    rows = np.resize(X, (regressor_lib.FEW_ROWS, 1))
+    served = loaded.signatures["serving_default"](x=tf.constant(rows))
+    np.testing.assert_allclose(served["mean"][: len(X)], regressor.predict(X), rtol=1e-5)
+
+
+# Repeatability
+
+
+def test_the_seed_alone_decides(regressor, tiny):
+    keras.utils.set_random_seed(123)
+    np.testing.assert_array_equal(fitted(settings=SMALL).predict(X), regressor.predict(X))
+    np.testing.assert_array_equal(fitted(random_state=np.random.RandomState(0)).predict(X), tiny.predict(X))
+    assert np.abs(fitted(random_state=1).predict(X) - tiny.predict(X)).max() > 1e-3
+
+
+def test_threads_do_not_disturb_each_other(tiny):
+    with concurrent.futures.ThreadPoolExecutor(3) as threads:
+        for predictions in threads.map(lambda _: fitted().predict(X), range(6)):
+            np.testing.assert_array_equal(predictions, tiny.predict(X))
+
+
+def next_random_numbers():
+    return [random.random(), np.random.random(), float(keras.random.normal(())), float(tf.random.normal(()))]  # noqa: NPY002
+
+
+def test_global_random_states_stay_as_they_are():
+    keras.utils.set_random_seed(5)
+    expected = next_random_numbers()
+    keras.utils.set_random_seed(5)
+    regressor = fitted(x_noise=1.0, y_noise=1.0)
+    regressor.sample(X, 2, random_state=0)
+    assert next_random_numbers() == expected
+
+
+# Choices
+
+
+def test_the_number_of_components_is_chosen_by_held_out_likelihood(monkeypatch):
+    monkeypatch.setattr(regressor_lib, "AUTO_COMPONENTS", (1, 3))
+    fits, fit = {}, Recipe.fit
+    monkeypatch.setattr(Recipe, "fit", lambda self, *data: fits.setdefault(self.num_components, fit(self, *data)))
+    regressor = fitted(num_components="auto", max_steps=50)
+    scores = {count: trained.scores.mean() for count, trained in fits.items()}
+    assert list(scores) == [1, 3]
+    assert regressor.num_components_ == min(scores, key=scores.get)
+    assert regressor.model_ is fits[regressor.num_components_].model
+
+
+def dropping_out():
+    return keras.Sequential([keras.layers.Dense(8, "tanh"), keras.layers.Dropout(0.5)])
+
+
+CHOICES = {
+    "a network with dropout": {"network": dropping_out},
+    "noise on the features": {"x_noise": 2.0},
+    "noise on the targets": {"y_noise": 2.0},
+    "family": {"family": "laplace"},
+}
+
+
+@pytest.mark.parametrize("arguments", CHOICES.values(), ids=CHOICES)
+def test_choices_change_the_result(tiny, arguments):
+    other = fitted(**arguments)
+    assert np.isfinite(other.score(X, Y))
+    assert np.abs(other.predict(X) - tiny.predict(X)).max() > 1e-3
+
+
+@pytest.mark.parametrize("num_members", [1, 2, 3, 10, 13])
+@pytest.mark.parametrize("num_rows", [2, 9, 30, 40, 203])
+def test_a_tenth_of_the_rows_judges_each_member(num_rows, num_members):
+    held_out = recipe._folds(num_rows, num_members, np.random.default_rng(0))
+    counts = held_out.sum(0)
+    assert np.all((counts >= 1) & (abs(counts - num_rows / 10) <= 2)), counts
+    if num_rows >= recipe.MIN_CALIBRATED:  # two members for each row, or the only one
+        assert held_out.sum(1).max() >= min(2, num_members)
+        rows, members = calibration.judges(held_out)
+        assert len(rows) >= num_rows // 20
+        assert np.all(members.sum(1) == min(2, num_members))
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "num_features", "units", "averaged"),
+    [(400, 2, [128, 128], 50), (4_999, 1, [128, 128], 50), (5_000, 2, [96] * 4, 100), (5_000, 3, [128, 128], 50)],
+)
+def test_one_or_two_features_of_many_rows_have_more_layers(num_rows, num_features, units, averaged, monkeypatch):
+    optimizers = []
+
+    class Noted(keras.optimizers.AdamW):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            optimizers.append(self)
+
+    monkeypatch.setattr(keras.optimizers, "AdamW", Noted)
+    x = np.random.default_rng(0).normal(size=(num_rows, num_features))
+    regressor = tfmdn.MDNRegressor(n_ensembles=1, num_components=2, max_steps=1, random_state=0).fit(x, x.sum(1))
+    layers = regressor.model_.get_config()["models"][0]["config"]["layers"]
+    assert [layer["config"]["units"] for layer in layers if layer["class_name"] == "Dense"] == units
+    assert [1 / (1 - optimizer.ema_momentum) for optimizer in optimizers] == pytest.approx([averaged])
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "min_deep_rows", "steps"),
+    [(60, 61, 25), (60, 60, 50), (300, 301, 75), (300, 300, 75), (800, 800, 100)],
+)
+def test_more_rows_are_learnt_from_for_longer(num_rows, min_deep_rows, steps, monkeypatch):
+    for name, value in {"PASSES": 2, "MOST_STEPS": 100, "MIN_DEEP_ROWS": min_deep_rows}.items():
+        monkeypatch.setattr(recipe, name, value)
+    monkeypatch.setattr(recipe, "SHALLOW", dataclasses.replace(recipe.SHALLOW, longest=25))
+    monkeypatch.setattr(recipe, "DEEP", dataclasses.replace(recipe.DEEP, longest=50))
+    x, y = tfmdn.datasets.inverse_sinusoid().sample(num_rows, seed=0)
+    assert fitted(x, y, max_steps="auto", batch_size=8, patience=10_000).n_steps_ == steps
+
+
+def test_calibration_is_a_choice(tiny):
+    assert float(tiny.model_.scale_temperature) != 1.0
+    assert float(fitted(calibrate=False).model_.scale_temperature) == 1.0
+    few = fitted(X[:39], Y[:39])
+    assert float(few.model_.scale_temperature) == 1.0
+
+
+def test_positive_targets():
+    regressor = fitted(y=POSITIVE, family="lognormal")
+    assert np.all(regressor.predict_quantiles(X, [0.001]) > 0)
+    assert np.isfinite(regressor.score(X, POSITIVE))
+
+
+def test_correlated_outputs():
+    mixture = fitted(y=TWO, covariance="full", num_components=1, background=0.0).predict_dist(X)
+    assert np.all(np.abs(mixture.covariance()[:, 0, 1]) > 1e-6)
+
+
+def test_progress_is_shown_up_to_the_batches_asked_for(capsys):
+    regressor = fitted(max_steps=60, verbose=1)
+    assert regressor.n_steps_ == 50  # a multiple of 25, of which each is one epoch
+    output = capsys.readouterr().out
+    assert "50/50" in output
+    assert "held_out_loss" in output
+
+
+def test_a_weight_of_0_is_a_removal():
+    kept = np.random.default_rng(0).random(60) < 0.7
+    weighted = fitted(sample_weight=np.where(kept, 2.5, 0.0))
+    np.testing.assert_array_equal(weighted.predict(X), fitted(X[kept], Y[kept]).predict(X))
+
+
+def test_weights_count_in_early_stopping_too():
+    is_far = np.arange(60) % 2 == 0
+    regressor = fitted(y=np.where(is_far, 100.0, Y), sample_weight=np.where(is_far, 1e-9, 1.0))
+    near = fitted(X[~is_far], Y[~is_far])
+    assert regressor.held_out_scores_.max() < near.held_out_scores_.max() + 1.0
+    assert regressor.score(X[~is_far], Y[~is_far]) > near.score(X[~is_far], Y[~is_far]) - 0.5
+
+
+def test_networks_of_several_architectures():
+    sizes = itertools.cycle([3, 4])
+    regressor = fitted(y=Y + 1000.0, n_ensembles=4, network=lambda: keras.layers.Dense(next(sizes), "tanh"))
+    assert len(regressor.model_.member_variables) > len(fitted(n_ensembles=4).model_.member_variables)
+    for mixture in regressor.model_.members(X):
+        np.testing.assert_allclose(mixture.mean(), np.full(60, 1000.0), atol=np.ptp(Y))
+
+
+def test_only_kernels_decay():
+    def network():
+        return keras.Sequential(
+            [keras.layers.Dense(4, name="bias_free", use_bias=False), keras.layers.LayerNormalization()]
+        )
+
+    regressor = fitted(network=network, learning_rate=1e-7, weight_decay=3e6)
+    values = {variable.name: np.abs(variable).max() for variable in regressor.model_.trainable_variables}
+    assert [value for name, value in values.items() if name.endswith("gamma")] == [pytest.approx(1.0, abs=1e-3)]
+    assert all(value < 0.5 for name, value in values.items() if name.endswith("kernel")), values
+
+
+def test_limits_as_an_array():
+    regressor = fitted(y=POSITIVE, support=np.array([0.0, 5000.0]), background=0.0)
+    assert regressor.predict_dist(X).cdf(np.zeros(60)).numpy().max() == 0.0
+
+
+def test_computes_in_the_dtype_of_keras():
+    keras.config.set_floatx("float64")
+    regressor = fitted()
+    assert regressor.held_out_scores_.dtype == np.float64
+    assert np.isfinite(regressor.score(X, Y))
+
+
+# Errors
+
+REFUSED = {
+    "num_components": ({"num_components": 0}, "`num_components` must be a positive integer"),
+    "num_components as text": ({"num_components": "many"}, "`num_components` must be a positive integer or 'auto'"),
+    "family": ({"family": "cauchy"}, "`family` must be one of"),
+    "covariance": ({"covariance": "banded"}, "`covariance` must be one of"),
+    "n_ensembles": ({"n_ensembles": 0}, "`n_ensembles` must be a positive integer"),
+    "network": ({"network": 5}, "`network` must be a function"),
+    "network as a model": ({"network": keras.Sequential([keras.layers.Dense(3)])}, "`network` must be a function"),
+    "hidden_units": ({"hidden_units": 64}, "`hidden_units` must be a list"),
+    "hidden_units as text": ({"hidden_units": "many"}, "`hidden_units` must be a list of positive integers or 'auto'"),
+    "a layer without units": ({"hidden_units": (8, 0)}, "`hidden_units` must be a positive integer"),
+    "learning_rate": ({"learning_rate": 0.0}, "`learning_rate` must be"),
+    "weight_decay": ({"weight_decay": -0.1}, "`weight_decay` must be"),
+    "batch_size": ({"batch_size": 0}, "`batch_size` must be a positive integer"),
+    "batch_size as text": ({"batch_size": "all"}, "`batch_size` must be a positive integer or 'auto'"),
+    "max_steps": ({"max_steps": 0}, "`max_steps` must be a positive integer"),
+    "max_steps as text": ({"max_steps": "many"}, "`max_steps` must be a positive integer or 'auto'"),
+    "patience": ({"patience": 2.5}, "`patience` must be a positive integer"),
+    "min_scale": ({"min_scale": 0.0}, "`min_scale` must be"),
+    "background": ({"background": 1.0}, "`background` must be"),
+    "x_noise": ({"x_noise": -1.0}, "`x_noise` must be"),
+    "y_noise": ({"y_noise": -1.0}, "`y_noise` must be"),
+    "noise on positive targets": ({"y_noise": 1.0, "family": "lognormal"}, "family='lognormal' excludes"),
+    "targets that the family excludes": ({"family": "lognormal"}, "targets greater than 0"),
+    "targets whose squares are infinite": ({"y": 1e160 * Y}, "`y` must not have numbers beyond 1e.100. Received: "),
+    "features whose squares are infinite": ({"x": 1e200 * X}, "`X` must not have numbers beyond 1e.100. Received: "),
+    "a network of nothing": ({"network": lambda: None}, "`network` must return a new Keras model.*Received: NoneType"),
+    "a network that is shared": (
+        {"network": itertools.repeat(keras.layers.Dense(3)).__next__, "n_ensembles": 2},
+        "`network` must return a new Keras model.*Received: the same model",
+    ),
+    # So many steps are compiled by XLA, under which the loss cannot raise.
+    "a learning rate that is too large": (
+        {"learning_rate": 1e30, "n_ensembles": 2, "max_steps": 2_000, "patience": 50},
+        "Training diverged.*Received: learning_rate=1e.30",
+    ),
+    "no weights": ({"sample_weight": np.eye(60)[0]}, "`sample_weight` must be above 0 for at least 2 rows"),
+    "negative weights": ({"sample_weight": -np.ones(60)}, "Negative values in data passed to `sample_weight`"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED.values(), ids=REFUSED)
+def test_refused_by_fit(arguments, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        fitted(**arguments)
+
+
+def interrupted():
+    raise KeyboardInterrupt
+
+
+FAILING = {
+    "refused weights": ({"sample_weight": np.eye(60)[0]}, ValueError),
+    "a network of nothing": ({"network": lambda: None}, TypeError),
+    "an interrupt": ({"network": interrupted}, KeyboardInterrupt),
+}
+
+
+@pytest.mark.parametrize(("arguments", "error"), FAILING.values(), ids=FAILING)
+def test_a_fit_that_fails_leaves_the_earlier_one(tiny, arguments, error):
+    regressor = copy.copy(tiny)
+    regressor.set_params(network=arguments.get("network", tiny_network))
+    features = pd.DataFrame(np.hstack([X, X]), columns=["a", "b"])
+    with pytest.raises(error):
+        regressor.fit(features, TWO, arguments.get("sample_weight"))
+    np.testing.assert_array_equal(regressor.predict(X), tiny.predict(X))
+    assert regressor.score(X, Y) == tiny.score(X, Y)
+    assert not hasattr(regressor, "feature_names_in_")
+
+
+QUESTIONS = {
+    "a quantile of 0": (lambda r: r.predict_quantiles(X, [0.0, 0.5]), "`quantiles` must be a list of numbers between"),
+    "one quantile": (lambda r: r.predict_quantiles(X, 0.5), "`quantiles` must be a list"),
+    "coverage": (lambda r: r.predict_interval(X, 1.0), "`coverage` must lie between 0 and 1"),
+    "no draws": (lambda r: r.sample(X, 0), "`num_samples` must be a positive integer"),
+    "other features": (lambda r: r.predict(np.zeros((3, 2))), "X has 2 features"),
+    "other outputs": (lambda r: r.score(X, TWO), r"`y` must have the 1 outputs.*Received: y of shape \(60, 2\)"),
+    "other rows": (lambda r: r.score(X, Y[1:]), "inconsistent numbers of samples"),
+    "NaN": (lambda r: r.score(X, np.full(60, np.nan)), "contains NaN"),
+}
+
+
+@pytest.mark.parametrize(("ask", "message"), QUESTIONS.values(), ids=QUESTIONS)
+def test_questions_that_are_refused(regressor, ask, message):
+    with pytest.raises(ValueError, match=message):
+        ask(regressor)
+
+
+# Hard targets
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1e-6, 0.0), (1e6, 0.0), (1.0, 1e6)])
+def test_the_units_of_the_targets_do_not_matter(tiny, scale, shift):
+    y = Y * scale + shift
+    other = fitted(y=y)
+    np.testing.assert_allclose((other.predict(X) - shift) / scale, tiny.predict(X), atol=1e-5)
+    assert other.score(X, y) + np.log(scale) == pytest.approx(tiny.score(X, Y), abs=1e-6)
+
+
+def with_an_outlier():
+    y = Y.copy()
+    y[3] = 1e4 * y.std()
+    return y
+
+
+HARD = {
+    "an outlier": (X, with_an_outlier()),
+    "a constant": (X, np.full(60, 7.0)),
+    "duplicated rows": (np.repeat(X[:6], 10, 0), np.repeat(Y[:6], 10)),
+    "ten rows": (X[:10], Y[:10]),
+    "two rows": (X[:2], Y[:2]),
+    "a constant feature": (np.ones((60, 1)), Y),
+    "dates in seconds": (1.7e9 + X, Y),
+}
+
+
+@pytest.mark.parametrize(("x", "y"), HARD.values(), ids=HARD)
+def test_densities_stay_finite(x, y):
+    regressor = fitted(x, y, network=None)
+    mixture = regressor.predict_dist(X)
+    assert np.isfinite(regressor.score(x, y))
+    for answer in (mixture.log_prob(Y), mixture.mean(), mixture.stddev(), regressor.predict_interval(X)):
+        assert np.all(np.isfinite(answer))
+
+
+def test_dates_are_known_to_the_second():
+    x = 1.7e9 + 1e3 * X
+    regressor, expected = fitted(x, network=None), fitted(1e3 * X, network=None)
+    np.testing.assert_allclose(regressor.predict(x), expected.predict(1e3 * X), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(regressor.score(x, Y), expected.score(1e3 * X, Y), atol=1e-3)
+
+
+def test_a_lognormal_outlier_hundreds_of_scales_away():
+    """In standard units it is the exponential of a number beyond 88, which float32 does not have."""
+    y = np.exp(1e-2 * Y)
+    y[3] = np.exp(10.0)
+    regressor = fitted(y=y, family="lognormal")
+    inner = np.delete(np.arange(60), 3)
+    assert np.isfinite(regressor.score(X, y))
+    assert regressor.score(X[inner], y[inner]) > fitted(y=np.exp(1e-2 * Y), family="lognormal").score(X, y) - 1.0
+
+
+def test_an_outlier_leaves_the_bulk_alone(tiny):
+    inner = np.delete(np.arange(60), 3)
+    other = fitted(y=with_an_outlier())
+    assert other.score(X[inner], Y[inner]) > tiny.score(X[inner], Y[inner]) - 0.5
+
+
+def test_comes_near_the_best_likelihood_that_is_possible():
+    problem = tfmdn.datasets.inverse_sinusoid()
+    x, y = problem.sample(1000, seed=1)
+    regressor = tfmdn.MDNRegressor(n_ensembles=3, max_steps=600, hidden_units=(64, 64), random_state=0).fit(x, y)
+    assert -regressor.score(*problem.sample(4000, seed=2)) < problem.best_nll + 0.3

@@ -1,0 +1,156 @@
+"""Early stopping for each member of an ensemble.
+
+Shapes in comments: M members, V held-out rows.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmdn import validation
+from tfmdn.ensembles.ensemble import Ensemble
+
+
+class EnsembleEarlyStopping(keras.callbacks.Callback):
+    """Keeps the best weights of each member of an `Ensemble`, and stops when no member has improved for long.
+
+    Each member is judged at the end of every epoch by the negative log-likelihood of rows of its own, which it must not
+    learn from: give them `sample_weight` 0 in that member's column. All members get their own best weights when
+    training ends.
+
+    The members are judged with their scales multiplied by `scale_temperature`: an ensemble is broader than any of its
+    members, so that each may train slightly past its own optimum. The mean of the scores is logged as `held_out_loss`.
+
+    A member whose score is never finite keeps the weights that it started with, and a warning says so.
+
+    With an optimizer that averages the weights (`use_ema=True`), put
+    `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)` before this callback: the averages are then judged and kept.
+
+    Args:
+      x: features, an array or a structure of arrays of n rows.
+      y: targets `[n, *E]`.
+      held_out: which rows each member is judged by, booleans `[n, M]`.
+      sample_weight: how much each row counts in the judgement, `[n]`, 0 or more. None: all alike.
+      patience: how many epochs without any member's improvement end the training.
+      scale_temperature: factor of the scales while judging.
+      verbose: whether to print when training stops.
+
+    Raises:
+      ValueError: if `held_out` does not fit x and the ensemble, or leaves a member without rows that count; if
+        `sample_weight` is not a number of 0 or more for each row.
+
+    Example:
+
+    >>> x = np.linspace(-1.0, 1.0, 60)[:, np.newaxis]
+    >>> y = x[:, 0]
+    >>> networks = [keras.Sequential([keras.Input((1,)), tfmdn.MDNLayer(2)]) for _ in range(3)]
+    >>> ensemble = tfmdn.Ensemble(networks, weights_by_member=True)
+    >>> ensemble.compile("adam", loss=tfmdn.NegativeLogLikelihood())
+    >>> held_out = np.arange(60)[:, np.newaxis] % 3 == np.arange(3)  # three folds
+    >>> stopping = tfmdn.EnsembleEarlyStopping(x, y, held_out, patience=3)
+    >>> history = ensemble.fit(x, y, sample_weight=~held_out, epochs=5, callbacks=[stopping], verbose=0)
+    >>> stopping.best_scores.shape
+    (3,)
+    """
+
+    def __init__(
+        self,
+        x,
+        y,
+        held_out,
+        sample_weight=None,
+        *,
+        patience: int = 10,
+        scale_temperature: float = 1.25,
+        verbose: bool = False,
+    ):
+        super().__init__()
+        held_out = np.asarray(held_out, bool)
+        if held_out.ndim != 2 or len(held_out) != len(y) or not held_out.any(0).all():
+            raise ValueError(
+                f"`held_out` must be booleans of shape (n, members) for the n = {len(y)} rows, with at least one row "
+                f"for each member. Received: shape {held_out.shape} with {held_out.sum(0).tolist()} rows."
+            )
+        self.patience = validation.positive_integer("patience", patience)
+        self.scale_temperature = validation.positive_number("scale_temperature", scale_temperature)
+        self.verbose = verbose
+        row_weights = validation.row_weights(sample_weight, len(y))
+        counted = held_out & (row_weights > 0)[:, np.newaxis]
+        if not counted.any(0).all():
+            raise ValueError(
+                "`sample_weight` must be above 0 for at least one row that each member is judged by. "
+                f"Received: {counted.sum(0).tolist()} such rows."
+            )
+        rows, weights = _padded_rows(counted, row_weights)
+        own_rows = keras.tree.map_structure(lambda part: np.asarray(part)[rows], (x, y))
+        self._held_out = keras.tree.map_structure(tf.convert_to_tensor, (*own_rows, weights))
+        self._num_members = held_out.shape[1]
+
+    def on_train_begin(self, logs=None):
+        if not isinstance(self.model, Ensemble) or self.model.num_members != self._num_members:
+            raise ValueError(
+                f"`held_out` has columns for {self._num_members} members. Received: {self.model.name}, "
+                f"{getattr(self.model, 'num_members', 'not an Ensemble')}."
+            )
+        self._best = [tf.Variable(variable) for variable, _ in self.model.member_variables]
+        # In floatx, as `member_scores` has them.
+        self._best_scores = tf.Variable(tf.fill([self.model.num_members], tf.constant(np.inf, keras.config.floatx())))
+        self._waited = 0
+        # Partials of its own: TensorFlow would count the traces of all trainings together, and warn of too many.
+        judge, keep = functools.partial(self.model.member_scores), functools.partial(self._keep_better)
+        self._judge = tf.function(judge, jit_compile=self.model.jit_compile, autograph=False)
+        self._keep = tf.function(keep, autograph=False)
+
+    def _keep_better(self, scores):
+        better = scores < self._best_scores
+        self._best_scores.assign(tf.where(better, scores, self._best_scores))
+        for best, (variable, members) in zip(self._best, self.model.member_variables):
+            chosen = tf.reshape(better[members], [-1] + [1] * (len(variable.shape) - 1))
+            best.assign(tf.where(chosen, variable, best))
+        return tf.reduce_any(better)
+
+    def scores(self, scale_temperature: float = 1.0) -> np.ndarray:
+        """The scores of the members as they are now `[M]`, with their scales multiplied by a factor."""
+        return self._judge(*self._held_out, tf.constant(scale_temperature, tf.float64)).numpy()
+
+    def on_epoch_end(self, epoch, logs=None):
+        scores = self.scores(self.scale_temperature)
+        if logs is not None:
+            logs["held_out_loss"] = float(scores.mean())
+        self._waited = 0 if self._keep(scores) else self._waited + 1
+        if self._waited >= self.patience:
+            self.model.stop_training = True
+            if self.verbose:
+                print(f"Epoch {epoch + 1}: no member improved for {self.patience} epochs.")
+
+    def on_train_end(self, logs=None):
+        for best, (variable, _) in zip(self._best, self.model.member_variables):
+            variable.assign(best)
+        never_finite = np.flatnonzero(~np.isfinite(self.best_scores))
+        if len(never_finite):
+            warnings.warn(
+                f"The held-out score of members {never_finite.tolist()} was never finite: they keep the weights they "
+                "started with. Training has diverged, or the features are not finite.",
+                stacklevel=2,
+            )
+
+    @property
+    def best_scores(self) -> np.ndarray:
+        """The best score of each member `[M]`, in nats for each row."""
+        return self._best_scores.numpy()
+
+
+def _padded_rows(held_out: np.ndarray, row_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The row numbers of each member `[M, V]`, filled up to the same length, and their shares of its score."""
+    counts = held_out.sum(0)
+    rows = np.zeros((len(counts), counts.max()), np.int64)
+    for member, column in enumerate(held_out.T):
+        rows[member] = np.resize(np.flatnonzero(column), rows.shape[1])
+    is_own = np.arange(rows.shape[1]) < counts[:, np.newaxis]  # the filling is not
+    weights = row_weights[rows] * is_own
+    return rows, (weights / weights.sum(1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,306 @@
+"""What `ComponentHealth` looks at: mixtures of sampled rows, figures of their components, new starts for dead ones.
+
+Shapes in comments: n rows, all batch axes in one; F features; K components; D dead ones; E event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import operator
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmdn import scores
+from tfmdn.distributions import tensors
+from tfmdn.distributions.mixture import Mixture
+from tfmdn.layers import families
+from tfmdn.layers.mdn import MDNLayer, heads_of
+
+BATCH_SIZE = 256
+SAMPLING_SEED = 0x6865616C7468
+# A component is alive if it has this many times the dead component's weight somewhere, or explains a target mostly.
+LOCAL_FACTOR = 10.0
+LOCAL_RESPONSIBILITY = 0.5
+# All re-seeded components together get this much of the weight of the components that they are split from.
+RESEEDED_WEIGHT = 0.1
+LOW_DENSITY_SHARE = 0.1
+MIN_RESEEDED_SCALE = 0.05  # in units of the target's scale
+
+
+# The rows to look at
+
+
+def sample_batches(data, max_rows: int) -> list[tuple]:
+    """A uniform random sample of the rows, as batches (x, y). y is None if there are no targets."""
+    rng = np.random.default_rng(SAMPLING_SEED)
+    sample = []  # the (key, row) with the smallest keys of all seen so far
+    for batch in _batches(data):
+        keys = rng.random(_num_rows(batch))
+        sample += [(keys[i], _map(operator.itemgetter(i), batch)) for i in np.argsort(keys)[:max_rows]]
+        sample = sorted(sample, key=operator.itemgetter(0))[:max_rows]
+    if not sample:
+        raise ValueError("`data` must have at least one row. Received none.")
+    groups = {}  # of rows that can be stacked: those of sequences of one length
+    for _, row in sample:
+        groups.setdefault(tuple(np.shape(leaf) for leaf in keras.tree.flatten(row)), []).append(row)
+    return [
+        _map(lambda *leaves: np.stack(leaves), *rows[start : start + BATCH_SIZE])
+        for rows in groups.values()
+        for start in range(0, len(rows), BATCH_SIZE)
+    ]
+
+
+def _batches(data) -> Iterator[tuple]:
+    """The batches of `data` as (x, y), each a structure of arrays."""
+    if not isinstance(data, tf.data.Dataset):
+        data = [data]
+    elif data.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError("`data` must end. Received: a dataset that repeats forever. Use its take(num_batches).")
+    for element in data:
+        yield _map(np.asarray, (*element, None)[:2] if isinstance(element, tuple) else (element, None))
+
+
+def _num_rows(batch: tuple) -> int:
+    shapes = [leaf.shape for leaf in keras.tree.flatten(batch) if leaf is not None]
+    if any(not shape for shape in shapes) or len({shape[0] for shape in shapes}) != 1:
+        raise ValueError(
+            "`data` must be arrays with equally many rows: x, or a tuple (x, y). "
+            f"Received: arrays of the shapes {', '.join(map(str, shapes))}."
+        )
+    return shapes[0][0]
+
+
+def _map(function, *structures):
+    """The function of each array; None stays None."""
+    return keras.tree.map_structure(lambda *leaves: None if leaves[0] is None else function(*leaves), *structures)
+
+
+# The mixtures of a model
+
+
+def find_heads(model: keras.Model, layer: str | MDNLayer | None) -> dict[str, MDNLayer]:
+    """The layers to watch by name."""
+    present = heads_of(model)
+    chosen = [each for each in present if layer is None or layer is each or layer == each.name]
+    if not chosen:
+        names = ", ".join(repr(each.name) for each in present) or "none"
+        raise ValueError(
+            f"ComponentHealth needs a model with {'an MDNLayer' if layer is None else 'the MDNLayer it was given'}. "
+            f"Received: layer={getattr(layer, 'name', layer)!r}, and a model whose MDNLayers are: {names}."
+        )
+    heads = {}
+    for each in chosen:
+        heads[each.name if each.name not in heads else f"{each.name}_{len(heads)}"] = each
+    return heads
+
+
+class Rows(NamedTuple):
+    """What a head says of n rows. Without targets the responsibilities are the weights, and the last two are None."""
+
+    weights: np.ndarray  # [n, K], of the layer's own components alone: their sum is 1
+    responsibilities: np.ndarray  # [n, K]
+    at_floor: np.ndarray  # [n, K]
+    at_ceiling: np.ndarray  # [n, K]
+    targets: np.ndarray | None  # [n, E], in standard units
+    log_prob: np.ndarray | None  # [n]
+
+
+def observe(model: keras.Model, heads: dict[str, MDNLayer], batches: list[tuple]) -> dict[str, Rows]:
+    """What each head says of all batches."""
+    observed = {name: [] for name in heads}
+    for x, y in batches:
+        with _recorded(heads.values()) as recorded:
+            outputs = model(x, training=False)
+        for (name, layer), mixtures in zip(heads.items(), recorded):
+            for mixture in mixtures:
+                targets = _targets_of(layer, mixture, outputs, y, is_only=len(heads) == 1)
+                observed[name].append(_rows_of(layer, mixture, targets))
+    for name, rows in observed.items():
+        if not rows:
+            raise ValueError(
+                f"The model does not call the layer {name!r} eagerly: it may be left out, or lie within a "
+                "tf.function. Name another `layer`, or let the model's `call` be a plain method."
+            )
+    return {name: Rows(*map(_joined, zip(*rows))) for name, rows in observed.items()}
+
+
+def _joined(parts: tuple) -> np.ndarray | None:
+    return None if any(part is None for part in parts) else np.concatenate(parts)
+
+
+@contextlib.contextmanager
+def _recorded(layers: Collection[MDNLayer]) -> Iterator[list[list[Mixture]]]:
+    """Collects what each of the layers outputs while the context lasts.
+
+    It works in every kind of model, and for a layer that is nested, shared or not an output of the model, where a
+    model from the inputs to `layer.output` does not.
+    """
+    try:
+        yield [_record(layer) for layer in layers]
+    finally:
+        for layer in layers:
+            del layer.call  # the method of the class comes back to light
+
+
+def _record(layer: MDNLayer) -> list[Mixture]:
+    call, mixtures = layer.call, []
+
+    def recording(*args, **kwargs):
+        mixture = call(*args, **kwargs)
+        if tf.executing_eagerly():
+            mixtures.append(mixture)
+        return mixture
+
+    layer.call = recording
+    return mixtures
+
+
+def _targets_of(layer: MDNLayer, mixture: Mixture, outputs, y, is_only: bool):
+    """The part of y that stands where the mixture stands among the model's outputs. None if there is none."""
+    if y is None:
+        return None
+    targets = dict(keras.tree.flatten_with_path(y))
+    for path, output in keras.tree.flatten_with_path(outputs):
+        if output is mixture and path in targets:
+            return targets[path]
+    if is_only and not keras.tree.is_nested(y):
+        return y
+    return y.get(layer.name) if isinstance(y, dict) else None
+
+
+def _rows_of(layer: MDNLayer, mixture: Mixture, y) -> Rows:
+    """The unmasked, finite rows of one mixture."""
+    k, batch_rank = layer.num_components, mixture.batch_shape.rank
+
+    def flat(tensor):  # [B, ...] -> [n, ...]
+        return np.asarray(tensor).reshape(-1, *tensor.shape[batch_rank:])
+
+    # The mixture may have further components, which are not the layer's to learn.
+    # Not tf.nn.softmax, which makes the weight of a single component 0.99999994 on some processors.
+    weights = flat(tf.exp(tf.math.log_softmax(mixture.mixture_distribution.logits_parameter()[..., :k])))
+    counts = np.isfinite(weights).all(-1)
+    mask = tensors.mask_of(mixture)
+    if mask is not None:
+        counts &= flat(mask)
+    responsibilities, targets, log_prob = weights, None, None
+    if y is not None:
+        y = scores.reconcile_target(y, mixture)
+        responsibilities = np.nan_to_num(flat(mixture.posterior_marginal(y).probs_parameter())[:, :k])
+        targets, log_prob = flat(y), flat(mixture.log_prob(y))
+        counts &= np.isfinite(targets.reshape(len(targets), -1)).all(-1)
+    parts = (weights, responsibilities, *_at_bounds(layer, flat(_scale(mixture))[:, :k]), targets, log_prob)
+    rows = Rows(*(None if part is None else part[counts] for part in parts))
+    return rows if y is None else rows._replace(targets=_standardized(layer, rows.targets))
+
+
+def _scale(mixture: Mixture) -> tf.Tensor:
+    """The scale of each component, `[B, K, E]`; with full covariance that of a coordinate given those before it."""
+    values = tensors.parameters(mixture.components_distribution)
+    if "scale_tril" in values:
+        return tf.linalg.diag_part(values["scale_tril"])
+    return values["scale_diag"] if "scale_diag" in values else values["scale"]
+
+
+def _at_bounds(layer: MDNLayer, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether any scale of a component is at its floor, and whether at its ceiling: `[n, K, E]` to twice `[n, K]`."""
+    low, high = layer.spec.link.held(layer.spec.bounds)
+    at_floor, at_ceiling = scale <= _scale_of(layer, low), scale >= _scale_of(layer, high)
+    event_axes = tuple(range(2, scale.ndim))
+    return at_floor.any(event_axes), at_ceiling.any(event_axes)
+
+
+def _scale_of(layer: MDNLayer, raw: float) -> np.ndarray:
+    """The scale that a raw output gives, in the target's units."""
+    raw = tf.constant(raw, layer.density_dtype)
+    log_unit = layer.spec.log_unit(tf.convert_to_tensor(layer.target_scale))
+    return tf.exp(layer.spec.link.log_scale(raw, layer.spec.bounds) + log_unit).numpy()
+
+
+def _standardized(layer: MDNLayer, targets: np.ndarray) -> np.ndarray:
+    targets = families.FAMILIES[layer.family].standardize(targets.astype(np.float64))
+    return (targets - _numpy(layer.target_location)) / _numpy(layer.target_scale)
+
+
+# Health
+
+
+def dead_components(rows: Rows, dead_weight: float) -> np.ndarray:
+    """The numbers of the components that hardly matter at any row."""
+    if not len(rows.weights):
+        return np.empty(0, int)
+    threshold = dead_weight / rows.weights.shape[1]
+    dead = (rows.weights.mean(0) < threshold) & (rows.weights.max(0) < LOCAL_FACTOR * threshold)
+    # Few rows, far from all other components, may be its own: it is these rows that it learns from.
+    return np.flatnonzero(dead & (rows.responsibilities.max(0) < LOCAL_RESPONSIBILITY))
+
+
+def figures(rows: Rows, dead: np.ndarray) -> dict[str, float]:
+    """The figures by the names that they have in logs. NaN if there is no finite row."""
+    if not len(rows.weights):
+        rows = Rows(*[np.full((1, 1), np.nan)] * len(rows))
+    mean = rows.weights.mean(0)
+    entropy = -np.sum(mean * np.log(np.where(mean > 0, mean, 1.0)))
+    return {
+        "effective_components": float(np.exp(entropy)),
+        "dead_components": len(dead),
+        "largest_weight": float(rows.weights.max(1).mean()),
+        "share_at_floor": float((rows.weights * rows.at_floor).sum(1).mean()),
+        "share_at_ceiling": float((rows.weights * rows.at_ceiling).sum(1).mean()),
+    }
+
+
+# Re-seeding
+
+
+def reseed(layer: MDNLayer, dead: np.ndarray, rows: Rows, seed: int, optimizer=None) -> None:
+    """Moves dead components to targets of low density. The optimizer forgets what it knew of them."""
+    chosen, scales = _low_density_targets(rows, len(dead), np.random.default_rng(SAMPLING_SEED + seed))
+    alive_weights = rows.weights[chosen]  # [D, K]
+    alive_weights[:, dead] = 0.0
+    parents = alive_weights.argmax(1)
+    logits, *blocks = layer.parameter_blocks
+    kernel, bias = (_numpy(variable).copy() for variable in (layer.dense.kernel, layer.dense.bias))
+    # A fixed fraction of the parent's weight at every row: a logit of its own could be a large weight somewhere.
+    kernel[:, logits.columns[dead]] = kernel[:, logits.columns[parents]]
+    bias[logits.columns[dead]] = bias[logits.columns[parents]] + np.log(RESEEDED_WEIGHT / len(dead))
+    for parameter, block in zip(layer.spec.parameters, blocks):
+        start = parameter.initial_raw(rows.targets[chosen], scales)
+        kernel[:, block.columns[dead]] = 0.0
+        bias[block.columns[dead]] = np.broadcast_to(start, (len(dead), *block.shape)).reshape(len(dead), -1)
+    layer.dense.kernel.assign(kernel)
+    layer.dense.bias.assign(bias)
+    columns = np.concatenate([block.columns[dead].ravel() for block in (logits, *blocks)])
+    _reset_slots(optimizer, layer.dense, columns)
+
+
+def _low_density_targets(rows: Rows, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers of targets, drawn from those of the lowest density, and the scale of their neighbourhood: `[D]`."""
+    n = len(rows.log_prob)
+    # Not the lowest ones themselves, which are outliers.
+    lowest = np.argsort(rows.log_prob)[: max(math.ceil(LOW_DENSITY_SHARE * n), min(number, n))]
+    chosen = rng.choice(lowest, number, replace=len(lowest) < number)
+    targets = rows.targets.reshape(n, -1)  # [n, E]
+    distances = np.linalg.norm(targets[chosen][:, np.newaxis] - targets[lowest], axis=-1)
+    neighbourhood = np.quantile(distances, 0.5 / number, axis=1) / math.sqrt(targets.shape[1])
+    return chosen, np.clip(neighbourhood, MIN_RESEEDED_SCALE, 1.0)
+
+
+def _reset_slots(optimizer, dense: keras.layers.Dense, columns: np.ndarray) -> None:
+    """Makes an optimizer forget what it knew of columns that were set anew: momenta and moving averages."""
+    for variable in (dense.kernel, dense.bias):
+        prefix = variable.path.replace("/", "_") + "_"  # how Keras names the slots of a variable
+        for slot in getattr(optimizer, "variables", []):
+            if slot.name.startswith(prefix) and slot.shape == variable.shape:
+                content = _numpy(slot).copy()
+                average = slot.name == f"{prefix}average"  # of the variable itself, by use_ema
+                content[..., columns] = _numpy(variable)[..., columns] if average else 0.0
+                slot.assign(content)
+
+
+def _numpy(variable: keras.Variable) -> np.ndarray:
+    return tf.convert_to_tensor(variable).numpy()

@@ -1,0 +1,71 @@
+"""Questions to a mixture of very many rows, a batch of rows at a time.
+
+Shapes in comments: S samples, B batch, K components, E event.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from tfmdn import validation
+from tfmdn.distributions import tensors
+
+
+def in_batches(function: Callable, mixture, values: Sequence, batch_size: int, event_rank: int) -> tf.Tensor:
+    """`function(mixture, first_row, *values)`, computed for `batch_size` rows of the first batch axis at a time.
+
+    Beside the result it holds what one batch takes, and no more.
+
+    Args:
+      function: of a mixture, the number of its first row, and values of as many rows. Its result has them as axes too.
+      mixture: a `tfd.MixtureSameFamily` with a batch axis.
+      values: tensors that broadcast to `[S, *B, *E]`.
+      batch_size: a positive integer.
+      event_rank: the number of the result's axes behind those of the batch.
+
+    Raises:
+      ValueError: if the mixture has no batch axis, or `batch_size` is no positive integer.
+    """
+    batch_size = validation.positive_integer("batch_size", batch_size)
+    batch_rank = mixture.batch_shape.rank
+    if not batch_rank:
+        raise ValueError(
+            f"`batch_size` needs a mixture with a batch axis. Received: batch shape {mixture.batch_shape}."
+        )
+    if mixture.batch_shape[0]:
+        batch_size = min(batch_size, mixture.batch_shape[0])
+    logits = mixture.mixture_distribution.logits_parameter()
+    parameters = tensors.parameters(mixture.components_distribution)
+    num_rows = mixture.batch_shape_tensor()[0]
+    values = [tf.convert_to_tensor(value, mixture.dtype) for value in values]
+
+    def rows_of(tensor, rows, trailing_axes):
+        """Those rows of a tensor with so many axes behind those of the batch, unless it is the same for all rows."""
+        axis = -batch_rank - trailing_axes
+        if tensor.shape.rank < -axis or (tensor.shape[axis] == 1 and mixture.batch_shape[0] != 1):
+            return tensor
+        return tf.gather(tensor, rows, axis=axis)
+
+    def of_batch(start):
+        # The last batch is filled up with copies of the last row, so that all have one shape.
+        rows = tf.minimum(start + tf.range(batch_size), num_rows - 1)
+        components_rank = mixture.components_distribution.batch_shape.rank - 1  # but for the axis of K
+        part = tensors.mixture_with_parameters(
+            mixture,
+            rows_of(logits, rows, 1),
+            {name: rows_of(value, rows, value.shape.rank - components_rank) for name, value in parameters.items()},
+        )
+        result = function(part, start, *(rows_of(value, rows, mixture.event_shape.rank) for value in values))
+        return tf.experimental.numpy.moveaxis(result, -batch_rank - event_rank, 0)  # [batch_size, S, ...]
+
+    def of_all():
+        starts = tf.range(0, num_rows, batch_size)
+        results = tf.map_fn(of_batch, starts, fn_output_signature=mixture.dtype, parallel_iterations=1)
+        results = tf.reshape(results, tf.concat([[-1], tf.shape(results)[2:]], 0))[:num_rows]
+        return tf.experimental.numpy.moveaxis(results, 0, -batch_rank - event_rank)
+
+    # A partial of its own: TensorFlow would count the traces of all calls together, and warn of too many.
+    return tf.function(functools.partial(of_all), autograph=False)()

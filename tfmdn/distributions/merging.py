@@ -1,0 +1,152 @@
+"""Several mixtures as one.
+
+Shapes in comments: M mixtures, B batch, K components, E event.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn.distributions import tensors
+from tfmdn.distributions.mixture import Mixture
+
+tfd = tfp.distributions
+
+
+def merge(mixtures: Sequence[tfd.MixtureSameFamily], weights=None) -> Mixture:
+    """The mixture of mixtures: one `Mixture` of all their components, which remembers whose they are.
+
+    Its density is the weighted mean of their densities, which is what an ensemble predicts. `decompose()` splits its
+    variance.
+
+    Args:
+      mixtures: mixtures of the same kind of components and the same event shape; their batch shapes broadcast, their
+        numbers of components may differ.
+      weights: the weight of each mixture, 0 or more. They are divided by their sum. None means equal weights.
+
+    Returns:
+      A `Mixture` that stands for the same tensor as the first of the mixtures, where one is needed.
+
+    Raises:
+      ValueError: if there is no mixture, if they are not of one kind, or if the weights do not fit.
+      TypeError: if `mixtures` is not a list of mixtures.
+
+    Example:
+
+    >>> narrow = tfmdn.Mixture(tfd.Categorical(logits=[0.0]), tfd.Normal([0.0], [1.0]))
+    >>> wide = tfmdn.Mixture(tfd.Categorical(logits=[0.0]), tfd.Normal([4.0], [2.0]))
+    >>> merged = tfmdn.merge([narrow, wide])
+    >>> [float(part) for part in merged.decompose()]  # (1 + 4) / 2, and the variance of 0 and 4
+    [2.5, 4.0]
+    >>> float(merged.variance())
+    6.5
+    """
+    if isinstance(mixtures, tfd.Distribution):
+        raise TypeError(f"`merge` needs a list of mixtures. Received: {type(mixtures).__name__}.")
+    mixtures = list(mixtures)
+    _check_one_kind(mixtures)
+    return join(mixtures, _log_weights(weights, len(mixtures)))
+
+
+def join(mixtures: Sequence[tfd.MixtureSameFamily], log_weights: Sequence) -> Mixture:
+    """The mixture of mixtures of one kind, with normalised weights of their own for each row of the batch.
+
+    Args:
+      mixtures: of batch shapes that broadcast to `B`.
+      log_weights: for each mixture a number, or a tensor that broadcasts to `[*B]`.
+    """
+    logits = [
+        tf.math.log_softmax(mixture.mixture_distribution.logits_parameter())
+        + tf.cast(log_weight, mixture.dtype)[..., tf.newaxis]
+        for mixture, log_weight in zip(mixtures, log_weights)
+    ]
+    first = mixtures[0].components_distribution
+    values = [tensors.parameters(mixture.components_distribution) for mixture in mixtures]
+    joined = {
+        name: _side_by_side([value[name] for value in values], values[0][name].shape.rank - first.batch_shape.rank)
+        for name in values[0]
+    }
+    sizes = tuple(itertools.chain.from_iterable(map(_member_sizes, mixtures)))
+    return _merged(mixtures[0], _side_by_side(logits, 0), joined, sizes)
+
+
+def merge_first_axis(mixture: Mixture) -> Mixture:
+    """The mixture, with equal weights, of the mixtures along the first axis of the batch: as `merge` of them.
+
+    Args:
+      mixture: of batch shape `[M, *B]`, with M known.
+    """
+    size, rank = mixture.batch_shape[0], mixture.batch_shape.rank
+
+    def side_by_side(value):  # [M, *B, K, ...] to [*B, M K, ...]
+        value = tf.transpose(value, [*range(1, rank), 0, *range(rank, value.shape.rank)])
+        num_components, *trailing = value.shape[rank:]
+        return tf.reshape(value, tf.concat([tf.shape(value)[: rank - 1], [size * num_components, *trailing]], 0))
+
+    logits = tf.math.log_softmax(mixture.mixture_distribution.logits_parameter()) - math.log(size)
+    values = tensors.parameters(mixture.components_distribution)
+    values = {name: side_by_side(value) for name, value in values.items()}
+    return _merged(mixture, side_by_side(logits), values, size * _member_sizes(mixture))
+
+
+def _merged(like: tfd.MixtureSameFamily, logits: tf.Tensor, values: dict, member_sizes: tuple[int, ...]) -> Mixture:
+    """A mixture of components of the kind of another's, which stands for the same tensor."""
+    return Mixture(
+        tfd.Categorical(logits=logits),
+        tensors.with_parameters(like.components_distribution, values),
+        convert_to_tensor=like.parameters.get("convert_to_tensor", "mean"),
+        member_sizes=member_sizes,
+    )
+
+
+def _check_one_kind(mixtures: list) -> None:
+    if not mixtures:
+        raise ValueError("`mixtures` must hold at least one mixture. Received: an empty list.")
+    kinds = [_kind(mixture) for mixture in mixtures]
+    if len(set(kinds)) > 1:
+        received = " and ".join(sorted({str(kind) for kind in kinds}))
+        raise ValueError(
+            f"`merge` needs mixtures of the same kind of components, event shape and dtype. Received: {received}."
+        )
+
+
+def _kind(mixture) -> tuple:
+    if not isinstance(mixture, tfd.MixtureSameFamily):
+        raise TypeError(f"`merge` needs mixtures, such as an MDNLayer's output. Received: {type(mixture).__name__}.")
+    components = mixture.components_distribution
+    inner = tensors.under_independent(components)
+    return type(components).__name__, type(inner).__name__, tuple(mixture.event_shape), mixture.dtype.name
+
+
+def _log_weights(weights, count: int) -> np.ndarray:
+    weights = np.full(count, 1.0) if weights is None else np.asarray(weights, np.float64)
+    if weights.shape != (count,) or not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise ValueError(
+            f"`weights` must be one number for each of the {count} mixtures, 0 or more and not all 0. "
+            f"Received: weights={weights.tolist()}."
+        )
+    with np.errstate(divide="ignore"):  # a weight of 0 has the logit -inf
+        return np.log(weights / weights.sum())
+
+
+def _member_sizes(mixture) -> tuple[int, ...]:
+    return getattr(mixture, "member_sizes", None) or (mixture.mixture_distribution.logits_parameter().shape[-1],)
+
+
+def _side_by_side(values: list[tf.Tensor], event_ndims: int) -> tf.Tensor:
+    """Tensors `[*B, K, *E]` of several mixtures, broadcast to one batch shape and joined along K."""
+    if any(value.shape[: -1 - event_ndims] != values[0].shape[: -1 - event_ndims] for value in values):
+        shapes = [tf.shape(value) for value in values]
+        batch_shape = functools.reduce(tf.broadcast_dynamic_shape, [s[: tf.size(s) - 1 - event_ndims] for s in shapes])
+        values = [
+            tf.broadcast_to(value, tf.concat([batch_shape, s[tf.size(s) - 1 - event_ndims :]], 0))
+            for value, s in zip(values, shapes)
+        ]
+    return tf.concat(values, -1 - event_ndims)

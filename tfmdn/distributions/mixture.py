@@ -1,0 +1,535 @@
+"""`Mixture`: a `tfd.MixtureSameFamily` that Keras accepts as a tensor, and that answers more questions.
+
+Shapes in comments: S samples, B batch, K components, E event, Q probabilities.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn import numerics, validation
+from tfmdn.distributions import coordinates, gaussian_mixtures, quantiles, regions, tensor_like, tensors
+from tfmdn.distributions.batching import in_batches
+from tfmdn.distributions.type_specs import registered
+
+tfd = tfp.distributions
+
+
+class Decomposition(NamedTuple):
+    """The two parts of a variance, each `[*B, *E]`."""
+
+    aleatoric: tf.Tensor
+    epistemic: tf.Tensor
+
+
+@registered
+class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
+    """A mixture distribution that TensorFlow, Keras and NumPy also take as a tensor.
+
+    It is a `tfd.MixtureSameFamily`, but for `cdf` and its kin, which are of each coordinate of a vector by itself.
+    Wherever numbers are needed instead of a distribution (a metric such as "mae", `model.predict`, a layer,
+    `np.asarray`), it stands for its mean, or for what `convert_to_tensor` names. An `MDNLayer` outputs one; by hand it
+    is made like its base class.
+
+    Args:
+      mixture_distribution: a `tfd.Categorical` over the K components, of batch shape `B` or broadcastable with it.
+      components_distribution: a distribution of batch shape `[*B, K]` and event shape `E`.
+      reparameterize: whether the gradients of samples with respect to all parameters are right, the weights'
+        included, by implicit reparameterization (slower; `E` must then have independent coordinates).
+      validate_args: whether parameters are checked at run time.
+      allow_nan_stats: whether undefined statistics are NaN. If False they raise.
+      name: prefix of the names of operations.
+      convert_to_tensor: what stands for the distribution where a tensor is needed: "mean", "mode", "sample", or a
+        function of the mixture, registered with `keras.saving.register_keras_serializable`.
+      member_sizes: of a mixture of mixtures, as `tfmdn.merge` makes them, the number of components of each. None means
+        one mixture.
+
+    Example:
+
+    >>> mixture = tfmdn.Mixture(
+    ...     tfd.Categorical(probs=[0.25, 0.75]), tfd.Normal(loc=[-1.0, 1.0], scale=[0.1, 0.2])
+    ... )
+    >>> float(mixture.mean())
+    0.5
+    >>> float(mixture + 1)
+    1.5
+    >>> mixture.quantile([0.05, 0.5, 0.95]).numpy().round(3)
+    array([-1.084,  0.914,  1.3  ], dtype=float32)
+    >>> mixture.sample(3, seed=1).shape
+    TensorShape([3])
+    """
+
+    def __init__(
+        self,
+        mixture_distribution: tfd.Distribution,
+        components_distribution: tfd.Distribution,
+        reparameterize: bool = False,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "Mixture",
+        convert_to_tensor: str | Callable[[Mixture], tf.Tensor] = "mean",
+        member_sizes: tuple[int, ...] | None = None,
+    ):
+        convert_to_tensor = tensor_like.conversion_name(convert_to_tensor)
+        member_sizes = None if member_sizes is None else tuple(member_sizes)
+        parameters = dict(locals())
+        self._convert_to_tensor = convert_to_tensor
+        self.member_sizes = member_sizes
+        super().__init__(
+            mixture_distribution,
+            components_distribution,
+            reparameterize=reparameterize,
+            validate_args=validate_args,
+            allow_nan_stats=allow_nan_stats,
+            name=name,
+        )
+        self._parameters = parameters
+
+    @classmethod
+    def from_sklearn(cls, gaussian_mixture) -> Mixture:
+        """The same mixture as a fitted `sklearn.mixture.GaussianMixture`, in float64.
+
+        Of a `BayesianGaussianMixture` it is the one of the expected weights and means that its `sample` draws from.
+        `tf.cast(mixture, tf.float32)` changes the dtype.
+
+        Args:
+          gaussian_mixture: a mixture of any `covariance_type`, fitted to rows of D features.
+
+        Returns:
+          A mixture of batch shape `()` and event shape `(D,)`.
+
+        Raises:
+          TypeError: if it is not such a mixture.
+          ValueError: if it is not fitted.
+        """
+        logits, components = gaussian_mixtures.logits_and_components(gaussian_mixture)
+        return cls(tfd.Categorical(logits=logits), components)
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        # TFP asks a subclass with an __init__ of its own to say that the inherited properties are also its own.
+        return super()._parameter_properties(dtype, num_classes)
+
+    # Density
+
+    def _per_mixture_component_log_prob(self, y):
+        log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())  # [B, K]
+        return tensors.log_prob(self.components_distribution, self._pad_sample_dims(y)) + log_weights  # [S, B, K]
+
+    def _log_prob(self, y):
+        log_probs = self._per_mixture_component_log_prob(y)
+        has_limits = tensors.has_limits(self.components_distribution)
+        return numerics.log_sum_exp(log_probs, -1) if has_limits else tf.reduce_logsumexp(log_probs, -1)
+
+    # Draws
+
+    def sample(self, sample_shape=(), seed=None, name="sample", batch_size: int | None = None, **kwargs) -> tf.Tensor:
+        """Draws of shape `[*sample_shape, *B, *E]`.
+
+        Args:
+          sample_shape: an integer or a shape.
+          seed: an integer, for which the draws are the same at each call; a stateless seed of TensorFlow, a tensor
+            of two int32; or None for new draws at each call.
+          name: name of the operation.
+          batch_size: draws for this many rows of the first batch axis at a time, and needs no more memory than that
+            beside the draws, which are others than without it.
+          **kwargs: passed on to TFP.
+        """
+        seed = stateless_seed(seed)
+        if batch_size is not None:
+            seed = tfp.random.sanitize_seed(seed)
+            return self._in_batches(
+                batch_size,
+                lambda part, first: part.sample(
+                    sample_shape, tf.random.experimental.stateless_fold_in(seed, first), name, **kwargs
+                ),
+            )
+        return super().sample(sample_shape, seed=seed, name=name, **kwargs)
+
+    def _sample_n(self, n, seed=None):
+        """Chooses a component for each draw first, and draws from that one alone: 1/K of the base class's work."""
+        components = self.components_distribution
+        if not isinstance(self.mixture_distribution, tfd.Categorical):
+            return super()._sample_n(n, seed)
+        try:
+            values = tensors.parameters(components)  # [B, K, ...]
+        except NotImplementedError:  # an unusual kind of component, or a rank that only the run will tell
+            return super()._sample_n(n, seed)
+        component_seed, index_seed = tfp.random.split_seed(seed, salt="Mixture")
+        probs = self.mixture_distribution.probs_parameter()  # [B, K]
+        # Not batch_shape_tensor(), which would read all parameters again.
+        components_shape = tf.shape(next(iter(values.values())))[: components.batch_shape.rank - 1]
+        batch_shape = tf.broadcast_dynamic_shape(tf.shape(probs)[:-1], components_shape)
+        index = _draw_index(n, probs, batch_shape, index_seed)  # [S, B]
+        draws = tensors.take(components, values, batch_shape, index).sample(seed=component_seed)  # [S, B, E]
+        return self._reparameterize_sample(draws, components.event_shape_tensor()) if self._reparameterize else draws
+
+    # Cumulative probability. For a vector event these are of each coordinate by itself: shape [S, B, E], not [S, B].
+
+    def cdf(self, value, name="cdf", batch_size: int | None = None, **kwargs) -> tf.Tensor:
+        """The probability of values up to `value`, of each coordinate by itself.
+
+        Args:
+          value: `[*S, *B, *E]`, or broadcastable with it.
+          name: name of the operation.
+          batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
+          **kwargs: passed on to TFP.
+
+        Returns:
+          Probabilities `[*S, *B, *E]`.
+        """
+        if batch_size is not None:
+            return self._in_batches(batch_size, lambda part, _, value: part.cdf(value, name, **kwargs), value)
+        return super().cdf(value, name, **kwargs)
+
+    def _log_cdf(self, y):
+        return self._log_of_marginals("log_cdf", y)
+
+    def _log_survival_function(self, y):
+        return self._log_of_marginals("log_survival_function", y)
+
+    def _survival_function(self, y):
+        return tf.exp(self._log_survival_function(y))
+
+    def _log_of_marginals(self, method, y):
+        marginals = tensors.marginals(self.components_distribution)
+        log_weights = self._pad_event_dims(tf.math.log_softmax(self.mixture_distribution.logits_parameter()))
+        log_probs = getattr(marginals, method)(self._pad_sample_dims(y))
+        return numerics.log_sum_exp(log_weights + log_probs, self._component_axis)
+
+    def quantile(self, value, name="quantile", batch_size: int | None = None, **kwargs) -> tf.Tensor:
+        """The inverse of `cdf`: the y below which the probability is `value`, of each coordinate by itself.
+
+        Exact to float32's last digits wherever the density is not 0, and differentiable in `value` and in all
+        parameters. Needs components of finite variance, with independent or jointly normal coordinates.
+
+        Args:
+          value: probabilities in [0, 1]. A number, a list or a one-dimensional NumPy array of Q levels gives every
+            level for every row of the batch: shape `[*B, *E]` or `[Q, *B, *E]`. A tensor, or an array with more axes,
+            is taken element by element, as TFP does, so that `quantile(cdf(y))` is y: its shape must broadcast with
+            `[*B, *E]`.
+          name: name of the operation.
+          batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
+          **kwargs: passed on to TFP.
+
+        Returns:
+          Quantiles. -inf (0 for lognormal components, the limit where there is one) at 0, inf at 1 likewise, NaN
+          outside [0, 1].
+
+        Raises:
+          ValueError: if the shape of a tensor does not broadcast.
+        """
+        if not tf.is_tensor(value) and np.ndim(value) <= 1:
+            return self._quantile_levels(value, name, batch_size, **kwargs)
+        value = tf.convert_to_tensor(value)
+        try:
+            tf.broadcast_static_shape(value.shape, self.shape)
+        except ValueError:
+            raise ValueError(
+                f"The shape of `value` must broadcast with {self.shape}, the shape of one quantile in every row. "
+                f"Received: a tensor of shape {value.shape}. For levels of all rows pass a list or a NumPy array."
+            ) from None
+        if batch_size is not None:
+            return self._in_batches(
+                batch_size,
+                lambda part, _, value: tfd.MixtureSameFamily.quantile(part, value, name=name, **kwargs),
+                value,
+            )
+        return super().quantile(value, name=name, **kwargs)
+
+    def _quantile_levels(self, levels, name="quantile", batch_size: int | None = None, **kwargs) -> tf.Tensor:
+        """Each of the `levels` `[Q]` for every row and coordinate: `[Q, *B, *E]`."""
+        # In float64: 1 - 1e-8 would be 1 in float32.
+        levels = tf.cast(levels if tf.is_tensor(levels) else np.float64(levels), tf.float64)
+        if batch_size is not None:
+            return self._in_batches(batch_size, lambda part, _: part._quantile_levels(levels, name, None, **kwargs))
+        return super().quantile(numerics.with_trailing_axes(levels, self.shape.rank), name=name, **kwargs)
+
+    def _quantile(self, value):
+        marginals = tensors.marginals(self.components_distribution)
+        logits = self._pad_event_dims(self.mixture_distribution.logits_parameter())
+        return quantiles.mixture_quantile(marginals, logits, value, self._component_axis)
+
+    # Summaries
+
+    def mode(self, name="mode", batch_size: int | None = None, **kwargs) -> tf.Tensor:
+        """The point of highest density, `[*B, *E]`. No gradient.
+
+        Args:
+          name: name of the operation.
+          batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
+          **kwargs: passed on to TFP.
+        """
+        if batch_size is not None:
+            return self._in_batches(batch_size, lambda part, _: part.mode(name, **kwargs))
+        return super().mode(name, **kwargs)
+
+    def _mode(self):
+        """The point of highest density, found by fixed-point iteration from every component's centre. No gradient."""
+        return quantiles.highest_density_point(self)
+
+    def _covariance(self):
+        components = self.components_distribution
+        if self.event_shape.rank != 1 or not tensors.is_factorized(components):
+            return super()._covariance()
+        # TFP has no covariance for Independent. The law of total variance, as in the base class.
+        shift = components.mean() - self.mean()[..., tf.newaxis, :]  # [B, K, D]
+        between = shift[..., :, tf.newaxis] * shift[..., tf.newaxis, :]  # [B, K, D, D]
+        within = tf.linalg.diag(components.variance())
+        weights = self.mixture_distribution.probs_parameter()[..., tf.newaxis, tf.newaxis]
+        return tf.reduce_sum(weights * (within + between), -3)  # [B, D, D]
+
+    def entropy(self, num_samples: int = 1000, seed=None, name: str = "entropy") -> tf.Tensor:
+        """Differential entropy in nats `[*B]`, estimated from draws: the mean of -log_prob over `num_samples` of them.
+
+        The standard error is about 0.7 / sqrt(num_samples) nats for one normal component, and somewhat more for
+        mixtures of very different ones.
+        """
+        num_samples = validation.positive_integer("num_samples", num_samples)
+        with self._name_and_control_scope(name):
+            return -tf.reduce_mean(self.log_prob(self.sample(num_samples, seed=seed)), 0)
+
+    def decompose(self) -> Decomposition:
+        """Splits the variance of a mixture of mixtures: how far the members are spread, and how far they disagree.
+
+        By the law of total variance, the mean of the members' variances (aleatoric: what x does not tell of y, and more
+        data would not either) and the variance of their means (epistemic: what the model does not know, and more data
+        would tell). Their sum is `variance()`. A mixture that was not merged has one member, and so no epistemic part.
+
+        Returns:
+          A named tuple of `aleatoric` and `epistemic`, each of shape `[*B, *E]`, in squared units of the target.
+        """
+        components, axis = self.components_distribution, self._component_axis
+        overall_mean = tf.expand_dims(self.mean(), axis)
+        weights = self._pad_event_dims(self.mixture_distribution.probs_parameter())  # [B, K, E]
+        sizes = list(self.member_sizes or [tf.shape(weights)[axis]])
+        parts = [tf.split(part, sizes, axis) for part in (weights, components.mean(), components.variance())]
+        aleatoric, epistemic = 0.0, 0.0
+        for weight, mean, variance in zip(*parts):
+            share = tf.reduce_sum(weight, axis, keepdims=True)
+            member_mean = tf.math.divide_no_nan(tf.reduce_sum(weight * mean, axis, keepdims=True), share)
+            aleatoric += tf.reduce_sum(weight * (variance + tf.square(mean - member_mean)), axis)
+            epistemic += tf.squeeze(share * tf.square(member_mean - overall_mean), axis)
+        return Decomposition(aleatoric, epistemic)
+
+    def temper(self, temperature: float | tf.Tensor = 1.0, scale_temperature: float | tf.Tensor = 1.0) -> Mixture:
+        """A sharper or broader mixture of the same components: logits / temperature, scales * scale_temperature.
+
+        Below 1 both sharpen. Graves' (2013) bias b is `temperature=1 / (1 + b), scale_temperature=exp(-b)`. As scalar
+        tensors, which are not checked, one graph serves all temperatures.
+
+        Args:
+          temperature: above 0. Towards 0 the component of the largest weight remains.
+          scale_temperature: above 0. Towards 0 every draw lies at the centre of its component.
+        """
+        temperature = checked_tensor("temperature", temperature, validation.positive_number, self.dtype)
+        scale_temperature = checked_tensor(
+            "scale_temperature", scale_temperature, validation.positive_number, self.dtype
+        )
+        components = self.components_distribution
+        values = tensors.parameters(components)
+        if not any(name.startswith("scale") for name in values):
+            raise ValueError(f"The components have no scale to temper. Received: {components}.")
+        log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
+        # The largest becomes 0, and remains 0 divided by any number but 0.
+        log_ratios = log_weights - tf.reduce_max(log_weights, -1, keepdims=True)
+        temperature = tf.maximum(temperature, np.finfo(self.dtype.as_numpy_dtype).tiny)
+        values = tensors.with_scales(values, scale_temperature)
+        return tensors.mixture_with_parameters(self, log_ratios / temperature, values)
+
+    # Parts
+
+    def component(self, k: int) -> tfd.Distribution:
+        """The distribution of component `k` by itself, of batch shape `B`. Negative numbers count from the last.
+
+        Example:
+
+        >>> mixture = tfmdn.Mixture(tfd.Categorical(probs=[0.25, 0.75]), tfd.Normal([-1.0, 1.0], [0.1, 0.2]))
+        >>> float(mixture.component(-1).mean())
+        1.0
+        """
+        k = validation.index("k", k, self.mixture_distribution.logits_parameter().shape[-1])
+        return self._components_at(tf.fill(self.batch_shape_tensor(), k))
+
+    def most_likely_component(self) -> tfd.Distribution:
+        """For each row of the batch the component of the largest weight: a distribution of batch shape `B`."""
+        index = tf.argmax(self.mixture_distribution.logits_parameter(), -1, tf.int32)
+        return self._components_at(tf.broadcast_to(index, self.batch_shape_tensor()))
+
+    def marginal(self, axes: int | Sequence[int]) -> Mixture:
+        """The distribution of some coordinates of a vector, whatever the others are.
+
+        Args:
+          axes: as NumPy takes them: an integer gives a mixture of scalar events, a list of n integers one of event
+            shape `(n,)`, in the order of the list. Negative integers count from the last coordinate.
+
+        Returns:
+          A mixture of the same batch shape and weights, in closed form.
+
+        Raises:
+          ValueError: if the events are not vectors, or have no such axes.
+          NotImplementedError: if the components' coordinates are neither independent nor jointly normal.
+        """
+        return self.copy(components_distribution=coordinates.marginal(self.components_distribution, axes))
+
+    def condition(self, axes: int | Sequence[int], values) -> Mixture:
+        """The distribution of the other coordinates of a vector, given the values of some.
+
+        Of a mixture of (x, y) that was fitted jointly it gives p(y | x) for any x, and p(x | y) as well.
+
+        Args:
+          axes: an integer or a list of n integers. Negative ones count from the last coordinate.
+          values: what is known: for an integer of shape `[*B]`, for a list `[*B, n]`. They broadcast, and more axes
+            before those are more rows of the result's batch.
+
+        Returns:
+          A mixture of the coordinates that are left, in their order: a vector even if it is one, as in
+          `np.delete(y, axes, -1)`. `marginal(0)` makes a scalar of that one. The result is in closed form. Its weights
+          are those of the components at the values, computed in log space, so that they are right far from all centres;
+          NaN where the values lie beyond the limits of all components. Of correlated coordinates with limits it has
+          three times as many components for each known coordinate.
+
+        Raises:
+          ValueError: if the events are not vectors, have no such axes or no other, or if the values do not fit.
+          NotImplementedError: if the components' coordinates are neither independent nor jointly normal.
+
+        Example:
+
+        >>> joint = tfmdn.Mixture(
+        ...     tfd.Categorical(probs=[0.5, 0.5]),
+        ...     tfd.MultivariateNormalTriL([[-1.0, 0.0], [1.0, 3.0]], [[1.0, 0.0], [0.8, 0.6]]),
+        ... )
+        >>> y_given_x = joint.condition(0, [-1.0, 0.0, 1.0]).marginal(0)
+        >>> y_given_x.mean().numpy().round(3)
+        array([0.167, 1.5  , 2.833], dtype=float32)
+        """
+        log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
+        components, logits = coordinates.conditional(self.components_distribution, log_weights, axes, values)
+        times = logits.shape[-1] // log_weights.shape[-1]
+        return self.copy(
+            mixture_distribution=tfd.Categorical(logits=logits),
+            components_distribution=components,
+            member_sizes=self.member_sizes and tuple(times * size for size in self.member_sizes),
+        )
+
+    # Peaks and regions
+
+    def modes(self, max_modes: int) -> quantiles.Modes:
+        """The local maxima of the density, from the highest down. No gradient.
+
+        They are found by climbing from every component's centre. That finds them all but in unusual mixtures, such as
+        that of a low peak amid three components of a plane.
+
+        Args:
+          max_modes: how many to return. There are seldom more than components.
+
+        Returns:
+          A named tuple of `points` `[max_modes, *B, *E]` and their `log_prob` `[max_modes, *B]`. Where there are fewer
+          modes than that, NaN and -inf follow.
+
+        Example:
+
+        >>> mixture = tfmdn.Mixture(tfd.Categorical(probs=[0.3, 0.6, 0.1]), tfd.Normal([-3.0, 2.0, 2.5], 1.0))
+        >>> mixture.modes(3).points.numpy().round(3)
+        array([ 2.066, -3.   ,    nan], dtype=float32)
+        """
+        return quantiles.modes(self, validation.positive_integer("max_modes", max_modes))
+
+    def interval(self, coverage: float = 0.9, batch_size: int | None = None) -> tf.Tensor:
+        """The central interval, of each coordinate by itself: as much probability lies below it as above.
+
+        Args:
+          coverage: the probability of the interval, strictly between 0 and 1.
+          batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
+
+        Returns:
+          The two ends, `[*B, *E, 2]`, differentiable as `quantile` is.
+        """
+        tail = 0.5 - 0.5 * validation.fraction("coverage", coverage)
+        return tf.stack(tf.unstack(self.quantile([tail, 1.0 - tail], batch_size=batch_size)), -1)
+
+    def highest_density_region(self, coverage: float = 0.9) -> tf.Tensor:
+        """The smallest region of a scalar that has probability `coverage`: one interval, or several. No gradient.
+
+        Between two peaks, where a central interval has no choice but to contain the gap, it leaves the gap out.
+
+        Args:
+          coverage: the probability of all of the intervals together, strictly between 0 and 1.
+
+        Returns:
+          The ends of K disjoint intervals, `[K, *B, 2]`, from left to right. Where there are fewer, NaN follows.
+
+        Raises:
+          ValueError: if the events are not scalars. `marginal` takes one coordinate of a vector.
+
+        Example:
+
+        >>> mixture = tfmdn.Mixture(tfd.Categorical(probs=[0.5, 0.5]), tfd.Normal([-5.0, 5.0], 1.0))
+        >>> mixture.highest_density_region(0.9).numpy().round(3)
+        array([[-6.645, -3.355],
+               [ 3.355,  6.645]], dtype=float32)
+        """
+        if self.event_shape.rank != 0:
+            raise ValueError(
+                "`highest_density_region` is of scalar events; `marginal(axis)` takes one coordinate of a vector. "
+                f"Received: an event of shape {self.event_shape}."
+            )
+        # In float32 densities near a peak are equal to the last digit.
+        region = regions.highest_density_region(tf.cast(self, tf.float64), validation.fraction("coverage", coverage))
+        return tf.cast(region, self.dtype)
+
+    # Helpers
+
+    def _in_batches(self, batch_size: int, function: Callable, *values) -> tf.Tensor:
+        return in_batches(function, self, values, batch_size, self.event_shape.rank)
+
+    def _components_at(self, index: tf.Tensor) -> tfd.Distribution:
+        """For each row the component whose number stands in `index` `[*B]`."""
+        components = self.components_distribution
+        values = tensors.parameters(components)
+        return tensors.take(components, values, tf.shape(index), index[tf.newaxis])[0]
+
+    @property
+    def _component_axis(self) -> int:
+        """The axis of K in a tensor `[..., K, E]`."""
+        return -1 - self.event_shape.rank
+
+    def _pad_event_dims(self, weights: tf.Tensor) -> tf.Tensor:
+        return numerics.with_trailing_axes(weights, self.event_shape.rank)
+
+
+def _draw_index(n, probs: tf.Tensor, batch_shape: tf.Tensor, seed) -> tf.Tensor:
+    """Component numbers `[n, *B]` drawn by their weights: how many cumulative weights lie below a uniform draw."""
+    num_components = tf.shape(probs)[-1]
+    probs = tf.broadcast_to(probs, tf.concat([batch_shape, [num_components]], 0))
+    cumulative = tf.cumsum(tf.reshape(probs, [-1, num_components]), axis=-1)  # [prod(B), K]
+    # Divided by the sum as rounded, the last is exactly 1: no draw lies beyond, none falls on a weight of 0.
+    cumulative /= cumulative[:, -1:]
+    uniform = tf.random.stateless_uniform([tf.shape(cumulative)[0], n], seed, dtype=probs.dtype)
+    index = tf.searchsorted(cumulative, uniform, side="right")  # [prod(B), n]
+    index = tf.minimum(index, num_components - 1)  # weights of NaN would point beyond the last, into the next row
+    return tf.reshape(tf.transpose(index), tf.concat([[n], batch_shape], 0))
+
+
+def checked_tensor(name: str, value, check: Callable, dtype: tf.DType) -> tf.Tensor:
+    """A number that passes `check(name, value)`, as a tensor. A tensor, of unknown value in a graph, is only cast."""
+    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(check(name, value), dtype)
+
+
+def stateless_seed(seed):
+    """An integer of any size as the two int32 that TensorFlow's stateless operations take; any other seed as it is."""
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool):
+        return seed
+    seed = int(seed)
+    return tf.constant([(seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF], tf.int32)
+
+
+# TensorFlow looks for the class itself, and does not take a base class for it.
+tf.experimental.dispatch_for_api(tf.expand_dims, {"input": Mixture})(tensor_like.expand_dims)
+tf.experimental.dispatch_for_api(tf.cast, {"x": Mixture})(tensor_like.cast)

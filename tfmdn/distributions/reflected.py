@@ -1,0 +1,408 @@
+"""Normal distributions on an interval: what would lie beyond one of its ends is reflected at that end.
+
+With limits l and h, it is the distribution of a normal Z folded into [l, h]: of 2 l - Z where Z is below l, of 2 h - Z
+where it is above h. In kernel density estimation the same is known as the reflection method (Schuster 1985, Silverman
+1986, section 2.10); with one limit it is the folded normal (Leone, Nelson and Nottingham 1961). Where a component is
+narrow beside its distance from the limits, it is the normal itself. At a limit its density is not 0, as that of a
+target is not that ends there. An infinite limit is none.
+
+Shapes in comments: B batch, D coordinates, I images, that is Z itself and its reflections.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn.distributions.folding import (
+    Edges,
+    Interval,
+    Points,
+    between,
+    images_of,
+    normal_cdf,
+    normal_density,
+    partial_mean,
+)
+from tfmdn.distributions.type_specs import registered
+from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, merge_axis, reach
+
+tfd = tfp.distributions
+
+# In widths of the interval. A wider normal is uniform there to 0.2 %, and only loses digits.
+WIDEST = 8.0
+# The same with correlations, where what lies one width beyond the limits is left out, and not made up for: it is four
+# standard deviations away, and less than 1e-4 of the probability.
+WIDEST_CORRELATED = 0.25
+MODE_STEPS = 200
+# For integrals over the interval, of the part of it within so many standard deviations of the centre.
+NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(64)
+INTEGRATED = 9.0
+
+
+class Reflected(tfd.AutoCompositeTensorDistribution):
+    """What distributions with limits share: each is described by tensors `loc`, one of scales, `low` and `high`."""
+
+    def __init__(self, parameters: dict):
+        tensors = {name: parameters[name] for name in self._parameter_properties(None)}
+        dtype = next((tf.as_dtype(value.dtype) for value in tensors.values() if hasattr(value, "dtype")), tf.float32)
+        for name, value in tensors.items():
+            setattr(self, f"_{name}", tf.convert_to_tensor(value, dtype))
+        super().__init__(
+            dtype=dtype,
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            validate_args=parameters["validate_args"],
+            allow_nan_stats=parameters["allow_nan_stats"],
+            parameters=parameters,
+            name=parameters["name"],
+        )
+
+    loc = property(lambda self: self._loc, doc="The centre, as given.")
+    low = property(lambda self: self._low, doc="The lower limit.")
+    high = property(lambda self: self._high, doc="The upper limit.")
+
+    @property
+    def interval(self) -> Interval:
+        """From the lower to the upper limit."""
+        return Interval(self._low, self._high)
+
+    def _default_event_space_bijector(self):
+        return None
+
+    def _scales(self) -> tf.Tensor:
+        """What must be positive."""
+        raise NotImplementedError
+
+    def _parameter_control_dependencies(self, is_init):
+        if not self.validate_args or not is_init:
+            return []
+        return [
+            tf.debugging.assert_positive(self._scales(), "Scales must be positive."),
+            tf.debugging.assert_less(self._low, self._high, "`low` must be less than `high`."),
+        ]
+
+    def _stddev(self):
+        return tf.sqrt(self._variance())
+
+
+@registered
+class ReflectedNormal(Reflected):
+    """A normal distribution whose tails are reflected at the ends of an interval.
+
+    With two limits the normal is cut off one width of the interval beyond them, and normalised, before it is folded.
+
+    Args:
+      loc: the centre. One beyond a limit stands for its reflection.
+      scale: the standard deviation before the reflection. More than eight widths of the interval count as that.
+      low: the lower limit, or -inf for none.
+      high: the upper limit, greater than `low`, or inf for none.
+      validate_args: whether parameters are checked.
+      allow_nan_stats: whether undefined statistics are NaN. If False they raise.
+      name: prefix of the names of operations.
+
+    Example:
+
+    >>> half_normal = tfmdn.distributions.ReflectedNormal(0.0, 1.0, low=0.0, high=np.inf)
+    >>> half_normal.prob([-1.0, 0.0, 1.0]).numpy().round(4)
+    array([0.    , 0.7979, 0.4839], dtype=float32)
+    >>> round(float(half_normal.mean()), 4)
+    0.7979
+    """
+
+    def __init__(self, loc, scale, low, high, validate_args=False, allow_nan_stats=True, name: str = "ReflectedNormal"):
+        parameters = dict(locals())
+        del parameters["__class__"]
+        super().__init__(parameters)
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {name: tfp.util.ParameterProperties() for name in ("loc", "scale", "low", "high")}
+
+    scale = property(lambda self: self._scale, doc="The standard deviation before the reflection, as given.")
+
+    def _event_shape(self):
+        return tf.TensorShape([])
+
+    def _event_shape_tensor(self):
+        return tf.constant([], tf.int32)
+
+    def _scales(self):
+        return self._scale
+
+    def _parts(self) -> tuple[Interval, tf.Tensor, tf.Tensor, Edges]:
+        """The interval, centre and standard deviation of the normal that is folded, and where the ends are for it."""
+        interval = self.interval
+        # At the widest the gradient passes as if it were not held, so that it can become narrower again.
+        widest, passing = WIDEST * interval.safe_width, self._scale - tf.stop_gradient(self._scale)
+        is_held = interval.is_bounded & (self._scale > widest)
+        loc, scale = interval.fold(self._loc), tf.where(is_held, widest + passing, self._scale)
+        return interval, loc, scale, Edges(interval, loc, scale)
+
+    def _log_prob(self, y):
+        interval, loc, scale, edges = self._parts()
+        is_inside = interval.contains(y)
+        y = interval.clip(y)
+
+        def standardized(distance):
+            return held_quotient(distance, scale, reach(self.dtype))
+
+        # The density of a reflection at l is that at y times exp(-2 (y - l) (loc - l) / scale^2), which is at most 1.
+        exponents = [
+            tf.where(exists, standardized(y - limit) * standardized(loc - limit), reach(self.dtype))
+            for exists, limit in interval.limits
+        ]
+        ratios = tf.add_n([tf.exp(-2.0 * exponent) for exponent in exponents])
+        log_prob = -0.5 * tf.square(standardized(y - loc)) + tf.math.log1p(ratios)
+        log_prob -= tf.math.log(scale) + HALF_LOG_TWO_PI + tf.math.log(edges.total)
+        return tf.where(is_inside, log_prob, -math.inf)
+
+    def _cdf(self, y):
+        interval, loc, scale, edges = self._parts()
+        points = Points(interval, loc, scale, y)
+        below = between(points.reflected_low, points.itself) + between(points.reflected_high, edges.top)
+        return tf.clip_by_value(below / edges.total, 0.0, 1.0)
+
+    def _survival_function(self, y):
+        interval, loc, scale, edges = self._parts()
+        points = Points(interval, loc, scale, y)
+        above = between(points.itself, points.reflected_high) + between(edges.bottom, points.reflected_low)
+        return tf.clip_by_value(above / edges.total, 0.0, 1.0)
+
+    def _log_cdf(self, y):
+        return self._where_limited(_log_of_probability(self._cdf(y)), tfd.Normal(self._loc, self._scale).log_cdf(y))
+
+    def _log_survival_function(self, y):
+        normal = tfd.Normal(self._loc, self._scale)
+        return self._where_limited(_log_of_probability(self._survival_function(y)), normal.log_survival_function(y))
+
+    def _where_limited(self, value, unlimited):
+        """The second value, which has longer tails, where there are no limits."""
+        return tf.where(self.interval.has_low | self.interval.has_high, value, unlimited)
+
+    def mean_excess(self, y: tf.Tensor) -> tf.Tensor:
+        """E max(X - y, 0), for y within the interval; beyond it as for its nearest end."""
+        interval, loc, scale, edges = self._parts()
+        points = Points(interval, loc, scale, y)
+        excess = (
+            partial_mean(points.itself, points.itself, edges.high)
+            - partial_mean(points.reflected_high, edges.high, points.reflected_high)
+            - partial_mean(points.reflected_low, edges.bottom, points.reflected_low)
+        )
+        return scale * excess / edges.total
+
+    def _mean(self):
+        _, loc, scale, edges = self._parts()
+        return loc + scale * _offset(edges)
+
+    def _variance(self):
+        _, _, scale, edges = self._parts()
+        below, above = _beyond(edges)
+        # A reflection at l turns (Z - loc)^2 into (Z - loc)^2 + 4 (l - Z) (l - loc).
+        cut = edges.bottom * normal_density(edges.bottom) - edges.top * normal_density(edges.top)
+        second_moment = 1.0 + (cut + 4.0 * (edges.low * below - edges.high * above)) / edges.total
+        smallest = np.finfo(self.dtype.as_numpy_dtype).eps
+        return tf.square(scale) * tf.maximum(second_moment - tf.square(_offset(edges)), smallest)
+
+    def _mode(self):
+        """Where the mean shift of the normal and its reflections leads: as high as the highest point to 1e-5."""
+        interval, loc, scale, _ = self._parts()
+        zeros = tf.zeros(self.batch_shape_tensor(), self.dtype)
+        loc, scale = loc + zeros, scale + zeros
+        exists, centres = map(tf.stack, zip(*interval.images(loc)))  # [I, B]
+
+        def step(y):
+            z = (y - centres) / scale
+            weights = tf.nn.softmax(tf.where(exists, -0.5 * tf.square(z), -math.inf), 0)
+            return tf.reduce_sum(weights * centres, 0)
+
+        (mode,) = tf.while_loop(lambda y: True, lambda y: (step(y),), (loc,), maximum_iterations=MODE_STEPS)
+        return tf.stop_gradient(interval.fold(mode))
+
+    def _sample_n(self, n, seed=None):
+        interval, loc, scale, edges = self._parts()
+        shape = tf.concat([[n], self.batch_shape_tensor()], 0)
+        z = tf.random.stateless_normal(shape, tfp.random.sanitize_seed(seed), dtype=self.dtype)
+        # The normal between `bottom` and `top`, by its inverse distribution function: from the nearer end, so that
+        # neither tail loses digits.
+        outside = tf.where(z < 0.0, normal_cdf(edges.bottom), normal_cdf(-edges.top))
+        tail = outside + normal_cdf(-tf.abs(z)) * edges.total
+        cut = tf.math.ndtri(tf.where(interval.is_bounded, tail, 0.5))
+        z = tf.where(interval.is_bounded, tf.where(z < 0.0, cut, -cut), z)
+        return interval.fold(loc + scale * z)
+
+
+def _beyond(edges: Edges) -> tuple[tf.Tensor, tf.Tensor]:
+    """E max(low - Z, 0) and E max(Z - high, 0), of what a standard normal Z has between `bottom` and `top`."""
+    below = -partial_mean(edges.low, edges.bottom, edges.low)
+    return below, partial_mean(edges.high, edges.high, edges.top)
+
+
+def _offset(edges: Edges) -> tf.Tensor:
+    """How far the mean is from the centre, in standard deviations."""
+    below, above = _beyond(edges)
+    return (normal_density(edges.bottom) - normal_density(edges.top) + 2.0 * (below - above)) / edges.total
+
+
+def _log_of_probability(probability: tf.Tensor) -> tf.Tensor:
+    """-inf for 0, with a gradient that is not NaN."""
+    is_positive = ~(probability <= 0.0)  # NaN too, so that it stays NaN
+    return tf.where(is_positive, tf.math.log(tf.where(is_positive, probability, 1.0)), -math.inf)
+
+
+@registered
+class ReflectedMultivariateNormal(Reflected):
+    """Jointly normal coordinates, each reflected at the ends of an interval of its own.
+
+    The density is a sum over 3^D reflections.
+
+    Args:
+      loc: the centre `[*B, D]`. A coordinate beyond a limit stands for its reflection.
+      scale_tril: the lower triangular factor of the covariance before the reflection, `[*B, D, D]`. Where both limits
+        are finite, a coordinate's standard deviation counts as at most a quarter of the interval.
+      low: the lower limits `[*B, D]`, -inf for none.
+      high: the upper limits `[*B, D]`, greater than `low`, or inf for none.
+      validate_args: whether parameters are checked.
+      allow_nan_stats: whether undefined statistics are NaN. If False they raise.
+      name: prefix of the names of operations.
+
+    Example:
+
+    >>> folded = tfmdn.distributions.ReflectedMultivariateNormal(
+    ...     [0.0, 0.0], [[1.0, 0.0], [0.6, 0.8]], low=[0.0, -np.inf], high=[np.inf, np.inf]
+    ... )
+    >>> folded.mean().numpy().round(4)
+    array([0.7979, 0.    ], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        loc,
+        scale_tril,
+        low,
+        high,
+        validate_args=False,
+        allow_nan_stats=True,
+        name: str = "ReflectedMultivariateNormal",
+    ):
+        parameters = dict(locals())
+        del parameters["__class__"]
+        super().__init__(parameters)
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        event_ndims = {"loc": 1, "scale_tril": 2, "low": 1, "high": 1}
+        return {name: tfp.util.ParameterProperties(event_ndims=ndims) for name, ndims in event_ndims.items()}
+
+    scale_tril = property(lambda self: self._scale_tril, doc="The factor of the covariance, as given.")
+
+    def _event_shape(self):
+        return self._loc.shape[-1:]
+
+    def _event_shape_tensor(self):
+        return tf.shape(self._loc)[-1:]
+
+    def _scales(self):
+        return tf.linalg.diag_part(self._scale_tril)
+
+    def normal(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Centre `[*B, D]`, within the limits, and factor `[*B, D, D]` of the normal that is folded."""
+        interval = self.interval
+        stddev = tf.norm(self._scale_tril, axis=-1)
+        widest, diagonal = WIDEST_CORRELATED * interval.safe_width, tf.linalg.diag_part(self._scale_tril)
+        # At the widest the gradient of the diagonal passes as if it were not held, so that a component can become
+        # narrower again. Through the standard deviation it would reach the correlations, and make them ever larger.
+        passing = diagonal / tf.stop_gradient(diagonal)
+        is_held = interval.is_bounded & (stddev > widest)
+        held = tf.where(is_held, widest / stddev * passing, tf.ones_like(stddev))
+        # The reflection of a coordinate turns the sign of its correlations.
+        factor = interval.sign(self._loc) * held
+        return interval.fold(self._loc) + tf.zeros_like(factor), factor[..., tf.newaxis] * self._scale_tril
+
+    def images(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Centres, factors and logarithms of weights `[*B, I]` of the normals that add up to the density inside."""
+        loc, scale_tril = self.normal()
+        centres, exists, signs = zip(*images_of(loc, self.interval))
+        exists = [own & tf.ones_like(loc[..., 0], tf.bool) for own in exists]
+        signs = tf.constant(np.stack(signs)[..., np.newaxis], self.dtype)  # [I, D, 1]
+        log_weights = tf.where(tf.stack(exists, -1), tf.zeros_like(loc[..., :1]), -math.inf)
+        return tf.stack(centres, -2), signs * scale_tril[..., tf.newaxis, :, :], log_weights
+
+    def _log_prob(self, y):
+        interval = self.interval
+        is_inside = tf.reduce_all(interval.contains(y), -1)
+        y = interval.clip(y)
+        loc, scale_tril = self.normal()
+        # Forward substitution, coordinate by coordinate. The reflections of y are as many as those of the normal, and
+        # those of the first coordinates are shared.
+        farthest = reach(self.dtype)
+        images = list(zip(*interval.images(y)))
+        zs, log_prob = [], tf.zeros_like(y[..., :1])
+        for axis in range(loc.shape[-1]):
+            exists, candidates = (tf.stack([part[..., axis] for part in parts], -1) for parts in images)  # [..., 3]
+            offsets = candidates - loc[..., axis, tf.newaxis]
+            shift = tf.add_n(
+                [scale_tril[..., axis, other, tf.newaxis] * z for other, z in enumerate(zs)]
+                or [tf.zeros_like(log_prob)]
+            )
+            scale = scale_tril[..., axis, axis, tf.newaxis, tf.newaxis]
+            z = offsets[..., tf.newaxis, :] - shift[..., tf.newaxis]
+            z = tf.sign(scale) * held_quotient(z, tf.abs(scale), farthest)  # [..., I, 3]
+            own = tf.where(exists[..., tf.newaxis, :], -0.5 * tf.square(z), -math.inf)
+            log_prob = merge_axis(log_prob[..., tf.newaxis] + own, -1)
+            zs = [earlier[..., tf.newaxis] + tf.zeros_like(z) for earlier in zs] + [z]
+            zs = [merge_axis(each, -1) for each in zs]
+        log_prob = tf.reduce_logsumexp(log_prob, -1)
+        log_prob -= tf.reduce_sum(tf.math.log(tf.abs(tf.linalg.diag_part(scale_tril))) + HALF_LOG_TWO_PI, -1)
+        return tf.where(is_inside, log_prob, -math.inf)
+
+    def marginals(self) -> ReflectedNormal:
+        """The distribution of each coordinate by itself, of batch shape `[*B, D]`."""
+        loc, scale_tril = self.normal()
+        return ReflectedNormal(loc, tf.norm(scale_tril, axis=-1), self._low, self._high)
+
+    def _mean(self):
+        return self.marginals().mean()
+
+    def _variance(self):
+        return self.marginals().variance()
+
+    def _covariance(self):
+        """E(X_i - mean_i) (X_j - mean_j), by quadrature over X_i of what is known of X_j given it."""
+        loc, scale_tril = self.normal()
+        covariance = tf.matmul(scale_tril, scale_tril, transpose_b=True)
+        marginals = self.marginals()
+        mean, stddev = marginals.mean(), tf.norm(scale_tril, axis=-1)
+        interval = self.interval
+        start, end = interval.clip(loc - INTEGRATED * stddev), interval.clip(loc + INTEGRATED * stddev)
+        nodes, weights = (tf.constant(values, self.dtype) for values in (NODES, NODE_WEIGHTS))
+        half = 0.5 * (end - start)[..., tf.newaxis]
+        y = start[..., tf.newaxis] + half * (1.0 + nodes)  # [B, D, nodes]
+        total = 0.0
+        variance = tf.square(stddev)
+        slope = covariance / variance[..., tf.newaxis]  # of j on i
+        rest = variance[..., tf.newaxis, :] - tf.square(covariance) / variance[..., tf.newaxis]
+        rest = tf.maximum(rest, np.finfo(self.dtype.as_numpy_dtype).eps * variance[..., tf.newaxis, :])
+        along = Interval(self._low[..., tf.newaxis], self._high[..., tf.newaxis])
+        for exists, z in along.images(y):
+            density = tfd.Normal(loc[..., tf.newaxis], stddev[..., tf.newaxis]).prob(z)
+            density = tf.where(exists, density, 0.0)
+            other = ReflectedNormal(  # [B, i, j, nodes]
+                loc[..., tf.newaxis, :, tf.newaxis]
+                + slope[..., tf.newaxis] * (z - loc[..., tf.newaxis])[..., tf.newaxis, :],
+                tf.sqrt(rest)[..., tf.newaxis],
+                self._low[..., tf.newaxis, :, tf.newaxis],
+                self._high[..., tf.newaxis, :, tf.newaxis],
+            ).mean()
+            share = weights * half * density * (y - mean[..., tf.newaxis])
+            total += tf.reduce_sum(share[..., tf.newaxis, :] * (other - mean[..., tf.newaxis, :, tf.newaxis]), -1)
+        symmetric = 0.5 * (total + tf.linalg.matrix_transpose(total))
+        return tf.linalg.set_diag(symmetric, self._variance())
+
+    def _sample_n(self, n, seed=None):
+        loc, scale_tril = self.normal()
+        shape = tf.concat([[n], self.batch_shape_tensor(), self.event_shape_tensor()], 0)
+        z = tf.random.stateless_normal(shape, tfp.random.sanitize_seed(seed), dtype=self.dtype)
+        return self.interval.fold(loc + tf.linalg.matvec(scale_tril, z))

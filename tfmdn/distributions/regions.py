@@ -1,0 +1,116 @@
+"""Where the density of a scalar mixture is highest.
+
+Shapes in comments: P points, of K components together N; I intervals, B batch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn import numerics
+from tfmdn.distributions import quantiles, tensors
+
+tfd = tfp.distributions
+tnp = tf.experimental.numpy
+
+# The first points, in standard deviations of each component: this far apart, and ever farther beyond LINEAR.
+SPACING = 0.2
+LINEAR = 4.0
+# How often, and in how many parts, the gaps between points that hold a bound are divided.
+REFINEMENTS = 2
+PARTS = 16
+# The logarithm of how much lower than the peak a density can be and still count.
+DEPTH = 200.0
+
+
+def highest_density_region(mixture: tfd.MixtureSameFamily, coverage: float) -> tf.Tensor:
+    """The intervals `[K, *B, 2]` of probability `coverage` outside of which the density is lower than anywhere inside.
+
+    The density is taken at points as close together as each component needs. Between them its logarithm is taken for a
+    line, and where that crosses the level sought, more points are put, until the error does not matter.
+    """
+    components = mixture.components_distribution
+    quantiles.check_continuous(components)
+    if isinstance(components, tfd.LogNormal):  # it is wide or narrow in log y, where it is a normal
+        values = tensors.parameters(components)
+        centres, scales, reach, to_y = values["loc"], values["scale"], 10.0, tf.exp
+    else:
+        centres, scales, to_y = components.mode(), components.stddev(), tf.identity
+        reach = 4.0 / math.sqrt(1.0 - coverage)  # by Chebyshev, at most (1 - coverage) / 16 lies farther away
+    shape = tf.concat([mixture.batch_shape_tensor(), tf.shape(centres)[-1:]], 0)
+    centres, scales = (tnp.moveaxis(tf.broadcast_to(part, shape), -1, 0) for part in (centres, scales))  # [K, B]
+
+    mean = mixture.mean()
+
+    def at(y):
+        log_prob, cdf = mixture.log_prob(y), mixture.cdf(y)
+        # NaN is what some of TFP's families, such as gamma, have outside of their support.
+        is_nan = tf.math.is_nan(log_prob)
+        return tf.where(~is_nan, log_prob, -np.inf), tf.where(is_nan, tf.cast(y > mean, cdf.dtype), cdf)
+
+    def evaluate(points):
+        """Points `[K, P, *B]`, their log density and their cumulative probability, each `[N, *B]`."""
+        # P at a time: the memory of all at once would grow with the square of K.
+        log_prob, cdf = tf.map_fn(
+            lambda some: at(to_y(some)), points, fn_output_signature=(mixture.dtype, mixture.dtype)
+        )
+        return [tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], 0)) for values in (points, log_prob, cdf)]
+
+    highest = math.asinh(reach / LINEAR)
+    steps = LINEAR * np.sinh(np.linspace(-highest, highest, 2 * math.ceil(highest * LINEAR / SPACING) + 1))
+    samples = evaluate(_along(centres, scales, steps))
+    for _ in range(REFINEMENTS):
+        left, right, _ = _bounds(*samples, coverage, tf.shape(centres)[0])
+        inner = _along(left, right - left, np.arange(1, PARTS) / PARTS)  # [I, P, 2, B]
+        inner = tf.reshape(inner, tf.concat([tf.shape(centres)[:1], [-1], tf.shape(inner)[3:]], 0))
+        samples = [tf.concat(pair, 0) for pair in zip(samples, evaluate(inner))]
+    _, _, bounds = _bounds(*samples, coverage, tf.shape(centres)[0])
+    return tf.stop_gradient(tnp.moveaxis(to_y(bounds), 1, -1))
+
+
+def _along(start: tf.Tensor, difference: tf.Tensor, parts: np.ndarray) -> tf.Tensor:
+    """start + part * difference for P parts: `[K, P, *B]` of `[K, *B]`."""
+    parts = tf.constant(parts.reshape(-1, *[1] * (start.shape.rank - 1)), start.dtype)
+    return start[:, tf.newaxis] + parts * difference[:, tf.newaxis]
+
+
+def _bounds(points, log_prob, cdf, coverage, max_intervals) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Where the log density, known at points `[N, *B]`, crosses the level above which it has probability `coverage`.
+
+    Returns:
+      The points next to each bound, to its left and to its right, and the bound, each `[I, 2, *B]`: where the density
+      rises above the level, and where it falls below. Bounds that there are not are NaN.
+    """
+    order = tf.argsort(points, 0)
+    points, log_prob, cdf = (tnp.take_along_axis(values, order, 0) for values in (points, log_prob, cdf))
+    top = tf.reduce_max(log_prob, 0)
+    log_prob = tf.maximum(log_prob, top - DEPTH)
+    resolution = np.finfo(log_prob.dtype.as_numpy_dtype)
+
+    def excess(level):
+        above = log_prob - level
+        higher, difference = tf.maximum(above[:-1], above[1:]), tf.abs(above[:-1] - above[1:])
+        share = tf.clip_by_value(higher / tf.maximum(difference, resolution.tiny), 0.0, 1.0)
+        return tf.reduce_sum(share * (cdf[1:] - cdf[:-1]), 0) - coverage
+
+    level = tfp.math.find_root_chandrupatla(
+        excess, top - DEPTH, top, position_tolerance=100.0 * resolution.eps, max_iterations=100
+    ).estimated_root
+    above = log_prob - level
+    is_inside = above > 0.0
+    crossings = tf.stack([~is_inside[:-1] & is_inside[1:], is_inside[:-1] & ~is_inside[1:]], 1)  # [N - 1, 2, B]
+    count = tf.shape(crossings)[0]
+    number = numerics.with_trailing_axes(tf.range(count), crossings.shape.rank - 1)
+    number = tf.sort(tf.where(crossings, number, count), 0)[:max_intervals]  # [I, 2, B]
+    exists, number = number < count, tf.minimum(number, count - 1)
+
+    def at(values, number):
+        return tnp.take_along_axis(values[:, tf.newaxis], number, 0)
+
+    left, right = at(points, number), at(points, number + 1)
+    part = at(above, number) / (at(above, number) - at(above, number + 1))
+    return left, right, tf.where(exists, left + part * (right - left), np.nan)

@@ -1,0 +1,405 @@
+"""Several networks as one model, trained together.
+
+Shapes in comments: M members, B batch, E event, V held-out rows, R rows to calibrate by.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn import validation
+from tfmdn.distributions import tensors
+from tfmdn.distributions.merging import merge, merge_first_axis
+from tfmdn.distributions.mixture import Mixture
+from tfmdn.ensembles import calibration, vectorized
+from tfmdn.layers.mdn import background_apart, heads_of
+from tfmdn.losses import example_weights
+from tfmdn.scores import negative_log_likelihood
+
+tfd = tfp.distributions
+
+
+@keras.saving.register_keras_serializable(package="tfmdn")
+class Ensemble(keras.Model):
+    """Several networks as one model, whose output is the mixture of their mixtures (see `tfmdn.merge`).
+
+    Neighbours of one architecture are computed together, vectorised over an axis of members, in training too: ten small
+    networks take little more time than one. `fit` trains each member on a loss of its own. It is saved, exported and
+    queried like any model whose output is a mixture; `mixture.decompose()` tells what its members disagree about.
+
+    Args:
+      models: built Keras models of the same inputs, each with a mixture as its only output. Their weights are copied.
+      weights_by_member: whether the last axis of `sample_weight` has a column for each of the M members, so that they
+        learn from different rows, such as folds or bootstrap samples.
+      max_gradient_norm: the norm to which the gradient of each member is clipped; None does not clip. (An optimizer's
+        own `clipnorm` would mix the members. So would an optimizer that is not elementwise.)
+      **kwargs: `name` and the other arguments of `keras.Model`.
+
+    Raises:
+      ValueError: if there is no model, or if one has not been built.
+
+    Example:
+
+    >>> networks = [
+    ...     keras.Sequential([keras.Input((2,)), keras.layers.Dense(8, "silu"), tfmdn.MDNLayer(3)]) for _ in range(4)
+    ... ]
+    >>> ensemble = tfmdn.Ensemble(networks)
+    >>> ensemble.compile("adam", loss=tfmdn.NegativeLogLikelihood())
+    >>> history = ensemble.fit(np.zeros((10, 2)), np.zeros(10), verbose=0)
+    >>> mixture = ensemble(np.zeros((5, 2)))
+    >>> mixture.batch_shape, mixture.mixture_distribution.logits.shape
+    (TensorShape([5]), TensorShape([5, 12]))
+    >>> mixture.decompose().epistemic.shape
+    TensorShape([5])
+    """
+
+    def __init__(
+        self,
+        models: Sequence[keras.Model],
+        weights_by_member: bool = False,
+        max_gradient_norm: float | None = None,
+        **kwargs,
+    ):
+        # The networks cast their inputs, some of which may need the digits of float64.
+        super().__init__(**{"autocast": False, **kwargs})
+        models = list(models)
+        if not models:
+            raise ValueError("`models` must hold at least one model. Received: an empty list.")
+        unbuilt = [model.name for model in models if not model.built]
+        if unbuilt:
+            raise ValueError(f"`models` must be built: call each on data first. Received: {unbuilt}, not built.")
+        self.weights_by_member = weights_by_member
+        self.max_gradient_norm = max_gradient_norm
+        if max_gradient_norm is not None:
+            validation.positive_number("max_gradient_norm", max_gradient_norm)
+        groups = [list(group) for _, group in itertools.groupby(models, vectorized.architecture)]
+        self._stacks = _Untracked(vectorized.Stack(group, self._add_stacked) for group in groups)
+        self.scale_temperature = self.add_weight(name="scale_temperature", initializer="ones", trainable=False)
+        # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
+        predict = functools.partial(self._predict)
+        self._predict_in_graph = tf.function(predict, reduce_retracing=True, autograph=False)
+        self.build(self._input_shape())
+
+    def build(self, input_shape):
+        """Its networks are built. Keras notes the shape, and exports by it."""
+
+    def _input_shape(self):
+        try:
+            return keras.tree.map_structure(lambda tensor: tensor.shape, self.input)
+        except (AttributeError, ValueError):  # a subclassed network
+            return (self._stacks[0].network.get_build_config() or {}).get("input_shape")
+
+    def _add_stacked(self, variables: Sequence[keras.Variable], trainable: bool) -> keras.Variable:
+        """A variable `[M, ...]` of one variable of each member."""
+        first = variables[0]
+        values = np.stack([variable.numpy() for variable in variables])
+        return self.add_weight(
+            name=first.path.replace("/", "_"),
+            shape=values.shape,
+            dtype=first.dtype,
+            initializer=lambda shape, dtype: tf.cast(values, dtype),
+            trainable=trainable,
+            autocast=False,
+        )
+
+    @property
+    def num_members(self) -> int:
+        """The number of networks M."""
+        return sum(stack.size for stack in self._stacks)
+
+    @property
+    def input(self):
+        """What the networks take: a structure of `keras.KerasTensor`. (AttributeError for subclassed networks.)"""
+        network = self._stacks[0].network
+        # A Sequential that was not called knows its inputs, but has no `input`.
+        return network.inputs[0] if isinstance(network, keras.Sequential) else network.input
+
+    def members(self, inputs, training: bool = False) -> list[Mixture]:
+        """The mixtures that the networks predict, each of batch shape `[B]`."""
+        return list(itertools.chain.from_iterable(map(vectorized.unstacked, self._stacked_mixtures(inputs, training))))
+
+    def _stacked_mixtures(self, inputs, training: bool, scale_temperature: tf.Tensor | None = None) -> list[Mixture]:
+        """What the members of each stack predict: mixtures of batch shape `[M, *B]`."""
+        if scale_temperature is None:
+            scale_temperature = tf.convert_to_tensor(self.scale_temperature)
+        mixtures, masks = self._predict_in_graph(inputs, training, scale_temperature)
+        for mixture, mask in zip(mixtures, masks):
+            if mask is not None:
+                mixture._keras_mask = mask
+        return mixtures
+
+    def _merged(self, mixtures: list[Mixture]) -> Mixture:
+        """The mixture of all members, of those of the stacks. The steps count in it that count for each member."""
+        of_stacks = list(map(merge_first_axis, mixtures))
+        merged = of_stacks[0] if len(of_stacks) == 1 else merge(of_stacks, [stack.size for stack in self._stacks])
+        masks = [tf.reduce_all(mask, 0) for mask in map(tensors.mask_of, mixtures) if mask is not None]
+        if masks:
+            merged._keras_mask = functools.reduce(tf.logical_and, masks)
+        return merged
+
+    def _predict(self, inputs, training, scale_temperature):
+        def predict(network):
+            return network(inputs, training=training), ()
+
+        mixtures = [stack.run(predict).mixture(scale_temperature) for stack in self._stacks]
+        return mixtures, list(map(tensors.mask_of, mixtures))  # a mixture leaves a graph without its mask
+
+    def call(self, inputs, training=False):
+        return self._merged(self._stacked_mixtures(inputs, training))
+
+    def compute_output_spec(self, inputs, training=False):
+        return self._stacks[0].network.compute_output_spec(inputs, training=training)
+
+    def train_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+
+        def learn(network, weights=None if self.weights_by_member else sample_weight):
+            trainable = [variable.value for variable in network.trainable_variables]
+            with tf.GradientTape() as tape:
+                tape.watch(trainable)
+                mixture = network(x, training=True)
+                loss = self.compute_loss(x=x, y=y, y_pred=mixture, sample_weight=weights, training=True)
+                # Each replica has its share of the penalties, as of the loss.
+                loss = tf.add_n([loss, *map(self._aggregate_additional_loss, network.losses)])
+                scaled_loss = self.optimizer.scale_loss(loss)
+            gradients = tape.gradient(scaled_loss, trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            return mixture, (loss, self._clip(gradients))
+
+        columns = self._columns(sample_weight)
+        runs = [
+            stack.run(learn, *([tf.stack(columns[span])] if columns else []))
+            for stack, span in zip(self._stacks, self._spans)
+        ]
+        for run in runs:
+            run.update_states()
+        losses, gradients = zip(*(run.results for run in runs))
+        self.optimizer.apply(list(itertools.chain(*gradients)), self.trainable_variables)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync  # each of them has its share of the loss
+        rows = tf.shape(keras.tree.flatten(x)[0])[0]
+        self._loss_tracker.update_state(replicas * tf.reduce_mean(tf.concat(losses, 0)), sample_weight=rows)
+        if len(self.metrics) == 1:  # the loss alone, which needs no prediction of all members together
+            return self.get_metrics_result()
+        mixture = self._merged([run.mixture(self.scale_temperature) for run in runs])
+        return self.compute_metrics(x, y, mixture, sample_weight=self._row_weights(sample_weight))
+
+    def test_step(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        return super().test_step((x, y, self._row_weights(sample_weight)))
+
+    def member_scores(self, x, y, sample_weight, scale_temperature: float = 1.0) -> tf.Tensor:
+        """The weighted sum of each member's negative log-likelihood on rows of its own: `[M]`.
+
+        Args:
+          x: features `[M, V, ...]`, or a structure of them.
+          y: targets `[M, V, *E]`.
+          sample_weight: the weights of the rows, `[M, V]`. Masked steps do not count.
+          scale_temperature: factor of the scales, see `Mixture.temper`.
+        """
+
+        def predict(network, x):
+            return network(x, training=False), ()
+
+        columns = keras.tree.map_structure(tf.convert_to_tensor, (x, y, sample_weight))
+        of_stacks = []
+        for stack, span in zip(self._stacks, self._spans):
+            x, y, weights = keras.tree.map_structure(lambda column, span=span: column[span], columns)
+            mixture = stack.run(predict, x).mixture(1.0)
+            scores = negative_log_likelihood(y, mixture.temper(scale_temperature=scale_temperature))
+            scores = tf.math.multiply_no_nan(scores, example_weights(mixture, weights, scores))
+            of_stacks.append(tf.reduce_sum(scores, list(range(1, scores.shape.rank))))
+        return tf.cast(tf.concat(of_stacks, 0), keras.config.floatx())
+
+    def calibrate(self, x, y, held_out=None, sample_weight=None) -> float:
+        """Makes the prediction as broad as rows show it should be that members have not learnt from.
+
+        A network that has learnt as much as it can is a little too sure of itself, while members that disagree make
+        their mixture too broad. One factor of all scales, `scale_temperature`, mends both. It is the most likely one
+        on those rows; where only a few of the members have not learnt from a row, as in cross-validation, what is
+        found for them is carried over to all, see `tfmdn.ensembles.calibration.scale_factor`. Training goes on as if
+        there were no such factor; call this again afterwards.
+
+        If each network ends in its only `MDNLayer`, all with the same `background`, the layers' `background_weight`
+        becomes the most likely one, too (`tfmdn.ensembles.calibration.background_weight`): larger where targets are far
+        from all that is predicted, next to nothing where many rows show no such target.
+
+        Args:
+          x: features, an array or a structure of arrays of n rows.
+          y: targets `[n, *E]`.
+          held_out: which rows each member has not learnt from, booleans `[n, M]`. None means that none has learnt from
+            any of them, such as rows for validation.
+          sample_weight: weights of the rows, `[n]`, 0 or more.
+
+        Returns:
+          The factor, between 1/2 and 4.
+
+        Raises:
+          TypeError: if x or y is a list of numbers.
+          ValueError: if `held_out` or `sample_weight` does not fit; if there is no row that two members (or the only
+            one) have not learnt from; if the likelihood is not finite; if the components have no scale.
+
+        Example:
+
+        >>> networks = [keras.Sequential([keras.Input((1,)), tfmdn.MDNLayer(2)]) for _ in range(3)]
+        >>> ensemble = tfmdn.Ensemble(networks)
+        >>> x = np.linspace(-1.0, 1.0, 60)[:, np.newaxis]
+        >>> factor = ensemble.calibrate(x, 0.01 * x[:, 0])  # targets closer together than the networks say
+        >>> 0.5 <= factor < 1.0
+        True
+        """
+        if any(np.ndim(part) == 0 for part in keras.tree.flatten((x, y))):
+            raise TypeError("`x` and `y` must be arrays, or structures of arrays. Received: lists of numbers.")
+        count = len(y)
+        held_out = np.ones((count, self.num_members), bool) if held_out is None else np.asarray(held_out, bool)
+        if held_out.shape != (count, self.num_members):
+            raise ValueError(
+                f"`held_out` must be booleans of shape (n, members) = ({count}, {self.num_members}). "
+                f"Received: shape {held_out.shape}."
+            )
+        weights = validation.row_weights(sample_weight, count)
+        rows, members = calibration.judges(held_out & (weights > 0)[:, np.newaxis])
+        x, y, weights = keras.tree.map_structure(lambda part: tf.constant(np.asarray(part)[rows]), (x, y, weights))
+        # Of any number of rows: predictions use the same graph.
+        specs = keras.tree.map_structure(lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), x)
+        factor_dtype = self.scale_temperature.dtype
+        self._predict_in_graph.get_concrete_function(specs, False, tf.TensorSpec([], factor_dtype))
+        mixtures = self._stacked_mixtures(x, False, tf.ones([], factor_dtype))
+        start = self._background(mixtures)
+        parts = list(zip(*map(background_apart, mixtures))) if start else [tuple(mixtures)]
+        # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
+        log_probs_in_graph = tf.function(functools.partial(_log_probs), autograph=False)
+
+        def log_probs(factor):
+            """Of the targets, without the background and of it alone if there is one: `[M, *B]`."""
+            return log_probs_in_graph(parts, y, tf.constant(factor, tf.float64))
+
+        first_member, untempered = vectorized.unstacked(mixtures[0])[0], log_probs(1.0)
+        counts = example_weights(first_member, weights, untempered[0][0]).numpy().ravel()
+        counted = counts > 0  # rows, or the steps of sequences, which count as rows
+
+        def of_counted(log_probs_of_parts):  # [R, M]
+            return [part.numpy().reshape(self.num_members, -1).T[counted] for part in log_probs_of_parts]
+
+        if not np.isfinite(np.max(of_counted(untempered), 0)).all():
+            raise ValueError(
+                "The likelihood of the targets must be finite. Received: NaN in x or y, or a density of 0."
+            )
+        members = np.repeat(members, len(counted) // len(rows), 0)[counted]
+        if start:
+            factor, weight = calibration.scale_factor_and_background(
+                lambda factor: of_counted(log_probs(factor)), members, counts[counted], start
+            )
+            self.set_in_all_members(lambda network: heads_of(network)[0].background_weight, weight)
+        else:
+            factor = calibration.scale_factor(lambda factor: of_counted(log_probs(factor))[0], members, counts[counted])
+        self.scale_temperature.assign(factor)
+        return factor
+
+    def _background(self, mixtures: list[Mixture]) -> float:
+        """The `background` of the `MDNLayer` that each network ends in, if it is the same for all of them; else 0."""
+        heads = [heads_of(stack.network) for stack in self._stacks]
+        backgrounds = {head.background for of_network in heads for head in of_network}
+        num_components = [[head.num_components + 1 for head in of_network] for of_network in heads]
+        of_mixtures = [[mixture.mixture_distribution.logits_parameter().shape[-1]] for mixture in mixtures]
+        # Another layer behind the head, such as MarginalFallback, has components of its own.
+        return backgrounds.pop() if len(backgrounds) == 1 and num_components == of_mixtures else 0.0
+
+    @property
+    def member_variables(self) -> list[tuple[keras.Variable, slice]]:
+        """Each weight, with a first axis of members, and which of the M members these are."""
+        return [(variable, span) for stack, span in zip(self._stacks, self._spans) for variable in stack.variables]
+
+    def set_in_all_members(self, variable_of: Callable[[keras.Model], keras.Variable], value) -> None:
+        """Gives a variable the same value in all members.
+
+        Args:
+          variable_of: returns the variable of a network, such as
+            `lambda network: network.layers[-1].target_location`. It is called once for each architecture.
+          value: its new value, of its shape.
+
+        Raises:
+          ValueError: if what it returns is not a variable of the network.
+        """
+        for stack in self._stacks:
+            variable = variable_of(stack.network)
+            found = [of_all for own, of_all in zip(stack.network.variables, stack.variables) if own is variable]
+            if not found:
+                raise ValueError(f"`variable_of` must return a variable of the network. Received: {variable!r}.")
+            found[0].assign(tf.broadcast_to(tf.cast(value, found[0].dtype), found[0].shape))
+
+    @property
+    def _spans(self) -> list[slice]:
+        """Which of the M members each stack has."""
+        ends = list(itertools.accumulate(stack.size for stack in self._stacks))
+        return [slice(end - stack.size, end) for stack, end in zip(self._stacks, ends)]
+
+    def _clip(self, gradients):
+        if self.max_gradient_norm is None:
+            return gradients
+        # A LossScaleOptimizer has multiplied the gradients, and so the limit.
+        limit = self.optimizer.scale_loss(tf.constant(self.max_gradient_norm))
+        # tf.clip_by_global_norm is made of an operation that cannot be vectorised.
+        norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tf.cast(gradient, limit.dtype))) for gradient in gradients]))
+        factor = limit / tf.maximum(norm, limit)
+        return [gradient * tf.cast(factor, gradient.dtype) for gradient in gradients]
+
+    def _columns(self, sample_weight) -> list[tf.Tensor]:
+        """The weights `[B]` of each member, or an empty list if no member has its own."""
+        if sample_weight is None or not self.weights_by_member:
+            return []
+        sample_weight = tf.cast(sample_weight, keras.config.floatx())
+        if sample_weight.shape.rank < 2 or sample_weight.shape[-1] != self.num_members:
+            raise ValueError(
+                f"With weights_by_member=True, the last axis of `sample_weight` needs a column for each of the "
+                f"{self.num_members} members. Received: sample_weight of shape {sample_weight.shape}."
+            )
+        return tf.unstack(sample_weight, axis=-1)
+
+    def _row_weights(self, sample_weight):
+        """One weight for each row, for what is asked of all members together."""
+        if sample_weight is None or not self.weights_by_member:
+            return sample_weight
+        return tf.add_n(self._columns(sample_weight)) / self.num_members
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "models": [keras.saving.serialize_keras_object(stack.network) for stack in self._stacks],
+            "sizes": [stack.size for stack in self._stacks],
+            "weights_by_member": self.weights_by_member,
+            "max_gradient_norm": self.max_gradient_norm,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        models = [keras.saving.deserialize_keras_object(model) for model in config.pop("models")]
+        # The values are those of the file, which is read next: any copies of the right shapes do.
+        repeated = [model for model, size in zip(models, config.pop("sizes")) for _ in range(size)]
+        return cls(repeated, **config)
+
+
+class _Untracked(tuple):
+    """A tuple that Keras does not look into for variables: the networks inside only lend their structure."""
+
+
+def _log_probs(parts: list[tuple[Mixture, ...]], y: tf.Tensor, scale_temperature: tf.Tensor) -> list[tf.Tensor]:
+    """The log-densities `[M, *B]` of targets `[*B, *E]` in each part of what the members predict.
+
+    Args:
+      parts: of each, the mixtures of the stacks, of batch shapes `[M, *B]`.
+      y: the targets.
+      scale_temperature: factor of the scales.
+    """
+
+    def of_stack(mixture):
+        y_of_each = tf.broadcast_to(y, [mixture.batch_shape[0], *y.shape])
+        return -negative_log_likelihood(y_of_each, mixture.temper(scale_temperature=scale_temperature))
+
+    return [tf.concat(list(map(of_stack, mixtures)), 0) for mixtures in parts]

@@ -1,0 +1,3 @@
+"""Files for where a model runs: `saved_model`."""
+
+from tfmdn.export.saved_model import export_saved_model as export_saved_model

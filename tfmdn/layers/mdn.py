@@ -1,0 +1,405 @@
+"""`MDNLayer`: the last layer of a mixture density network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn import numerics, validation
+from tfmdn.distributions import tensors
+from tfmdn.distributions.mixture import Mixture
+from tfmdn.distributions.tensor_like import conversion_name
+from tfmdn.layers import adaptation, families, starts
+from tfmdn.layers import support as support_lib
+
+tfd = tfp.distributions
+
+# The scale of the background component, in units of the target's scale.
+BACKGROUND_SCALE = 1.5
+
+
+class ParameterBlock(NamedTuple):
+    """Where the raw outputs lie that one parameter of all components is made of.
+
+    Attributes:
+      name: "logits", or the name of a parameter of the components.
+      shape: the shape of the parameter in one component.
+      columns: the numbers of the outputs, which are those of the kernel's and the bias' columns: `[K, size]`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    columns: np.ndarray
+
+
+@keras.saving.register_keras_serializable(package="tfmdn")
+class MDNLayer(keras.layers.Layer):
+    """Turns features into a mixture distribution of the target: a dense layer whose output is p(y | x).
+
+    The output is a `tfmdn.Mixture`, which is a `tfd.MixtureSameFamily` and passes through Keras like a tensor. The
+    components start spread over a standardised target. For a target in other units call `adapt` first, or
+    standardise it.
+
+    Args:
+      num_components: the number of mixture components K.
+      event_shape: the shape of one target: `()` for a scalar, an integer n or `(n,)` for a vector.
+      family: the kind of component: "normal", "laplace", "logistic", "student_t" (its degrees of freedom are learned
+        and stay above 2.1) or "lognormal" (for targets greater than 0).
+      covariance: "diag" for a scale in each coordinate; "spherical" for one scale in all coordinates, as in
+        Bishop (1994); "full" for correlated coordinates (family "normal" and vectors only).
+      scale_activation: how the network's output becomes a scale. "exp": it is the logarithm of the scale, which bends
+        smoothly towards `min_scale` and `max_scale`; the fastest. "softplus" or "elu+1": `min_scale` plus that function
+        of it, cut at `max_scale`.
+      min_scale: the smallest scale a component can have, in units of the target's scale (which is 1 before `adapt`).
+        It keeps a component from collapsing onto a single target, where the density would grow without bound.
+      max_scale: the largest scale, in the same units. None means 1000, for "lognormal" 5.
+      support: where targets can lie, for family "normal": a pair (low, high) of numbers, None for no limit, or lists
+        with one for each coordinate. Components are then reflected at the limits
+        (`tfmdn.distributions.ReflectedNormal`): no density lies outside, and at a limit it does not fall to 0. "auto":
+        `adapt` looks for limits at which the targets end abruptly (`tfmdn.layers.support.found_in`), and the
+        background, which there must be, goes on beyond them. None: all numbers. With covariance "full" for at most 3
+        coordinates.
+      background: the weight of one more component, which is the same for every input: as broad as 1.5 times the
+        target's scale, around its location. A target far from all that was learnt then costs at most about
+        `-log(background)` nats more than under the target's marginal, in training too. 0 means none. Training leaves
+        the weight as it is; `tfmdn.Ensemble.calibrate` learns from other rows what it should be.
+      convert_to_tensor: what the output is wherever a tensor is needed, as in metrics and `model.predict`: "mean",
+        "mode", "sample", or a function of the mixture, registered with `keras.saving.register_keras_serializable`.
+      kernel_initializer: initializer of the weights. None means a tenth of LeCun's, which leaves the first
+        predictions where the biases put them.
+      bias_initializer: initializer of the biases. None means components that start on the targets `adapt` has seen; and
+        without `adapt` centres spread over a standard normal target, scales that cover the gaps between them, and equal
+        weights.
+      scale_regularizer: regularizer of how far the logarithm of each scale is from where its bias alone puts it, summed
+        over the components and averaged over rows; masked steps do not count. Where a component has next to no weight
+        the data says nothing of its scale, which then drifts, often to absurd sizes. `keras.regularizers.L2(1e-3)`
+        keeps it at what is usual for the component, as a prior does, and is hardly felt where the component has weight.
+      kernel_regularizer: regularizer of the weights.
+      bias_regularizer: regularizer of the biases.
+      kernel_constraint: constraint on the weights.
+      bias_constraint: constraint on the biases.
+      **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`. The density is computed in float32
+        under every dtype policy but "float64".
+
+    Input shape:
+      `[*B, features]` with any number of batch axes: rows, time series, images. Masks are passed on.
+
+    Output shape:
+      A `Mixture` of batch shape `B` and event shape `event_shape`.
+
+    Example:
+
+    >>> layer = tfmdn.MDNLayer(num_components=5, event_shape=2)
+    >>> mixture = layer(np.zeros((3, 8)))
+    >>> mixture.batch_shape, mixture.event_shape
+    (TensorShape([3]), TensorShape([2]))
+    >>> mixture.sample(100, seed=0).shape
+    TensorShape([100, 3, 2])
+    >>> mixture.log_prob(np.zeros((3, 2))).shape
+    TensorShape([3])
+    """
+
+    def __init__(
+        self,
+        num_components: int,
+        event_shape: int | tuple[int, ...] = (),
+        family: str = "normal",
+        covariance: str = "diag",
+        scale_activation: str = "exp",
+        min_scale: float = 1e-3,
+        max_scale: float | None = None,
+        support: str | tuple | None = None,
+        background: float = 0.0,
+        convert_to_tensor: str | Callable[[Mixture], tf.Tensor] = "mean",
+        kernel_initializer=None,
+        bias_initializer=None,
+        scale_regularizer=None,
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_components = validation.positive_integer("num_components", num_components)
+        self.event_shape = validation.event_shape(event_shape)
+        self.spec = families.component_spec(
+            family, covariance, self.event_shape, scale_activation, min_scale, max_scale, support is not None
+        )
+        self.family = family
+        self.covariance = covariance
+        self.scale_activation = scale_activation
+        self.min_scale = min_scale
+        self.max_scale = max_scale
+        self.background = validation.proportion("background", background)
+        if support_lib.is_auto(support) and not self.background:
+            raise ValueError(
+                "support='auto' needs a `background`, since a target may lie beyond the limits that were found. "
+                "Received: background=0.0. Use background=0.003."
+            )
+        is_given = support_lib.is_given(support)
+        limits = support_lib.limits(support if is_given else (None, None), self.event_shape)
+        self.support = support_lib.plain(*limits) if is_given else support
+        self.convert_to_tensor = conversion_name(convert_to_tensor)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.scale_regularizer = keras.regularizers.get(scale_regularizer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
+        self.supports_masking = True
+        self.dense = keras.layers.Dense(
+            self.params_size,
+            kernel_initializer=self.kernel_initializer or keras.initializers.VarianceScaling(0.01),
+            bias_initializer=self.bias_initializer or self._initial_bias,
+            kernel_regularizer=self.kernel_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            kernel_constraint=self.kernel_constraint,
+            bias_constraint=self.bias_constraint,
+            dtype=self.dtype_policy,
+            name="dense",
+        )
+        self._start: starts.Start | None = None
+        # They do not depend on the input, and so exist before build(): adapt() can come first.
+        self.target_location = self._add_statistic("target_location", np.zeros(self.event_shape))
+        self.target_scale = self._add_statistic("target_scale", np.ones(self.event_shape))
+        if support is not None:
+            self.target_low = self._add_statistic("target_low", limits[0])
+            self.target_high = self._add_statistic("target_high", limits[1])
+        if self.background:
+            self.background_weight = self._add_statistic("background_weight", np.float64(self.background))
+
+    def _add_statistic(self, name: str, value: np.ndarray):
+        return self.add_weight(
+            name=name,
+            shape=value.shape,
+            dtype=self.density_dtype,
+            initializer=lambda shape, dtype: tf.cast(value, dtype),
+            trainable=False,
+            autocast=False,
+        )
+
+    @property
+    def density_dtype(self) -> str:
+        """The dtype of the mixture: "float32", or "float64" if the layer computes in it."""
+        return "float64" if self.compute_dtype == "float64" else "float32"
+
+    @property
+    def target_statistics(self) -> list[str]:
+        """The names of what `adapt` learns: the units of the target, and its limits where there can be some."""
+        limits = [] if self.support is None else ["target_low", "target_high"]
+        return ["target_location", "target_scale", *limits]
+
+    @property
+    def params_size(self) -> int:
+        """The number of raw outputs of the network for one row: the logits and every component's parameters."""
+        return sum(block.columns.size for block in self.parameter_blocks)
+
+    @property
+    def parameter_blocks(self) -> list[ParameterBlock]:
+        """The parts of the raw outputs in their order: the logits, then each parameter of the components."""
+        shapes = {"logits": (), **{parameter.name: parameter.shape for parameter in self.spec.parameters}}
+        blocks, first = [], 0
+        for name, shape in shapes.items():
+            last = first + self.num_components * math.prod(shape)
+            blocks.append(ParameterBlock(name, shape, np.arange(first, last).reshape(-1, self.num_components).T))
+            first = last
+        return blocks
+
+    def build(self, input_shape):
+        if input_shape[-1] is None:
+            raise ValueError(
+                f"MDNLayer needs inputs whose last axis has a known size. Received: input_shape={input_shape}."
+            )
+        self.dense.build(input_shape)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], *self.event_shape)
+
+    def compute_output_spec(self, inputs, mask=None):
+        # Without it Keras would trace call() on placeholders and expect tensors of it.
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.density_dtype)
+
+    def call(self, inputs, mask=None):
+        logits, values = self._constrained(self.dense(inputs))
+        if self.scale_regularizer is not None:
+            _, values_of_bias = self._constrained(self.dense.bias)
+            departures = values["log_scale"] - values_of_bias["log_scale"]
+            is_counted = tf.ones(tf.shape(logits)[:-1], tf.bool)
+            if mask is not None:  # it may lack the last axes of the batch
+                is_counted &= numerics.with_trailing_axes(mask, is_counted.shape.rank - mask.shape.rank)
+            penalty = self._scale_penalty(departures, is_counted)
+            self.add_loss(tf.cast(penalty, keras.config.floatx()))  # in which Keras adds losses up
+        if self.background:
+            weight = tf.convert_to_tensor(self.background_weight)
+            logits = _append(tf.math.log_softmax(logits) + tf.math.log1p(-weight), tf.math.log(weight))
+            values = {name: _append(values[name], constant) for name, constant in self._background_values().items()}
+        location, scale = self.target_location[..., tf.newaxis], self.target_scale[..., tf.newaxis]  # [E, 1]
+        return Mixture(
+            tfd.Categorical(logits=logits),
+            self.spec.distribution(location, scale, self._limits(), **values),
+            convert_to_tensor=self.convert_to_tensor,
+        )
+
+    def _constrained(self, params: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """The logits `[B, K]` and the valid parameters `[B, *shape, K]` of raw outputs `[B, params_size]`."""
+        params = tf.cast(params, self.density_dtype)
+        batch_shape = tf.shape(params)[:-1]
+        blocks = self.parameter_blocks
+        logits, *raw = [
+            tf.reshape(values, tf.concat([batch_shape, [*block.shape, self.num_components]], 0))
+            for values, block in zip(tf.split(params, [block.columns.size for block in blocks], axis=-1), blocks)
+        ]
+        return logits, {p.name: p.constrain(value) for p, value in zip(self.spec.parameters, raw)}
+
+    def _scale_penalty(self, departures: tf.Tensor, is_counted: tf.Tensor) -> tf.Tensor:
+        """The mean penalty of the rows that count, booleans `[B]`, for departures `[B, *shape, K]`."""
+        is_counted = numerics.with_trailing_axes(is_counted, departures.shape.rank - is_counted.shape.rank)
+        departures = tf.where(is_counted, departures, tf.zeros_like(departures))
+        count = tf.math.count_nonzero(is_counted, dtype=departures.dtype)
+        return tf.math.divide_no_nan(self.scale_regularizer(departures), count)
+
+    def _limits(self) -> dict[str, tf.Tensor]:
+        """Where each component ends: `low` and `high`, `[*E, K]`, or nothing."""
+        if self.support is None:
+            return {}
+        low, high = self.target_low[..., tf.newaxis], self.target_high[..., tf.newaxis]  # [E, 1]
+        if self.support == "auto":
+            # What was found may be wrong for a later target, and must not make it impossible.
+            ones = tf.ones((*self.event_shape, self.num_components), self.density_dtype)
+            low, high = _append(low * ones, -math.inf), _append(high * ones, math.inf)
+        return {"low": low, "high": high}
+
+    def _background_values(self) -> dict:
+        """The parameters of the background in standard units, `[*shape, 1]`."""
+        start = starts.Start(np.zeros((1, math.prod(self.event_shape))), np.ones(1), np.ones(1))
+        values = {p.name: p.constrain(raw) for p, raw in zip(self.spec.parameters, self._initial_raw(start))}
+        return {**values, "log_scale": math.log(BACKGROUND_SCALE)}
+
+    def _initial_raw(self, start: starts.Start) -> list[np.ndarray]:
+        """The raw values that each parameter of the components starts at, `[*shape, K]`."""
+        k = len(start.scales)
+        centres = start.centres.reshape(k, *self.event_shape)
+        initial = [(p.initial_raw(centres, start.scales), (k, *p.shape)) for p in self.spec.parameters]
+        return [np.moveaxis(np.broadcast_to(raw, shape), 0, -1) for raw, shape in initial]
+
+    def adapt(self, y) -> None:
+        """Learns the location and the scale of the target, and starts the components on the targets.
+
+        Call it once before training. The mixture is then in the target's own units, and `min_scale` and `max_scale`
+        are relative to the scale found here. Outliers count at most like the far end of the bulk, rows that are
+        not finite do not count, and a coordinate that does not vary gets the scale 1. For family "lognormal" the
+        statistics are of log y.
+
+        The components start on clusters of the targets (k-means++, Arthur and Vassilvitskii 2007): their centres, their
+        weights, and scales that cover the way to the nearest other centre. With a `bias_initializer` they start as that
+        says.
+
+        Args:
+          y: targets `[*B, *event_shape]` as an array or a tensor; or a `tf.data.Dataset` of batches of y, of `(x, y)`
+            or of `(x, y, sample_weight)`, read once.
+
+        Raises:
+          ValueError: if the targets do not have the shape of the event, if none is finite, or if the family or the
+            `support` excludes one of them.
+
+        Example:
+
+        >>> layer = tfmdn.MDNLayer(3)
+        >>> layer.adapt(np.array([[100.0], [110.0], [120.0]]))
+        >>> float(layer.target_location.numpy())
+        110.0
+        """
+        extremes = adaptation.Extremes(self.event_shape)
+        rows = adaptation.sample_rows(extremes.of(map(self._rows, adaptation.batches(y, part=1))), self.event_shape)
+        if not len(rows):
+            raise ValueError("`adapt` needs at least one row of finite targets. Received none.")
+        if self.support is not None:
+            self._adapt_limits(rows, extremes)
+        rows = adaptation.within_fences(families.FAMILIES[self.family].standardize(rows))
+        location, scale = adaptation.location_and_scale(rows, self.density_dtype)
+        self.target_location.assign(location)
+        self.target_scale.assign(scale)
+        rows = ((rows - location) / scale).reshape(len(rows), -1)
+        self._start = starts.clusters(rows, self.num_components, np.random.default_rng(adaptation.SAMPLING_SEED))
+        if self.built and self.bias_initializer is None:
+            self.dense.bias.assign(self._initial_bias(self.dense.bias.shape, self.dense.bias.dtype))
+
+    def _adapt_limits(self, rows: np.ndarray, extremes: adaptation.Extremes) -> None:
+        if self.support == "auto":
+            low, high = support_lib.found_in(rows)
+        else:
+            low, high = support_lib.limits(self.support, self.event_shape)
+            support_lib.check_inside(extremes.lowest, extremes.highest, low, high, self.support)
+        # No target that was seen lies outside: the rows are a sample, and given limits may differ by rounding.
+        self.target_low.assign(np.minimum(low, extremes.lowest))
+        self.target_high.assign(np.maximum(high, extremes.highest))
+
+    def _rows(self, batch) -> np.ndarray:
+        batch = np.asarray(batch, np.float64)
+        if self.event_shape not in ((), (1,)) and batch.shape[-1:] != self.event_shape:
+            raise ValueError(
+                f"`adapt` needs targets whose last axis is the event shape {self.event_shape}. "
+                f"Received: y of shape {batch.shape}."
+            )
+        return batch.reshape(-1, *self.event_shape)
+
+    def _initial_bias(self, shape, dtype=None):
+        if self._start is None:
+            with tf.init_scope():  # Keras also builds layers while it traces a graph
+                self._start = starts.spread(self.num_components, math.prod(self.event_shape))
+        raw = [np.log(self._start.weights), *self._initial_raw(self._start)]
+        return tf.cast(np.concatenate([values.ravel() for values in raw]), dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_components": self.num_components,
+            "event_shape": self.event_shape,
+            "family": self.family,
+            "covariance": self.covariance,
+            "scale_activation": self.scale_activation,
+            "min_scale": self.min_scale,
+            "max_scale": self.max_scale,
+            "support": self.support,
+            "background": self.background,
+            "convert_to_tensor": self.convert_to_tensor,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "scale_regularizer": keras.regularizers.serialize(self.scale_regularizer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
+            "bias_constraint": keras.constraints.serialize(self.bias_constraint),
+        }
+
+
+def heads_of(model: keras.Model) -> list[MDNLayer]:
+    """Every `MDNLayer` of a model, once, however deep in it."""
+    return list(dict.fromkeys(layer for layer in model._flatten_layers() if isinstance(layer, MDNLayer)))
+
+
+def background_apart(mixture: Mixture) -> tuple[Mixture, Mixture]:
+    """The mixture that a head with a `background` predicts without it, and the background alone."""
+    axis = mixture.batch_shape.rank
+    values = tensors.parameters(mixture.components_distribution)
+
+    def part(index: slice, logits: tf.Tensor) -> Mixture:
+        of_part = {name: value[(slice(None),) * axis + (index,)] for name, value in values.items()}
+        return tensors.mixture_with_parameters(mixture, logits, of_part)
+
+    logits = mixture.mixture_distribution.logits_parameter()
+    # The background's own logit may be that of a weight of 0.
+    return part(slice(-1), logits[..., :-1]), part(slice(-1, None), tf.zeros_like(logits[..., -1:]))
+
+
+def _append(value: tf.Tensor, constant) -> tf.Tensor:
+    """One more component behind those of `value` `[B, *shape, K]`, the same in every row of the batch."""
+    return tf.concat([value, tf.zeros_like(value[..., :1]) + tf.cast(constant, value.dtype)], -1)

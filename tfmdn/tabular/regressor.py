@@ -1,0 +1,424 @@
+"""`MDNRegressor`: mixture density networks behind scikit-learn's interface.
+
+Shapes in comments: n rows, F features, d outputs, M members, Q quantiles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import numbers
+import os
+import pathlib
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from tfmdn import files, validation
+from tfmdn.distributions import tensors
+from tfmdn.distributions.mixture import Mixture
+from tfmdn.tabular.recipe import Recipe
+
+tfd = tfp.distributions
+
+AUTO_COMPONENTS = (1, 2, 4, 8, 16)
+# Rows of one computation; fewer are filled up. Matrix products of one shape round alike, so that a row's prediction
+# does not depend on how many are asked for with it.
+FEW_ROWS, MANY_ROWS = 256, 4_096
+METADATA = "regressor.json"
+LARGEST = 1e100
+
+
+class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Predicts the whole distribution of the targets with an ensemble of mixture density networks.
+
+    Nothing needs to be scaled or set. Features and targets are standardised inside; each network learns on nine tenths
+    of the rows, and is stopped early on the others; the prediction is the mixture of all of them, as broad as those
+    other rows say that it should be, in the targets' units.
+
+    Args:
+      num_components: the number of components of each network's mixture; "auto" tries 1, 2, 4, 8 and 16 and keeps what
+        the held-out rows are most likely under, at five times the cost.
+      family: the kind of component, see `tfmdn.MDNLayer`.
+      covariance: "diag", "spherical" or "full" for several outputs, see `tfmdn.MDNLayer`. "auto" means "full" for 2 to
+        10 outputs (with a given `support` to 3) with normal components, else "diag".
+      n_ensembles: the number of networks M.
+      network: a function without arguments that returns a new Keras model from standardised features `[n, F]` to hidden
+        features `[n, H]`; the mixture's layer is put behind it. None means the default: each feature embedded by
+        `tfmdn.features`, then dense layers.
+      hidden_units: sizes of the dense layers of the default network. "auto" means (128, 128), and four layers of 96 for
+        one or two features and at least 5,000 rows.
+      learning_rate: the learning rate of AdamW, after a short warm-up.
+      weight_decay: the decay of AdamW, on kernels only.
+      batch_size: rows in a batch. "auto" means 32, from 2,000 rows on 64, and from 5,000 on 128.
+      max_steps: the largest number of batches to learn from. "auto" means 4,000, for one or two features and at least
+        5,000 rows 6,000, and for more rows as many as 60 passes over them have, but at most 12,000.
+      patience: training stops when no network has improved on its held-out rows for this many batches.
+      min_scale: the smallest scale of a component, in units of the targets' scale; `calibrate` may halve it.
+      support: where targets can lie: a pair (low, high) of numbers, None for no limit, or lists of these with one for
+        each output; nothing is predicted outside. "auto": where at least 320 targets end abruptly, a limit is put just
+        beyond them, see `tfmdn.layers.support.found_in`; `background`, without which no limits are put, keeps what
+        is beyond possible. None: all numbers. See `tfmdn.MDNLayer`; limits are for family "normal", and with
+        covariance "full" for at most 3 outputs: for more, no limits are looked for.
+      background: the weight of a broad component that no feature changes, see `tfmdn.MDNLayer`, while training. With
+        `calibrate` it is learnt afterwards.
+      x_noise: noise on the features while training, as a multiple of the rule of thumb of
+        `tfmdn.features.NoiseRegularization`.
+      y_noise: the same on the targets. Not for family "lognormal", whose targets it could bring below 0.
+      calibrate: whether to multiply all scales by the factor, and to give the background the weight, that suit rows
+        which networks have not learnt from, see `tfmdn.Ensemble.calibrate`. Not done with fewer than 40 rows.
+      random_state: an integer or a `numpy.random.RandomState` for results that repeat; None for others each time.
+      verbose: 1 shows a progress bar.
+
+    Attributes:
+      model_: the fitted `tfmdn.Ensemble`, a Keras model from features to the mixture, in original units. It can be
+        exported with `tfmdn.export_saved_model`, and is not compiled.
+      num_components_: the number of components, chosen if `num_components="auto"`.
+      n_steps_: the number of batches learnt from.
+      held_out_scores_: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
+      n_features_in_: the number of features F.
+      feature_names_in_: their names, if X had names.
+
+    Example:
+
+    >>> x, y = tfmdn.datasets.inverse_sinusoid().sample(300, seed=0)
+    >>> regressor = tfmdn.MDNRegressor(n_ensembles=2, max_steps=200, random_state=0).fit(x, y)
+    >>> regressor.predict_interval(x[:5], coverage=0.9).shape
+    (5, 2)
+    >>> regressor.predict_dist(x[:5]).log_prob(y[:5]).shape
+    TensorShape([5])
+    """
+
+    def __init__(
+        self,
+        num_components: int | str = Recipe.num_components,
+        *,
+        family: str = Recipe.family,
+        covariance: str = Recipe.covariance,
+        n_ensembles: int = Recipe.n_ensembles,
+        network: Callable[[], keras.Model] | None = Recipe.network,
+        hidden_units: Sequence[int] | str = Recipe.hidden_units,
+        learning_rate: float = Recipe.learning_rate,
+        weight_decay: float = Recipe.weight_decay,
+        batch_size: int | str = Recipe.batch_size,
+        max_steps: int | str = Recipe.max_steps,
+        patience: int = Recipe.patience,
+        min_scale: float = Recipe.min_scale,
+        support: str | tuple | None = Recipe.support,
+        background: float = Recipe.background,
+        x_noise: float = Recipe.x_noise,
+        y_noise: float = Recipe.y_noise,
+        calibrate: bool = Recipe.calibrate,
+        random_state=None,
+        verbose: int = 0,
+    ):
+        self.num_components = num_components
+        self.family = family
+        self.covariance = covariance
+        self.n_ensembles = n_ensembles
+        self.network = network
+        self.hidden_units = hidden_units
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_steps = max_steps
+        self.patience = patience
+        self.min_scale = min_scale
+        self.support = support
+        self.background = background
+        self.x_noise = x_noise
+        self.y_noise = y_noise
+        self.calibrate = calibrate
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # score() is a log-likelihood, not the R^2 that scikit-learn's tests look at.
+        tags.regressor_tags.poor_score = True
+        return tags
+
+    def fit(self, X, y, sample_weight=None) -> MDNRegressor:
+        """Fits the networks.
+
+        Args:
+          X: features `(n, F)`.
+          y: targets `(n,)` or `(n, d)`.
+          sample_weight: weights of the rows `(n,)`, 0 or more, or None. Their scale does not matter.
+
+        Returns:
+          Itself. If it fails or is interrupted, an earlier fit is left as it was.
+        """
+        before = dict(vars(self))
+        try:
+            self._fit(X, y, sample_weight)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        return self
+
+    def _fit(self, X, y, sample_weight) -> None:
+        recipes = self._recipes()
+        target_names = _names(y)
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2)
+        y = np.asarray(y, np.float64)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        counted = weights > 0
+        if counted.sum() < 2:
+            raise ValueError(
+                f"`sample_weight` must be above 0 for at least 2 rows. Received: {counted.sum()} such rows."
+            )
+        _check_magnitude("X", X)
+        _check_magnitude("y", y)
+        self._output_shape, self._target_names = y.shape[1:], target_names
+        X, y, weights = X[counted], y.reshape(len(y), *self._event_shape)[counted], weights[counted]
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        fits = {recipe.num_components: recipe.fit(X, y, weights, seed, self.verbose) for recipe in recipes}
+        self.num_components_ = min(fits, key=lambda count: fits[count].scores.mean())
+        best = fits[self.num_components_]
+        self.held_out_scores_, self.n_steps_ = best.scores, best.num_steps
+        self._set_model(best.model)
+
+    def _set_model(self, model: keras.Model) -> None:
+        self.model_ = model
+        rows = tf.TensorSpec([None, self.n_features_in_], tf.float64)
+        self._forward = tf.function(model, input_signature=[rows], autograph=False)
+
+    def _recipes(self) -> list[Recipe]:
+        """What is to be tried: one recipe, or one for each number of components."""
+        is_auto = validation.is_auto("num_components", self.num_components, "a positive integer or 'auto'")
+        counts = AUTO_COMPONENTS if is_auto else (self.num_components,)
+        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(Recipe)}
+        return [Recipe(**{**settings, "num_components": count}) for count in counts]
+
+    @property
+    def _event_shape(self) -> tuple[int, ...]:
+        """One column of targets is a scalar event, whatever the shape it came in."""
+        return () if self._output_shape in ((), (1,)) else self._output_shape
+
+    def predict(self, X, return_std: bool = False):
+        """The mean of the targets, `(n,)` or `(n, d)`; with `return_std` a tuple of it and the standard deviation."""
+        X, index = self._checked(X)
+        questions = (Mixture.mean, Mixture.stddev) if return_std else (Mixture.mean,)
+        parts = [[ask(mixture).numpy() for ask in questions] for mixture in self._chunks(X)]
+        results = [self._labelled(self._in_output_shape(np.concatenate(part)), index) for part in zip(*parts)]
+        return tuple(results) if return_std else results[0]
+
+    def predict_dist(self, X) -> Mixture:
+        """The predictive distribution as one `tfmdn.Mixture` of batch shape `(n,)`, in float64.
+
+        For targets `(n, 1)` its events are scalars.
+        """
+        X, _ = self._checked(X)
+        return _concatenated(list(self._chunks(X)))
+
+    def predict_quantiles(self, X, quantiles: Sequence[float]) -> np.ndarray:
+        """The given quantiles of each target: `(n, Q)`, for d outputs `(n, d, Q)`."""
+        quantiles = np.asarray(quantiles, np.float64)
+        if quantiles.ndim != 1 or not ((quantiles > 0) & (quantiles < 1)).all():
+            raise ValueError(f"`quantiles` must be a list of numbers between 0 and 1. Received: quantiles={quantiles}.")
+        X, index = self._checked(X)
+        parts = [np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1) for mixture in self._chunks(X)]
+        return self._labelled(np.concatenate(parts), index, columns=quantiles)
+
+    def predict_interval(self, X, coverage: float = 0.9) -> np.ndarray:
+        """The central interval of probability `coverage` for each target: `(n, 2)`, for d outputs `(n, d, 2)`."""
+        coverage = validation.fraction("coverage", coverage)
+        tail = round(0.5 - 0.5 * coverage, 15)  # 0.05 for 0.9, as the name of a column
+        return self.predict_quantiles(X, [tail, 1.0 - tail])
+
+    def sample(self, X, num_samples: int = 1, random_state=None) -> np.ndarray:
+        """Draws from the predictive distributions: `(n, num_samples)`, for d outputs `(n, num_samples, d)`."""
+        num_samples = validation.positive_integer("num_samples", num_samples)
+        X, _ = self._checked(X)
+        rng = check_random_state(random_state)
+        draws = [
+            mixture.sample(num_samples, seed=int(rng.randint(np.iinfo(np.int32).max))).numpy()
+            for mixture in self._chunks(X)
+        ]
+        return np.moveaxis(np.concatenate(draws, 1), 0, 1)
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """The mean log-likelihood of the targets in nats; higher is better, and it can have either sign."""
+        check_is_fitted(self)
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=False)
+        y = np.asarray(y, np.float64)
+        if math.prod(y.shape[1:]) != math.prod(self._event_shape):
+            raise ValueError(
+                f"`y` must have the {math.prod(self._event_shape)} outputs that the regressor was fitted to. "
+                f"Received: y of shape {y.shape}."
+            )
+        y = y.reshape(len(y), *self._event_shape)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        log_probs, start = [], 0
+        for mixture in self._chunks(X):
+            size = mixture.batch_shape[0]
+            log_probs.append(mixture.log_prob(y[start : start + size]).numpy())
+            start += size
+        return float(np.average(np.concatenate(log_probs), weights=weights))
+
+    def _checked(self, X) -> tuple[np.ndarray, object]:
+        """Checked features `(n, F)`, and the index of their rows if they were pandas'."""
+        check_is_fitted(self)
+        index = getattr(X, "index", None) if hasattr(X, "iloc") else None
+        return validate_data(self, X, dtype=np.float64, reset=False), index
+
+    def _chunks(self, X: np.ndarray) -> Iterator[Mixture]:
+        """The distributions of rows `(n, F)`, some thousands at a time, so that memory does not grow with n."""
+        size = FEW_ROWS if len(X) <= FEW_ROWS else MANY_ROWS
+        for start in range(0, len(X), size):
+            rows = X[start : start + size]
+            yield self._forward(tf.constant(np.resize(rows, (size, X.shape[1]))))[: len(rows)]
+
+    def _in_output_shape(self, values: np.ndarray) -> np.ndarray:
+        return values.reshape(len(values), *self._output_shape)
+
+    def _labelled(self, values: np.ndarray, index, columns=None):
+        """pandas for those who gave pandas' X and y, with their names."""
+        if index is None or self._target_names is None or values.ndim > 2:
+            return values
+        import pandas as pd
+
+        if columns is not None:
+            return pd.DataFrame(values, index=index, columns=columns)
+        if values.ndim == 1:
+            return pd.Series(values, index=index, name=self._target_names[0])
+        return pd.DataFrame(values, index=index, columns=self._target_names)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the fitted regressor to a file, which `load` reads. An earlier file stays as it is if that fails.
+
+        The file is Keras' (`keras.models.load_model` opens the ensemble in it), with the regressor's parameters beside.
+        Unlike a pickle it holds no code. A `network` function is not in it: a loaded regressor predicts, but is
+        fitted anew with the default network.
+
+        Raises:
+          sklearn.exceptions.NotFittedError: if it is not fitted.
+        """
+        check_is_fitted(self)
+        with files.replacement(path, suffix=".keras") as draft:
+            self.model_.save(draft)
+            with zipfile.ZipFile(draft, "a") as archive:
+                archive.writestr(METADATA, json.dumps(self._metadata()))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> MDNRegressor:
+        """Reads a regressor that `save` wrote.
+
+        Raises:
+          FileNotFoundError: if there is no such file.
+          ValueError: if the file is not one, or is damaged.
+        """
+        content = pathlib.Path(path).read_bytes()
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                damaged = archive.testzip()
+                metadata = json.loads(archive.read(METADATA))
+        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError):
+            raise ValueError(f"Expected a file that MDNRegressor.save wrote. Received: path={str(path)!r}.") from None
+        if damaged:
+            raise ValueError(f"The file is damaged: {damaged} in it is not as it was written. Received: {str(path)!r}.")
+        regressor = cls(**metadata["parameters"])
+        regressor._set_metadata(metadata, _model_of(content))
+        return regressor
+
+    def _metadata(self) -> dict:
+        """What there is to know of a fitted regressor beside the model and the function `network`, as JSON."""
+        parameters = {**self.get_params(deep=False), "network": None}
+        if not isinstance(self.random_state, (numbers.Integral, type(None))):
+            parameters["random_state"] = None  # a generator that has been used
+        return {
+            "parameters": {name: _plain(value) for name, value in parameters.items()},
+            "num_components_": self.num_components_,
+            "n_steps_": self.n_steps_,
+            "held_out_scores_": self.held_out_scores_.tolist(),
+            "n_features_in_": self.n_features_in_,
+            "feature_names_in_": _plain(getattr(self, "feature_names_in_", None)),
+            "output_shape": self._output_shape,
+            "target_names": self._target_names and [_plain_name(name) for name in self._target_names],
+        }
+
+    def _set_metadata(self, metadata: dict, model: keras.Model) -> None:
+        self.num_components_, self.n_steps_ = metadata["num_components_"], metadata["n_steps_"]
+        self.held_out_scores_ = np.array(metadata["held_out_scores_"], np.float32)
+        self.n_features_in_ = metadata["n_features_in_"]
+        if metadata["feature_names_in_"] is not None:
+            self.feature_names_in_ = np.array(metadata["feature_names_in_"], object)
+        self._output_shape = tuple(metadata["output_shape"])
+        names = metadata["target_names"]
+        self._target_names = names and [tuple(name) if isinstance(name, list) else name for name in names]
+        self._set_model(model)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if "model_" in state:
+            with tempfile.TemporaryDirectory() as folder:
+                file = pathlib.Path(folder) / "model.keras"
+                self.model_.save(file)
+                state = {**state, "model_": file.read_bytes()}
+                del state["_forward"]
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "model_" in state:
+            self._set_model(_model_of(state["model_"]))
+
+
+def _model_of(content: bytes) -> keras.Model:
+    """The model in the content of a .keras file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "model.keras"  # Keras goes by the suffix
+        file.write_bytes(content)
+        return keras.models.load_model(file, compile=False)
+
+
+def _plain(value):
+    """A value as JSON can hold it."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def _plain_name(name):
+    """The name of a column as JSON can hold it: a list for the tuple of a MultiIndex, text for a date and the like."""
+    name = _plain(name)
+    return name if isinstance(name, (str, int, float, list, type(None))) else str(name)
+
+
+def _check_magnitude(name: str, values: np.ndarray) -> None:
+    """Raises ValueError for numbers whose squares, which the scale is made of, are infinite."""
+    largest = np.abs(values).max()
+    if largest > LARGEST:
+        raise ValueError(f"`{name}` must not have numbers beyond {LARGEST:g}. Received: {largest:g}. Change its units.")
+
+
+def _names(y) -> list | None:
+    """The names of pandas' targets, None of other kinds."""
+    if hasattr(y, "iloc"):
+        return list(y.columns) if hasattr(y, "columns") else [y.name]
+    return None
+
+
+def _concatenated(mixtures: list[Mixture]) -> Mixture:
+    """The mixtures of some rows after the others' along the first axis."""
+    if len(mixtures) == 1:
+        return mixtures[0]
+    values = [tensors.parameters(mixture.components_distribution) for mixture in mixtures]
+    joined = {name: tf.concat([value[name] for value in values], 0) for name in values[0]}
+    logits = tf.concat([mixture.mixture_distribution.logits_parameter() for mixture in mixtures], 0)
+    return tensors.mixture_with_parameters(mixtures[0], logits, joined)
