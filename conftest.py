@@ -15,6 +15,8 @@ import tensorflow_probability as tfp
 
 import tfmdn
 
+pytest_plugins = ["covering"]  # tests/covering.py: the option --exhaustive
+
 # Tracing makes objects by the million. To look for garbage among them less often saves a tenth of the time.
 gc.freeze()
 gc.set_threshold(50_000, 20, 20)
