@@ -11,6 +11,7 @@ from cases import COMPONENTS, case_name, layer_of, two_replicas
 import tfmdn
 from tfmdn.callbacks import observation
 from tfmdn.callbacks.component_health import ComponentHealth, ComponentHealthWarning
+from tfmdn.layers import links
 
 # All that give the head's weights a layout of their own: (1,) has that of a scalar, and so has its spherical kind.
 KINDS = [case for case in COMPONENTS if case[2] == (3,) or (case[1] == "diag" and case[2] == ())]
@@ -109,7 +110,7 @@ def test_scales_at_their_bounds(case):
         assert f"whose scale is at the {bound}, {argument}_scale=" in message
 
 
-@pytest.mark.parametrize("activation", tfmdn.layers.families.SCALE_LINKS)
+@pytest.mark.parametrize("activation", links.SCALE_LINKS)
 def test_a_scale_near_its_floor_is_not_at_it(activation):
     model = model_of(scale_activation=activation)
     unit, spec = float(model.layers[-1].target_scale), model.layers[-1].spec

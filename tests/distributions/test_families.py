@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from cases import COMPONENTS, DISTRIBUTIONS, SCALAR_COMPONENTS, SciPyMixture, case_name, layer_of, mixture_of
 
 import tfmdn
-from tfmdn.layers import families
+from tfmdn.layers import links
 
 every_kind = pytest.mark.parametrize("case", COMPONENTS, ids=case_name)
 every_scalar_kind = pytest.mark.parametrize("case", SCALAR_COMPONENTS, ids=case_name)
@@ -155,7 +155,7 @@ def test_gradients_are_finite_at_extreme_targets(case, magnitude):
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
-@pytest.mark.parametrize("activation", families.SCALE_LINKS)
+@pytest.mark.parametrize("activation", links.SCALE_LINKS)
 @pytest.mark.parametrize("raw", [-1e30, -200.0, 200.0, 1e30])
 @pytest.mark.parametrize("case", DISTRIBUTIONS, ids=case_name)
 def test_gradients_are_finite_at_the_floor_and_the_ceiling_of_the_scale(case, raw, activation):
@@ -173,51 +173,6 @@ def test_gradients_are_finite_at_the_floor_and_the_ceiling_of_the_scale(case, ra
         gradients = tape.gradient(loss, layer.dense.trainable_variables)
         assert np.isfinite(loss)
         assert all(np.isfinite(gradient).all() for gradient in gradients)
-
-
-@pytest.mark.parametrize("activation", families.SCALE_LINKS)
-@pytest.mark.parametrize(("low", "high"), [(0.05, 0.7), (1e-3, 1e6), (1.5, 5.0)])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_scales_stay_within_their_bounds(activation, low, high, dtype):
-    link, bounds = families.SCALE_LINKS[activation], families.ScaleBounds(low, high)
-    raw = tf.constant([-np.inf, -1e30, -1e4, -3.0, 0.0, 3.0, 1e30, np.inf], dtype)
-    scale = np.exp(link.log_scale(raw, bounds))
-    np.testing.assert_allclose(scale[[0, 1, -2, -1]], [low, low, high, high], rtol=1e-5)
-    assert np.all(np.diff(scale) >= 0)
-    assert low * (1 - 1e-5) <= scale.min()
-    assert scale.max() <= high * (1 + 1e-5)
-
-
-@pytest.mark.parametrize("activation", families.SCALE_LINKS)
-@pytest.mark.parametrize("scale", [0.0015, 0.4, 1.0, 3.0, 900.0])
-def test_links_invert(activation, scale):
-    link, bounds = families.SCALE_LINKS[activation], families.ScaleBounds(1e-3, 1e3)
-    assert np.exp(link.log_scale(tf.constant(link.raw(scale, bounds)), bounds)) == pytest.approx(scale, rel=1e-4)
-
-
-@pytest.mark.parametrize("activation", families.SCALE_LINKS)
-def test_an_oversized_scale_can_still_shrink(activation):
-    link, bounds = families.SCALE_LINKS[activation], families.ScaleBounds(1e-3, 2.0)
-    raw = tf.constant(float(link.raw(np.array(2.5), bounds)))
-    with tf.GradientTape() as tape:
-        tape.watch(raw)
-        log_scale = link.log_scale(raw, bounds)
-    assert float(tape.gradient(log_scale, raw)) > 1e-3
-
-
-@pytest.mark.parametrize("bounds", [(0.05, 0.7), (1e-3, 1e6), (1e-3, 5.0), (1e-2, 1.001)], ids=str)
-def test_the_exponential_link_is_an_exponential_that_bends_towards_its_bounds(bounds):
-    link, bounds = families.SCALE_LINKS["exp"], families.ScaleBounds(*bounds)
-    middle, half_width = np.log(bounds.minimum * bounds.maximum) / 2, np.log(bounds.maximum / bounds.minimum) / 2
-    raw = tf.constant(np.linspace(-8, 8, 33))
-    with tf.GradientTape() as tape:
-        tape.watch(raw)
-        log_scale = link.log_scale(raw, bounds)
-    position = np.tanh((raw - link.raw(np.exp(middle), bounds)) / half_width)
-    np.testing.assert_allclose(log_scale, middle + half_width * position, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(tape.gradient(log_scale, raw), 1 - position**2, rtol=1e-9, atol=1e-12)
-    if abs(middle) < 0.9 * half_width:
-        assert np.exp(link.log_scale(tf.constant(0.0), bounds)) == pytest.approx(1.0, rel=1e-5)
 
 
 @pytest.mark.parametrize("event_shape", [(), (3,)])

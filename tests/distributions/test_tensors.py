@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 from cases import case_name, layer_of
 
 import tfmdn
-from tfmdn.layers import families
+from tfmdn.layers import links
 
 tfd = tfp.distributions
 
@@ -18,7 +18,7 @@ NORMAL_CASES = [
 ]
 NORMAL_CASES.remove(("normal", "full", ()))
 every_normal_case = pytest.mark.parametrize("case", NORMAL_CASES, ids=case_name)
-every_link = pytest.mark.parametrize("activation", families.SCALE_LINKS)
+every_link = pytest.mark.parametrize("activation", links.SCALE_LINKS)
 
 
 def by_tfp(mixture):

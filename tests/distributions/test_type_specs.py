@@ -8,14 +8,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfmdn
-from tfmdn.distributions import reflected
-from tfmdn.layers import families
+from tfmdn.distributions import reflected, univariate
 
 tfd = tfp.distributions
 
 COMPONENTS = {
-    "LogNormal": lambda x: families.LogNormal(x, 1.0),
-    "StudentT": lambda x: families.StudentT(5.0, x, 1.0),
+    "LogNormal": lambda x: univariate.LogNormal(x, 1.0),
+    "StudentT": lambda x: univariate.StudentT(5.0, x, 1.0),
     "ReflectedNormal": lambda x: reflected.ReflectedNormal(x, 1.0, 0.0, np.inf),
     "ReflectedMultivariateNormal": lambda x: reflected.ReflectedMultivariateNormal(
         x[..., tf.newaxis], [[1.0]], [0.0], [np.inf]

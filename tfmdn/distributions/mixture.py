@@ -15,6 +15,7 @@ import tensorflow_probability as tfp
 
 from tfmdn import numerics, validation
 from tfmdn.distributions import coordinates, gaussian_mixtures, quantiles, regions, tensor_like, tensors
+from tfmdn.distributions import modes as modes_lib
 from tfmdn.distributions.batching import in_batches
 from tfmdn.distributions.type_specs import registered
 
@@ -272,7 +273,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
 
     def _mode(self):
         """The point of highest density, found by fixed-point iteration from every component's centre. No gradient."""
-        return quantiles.highest_density_point(self)
+        return modes_lib.highest_density_point(self)
 
     def _covariance(self):
         components = self.components_distribution
@@ -420,7 +421,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
 
     # Peaks and regions
 
-    def modes(self, max_modes: int) -> quantiles.Modes:
+    def modes(self, max_modes: int) -> modes_lib.Modes:
         """The local maxima of the density, from the highest down. No gradient.
 
         They are found by climbing from every component's centre. That finds them all but in unusual mixtures, such as
@@ -439,7 +440,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
         >>> mixture.modes(3).points.numpy().round(3)
         array([ 2.066, -3.   ,    nan], dtype=float32)
         """
-        return quantiles.modes(self, validation.positive_integer("max_modes", max_modes))
+        return modes_lib.modes(self, validation.positive_integer("max_modes", max_modes))
 
     def interval(self, coverage: float = 0.9, batch_size: int | None = None) -> tf.Tensor:
         """The central interval, of each coordinate by itself: as much probability lies below it as above.

@@ -1,4 +1,4 @@
-"""What one component of a mixture is: its parameters, the links that make them valid, the distribution built of them.
+"""What one component of a mixture is: its parameters, what makes them valid, the distribution built of them.
 
 Shapes in comments: B batch, K components, E event. E is `()` or `(D,)`.
 """
@@ -8,149 +8,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import validation
-from tfmdn.distributions import reflected, tensors
-from tfmdn.distributions.type_specs import registered
+from tfmdn.distributions import reflected, tensors, univariate
+from tfmdn.layers import links
 
 tfd = tfp.distributions
-
-# In the exponential link, of half the distance of the bounds: how near to one a component may start, how near a raw
-# output of 0 may be, and from where on the bound holds the scale back. The slope there is 2 %, 19 % and 10 %.
-NEAREST_START = 0.99
-NEAREST_ZERO = 0.9
-HELD = 0.95
-
-
-@dataclasses.dataclass(frozen=True)
-class ScaleBounds:
-    """The smallest and the largest scale of a component, in units of the target's scale."""
-
-    minimum: float
-    maximum: float
-
-
-class ScaleLink(Protocol):
-    """How raw network outputs become scales. Densities need the logarithm of a scale, and so that is what it gives."""
-
-    def log_scale(self, raw: tf.Tensor, bounds: ScaleBounds) -> tf.Tensor:
-        """Maps any real numbers to the logarithms of scales within the bounds."""
-
-    def raw(self, scale: np.ndarray, bounds: ScaleBounds) -> np.ndarray:
-        """The raw outputs that scales come from. Scales beyond the bounds count as just inside."""
-
-    def held(self, bounds: ScaleBounds) -> tuple[float, float]:
-        """The raw outputs below and above which a bound holds the scale back."""
-
-
-class ExponentialLink:
-    """The network predicts the logarithm of the scale, which bends smoothly towards its bounds.
-
-    With the middle m of the logarithms of the bounds, and half of their distance h, it is m + h tanh(v / h), v being
-    the raw output plus a constant that makes 0 the scale 1.
-    """
-
-    def log_scale(self, raw: tf.Tensor, bounds: ScaleBounds) -> tf.Tensor:
-        middle, half_width, offset = self._constants(bounds)
-        return middle + half_width * tf.tanh((raw + offset) / half_width)
-
-    def raw(self, scale: np.ndarray, bounds: ScaleBounds) -> np.ndarray:
-        middle, half_width, offset = self._constants(bounds)
-        position = np.clip((np.log(scale) - middle) / half_width, -NEAREST_START, NEAREST_START)
-        return half_width * np.arctanh(position) - offset
-
-    def held(self, bounds: ScaleBounds) -> tuple[float, float]:
-        _, half_width, offset = self._constants(bounds)
-        return -half_width * np.arctanh(HELD) - offset, half_width * np.arctanh(HELD) - offset
-
-    def _constants(self, bounds: ScaleBounds) -> tuple[float, float, float]:
-        low, high = math.log(bounds.minimum), math.log(bounds.maximum)
-        middle, half_width = (low + high) / 2.0, (high - low) / 2.0
-        # Where 1 is near a bound or beyond it, a raw output of 0 is a scale that has a gradient.
-        position = min(max(-middle / half_width, -NEAREST_ZERO), NEAREST_ZERO)
-        return middle, half_width, half_width * np.arctanh(position)
-
-
-@dataclasses.dataclass(frozen=True)
-class FlooredLink:
-    """The smallest scale plus a positive function of the raw output, cut at the largest scale.
-
-    At the ceiling the gradient passes as if it were not there, so that an oversized component can still shrink.
-
-    Attributes:
-      forward: a function from any real number to a positive one.
-      inverse: its inverse.
-    """
-
-    forward: Callable[[tf.Tensor], tf.Tensor]
-    inverse: Callable[[np.ndarray], np.ndarray]
-
-    def log_scale(self, raw: tf.Tensor, bounds: ScaleBounds) -> tf.Tensor:
-        ceiling = self.inverse(bounds.maximum - bounds.minimum)
-        bounded = tf.grad_pass_through(lambda value: tf.minimum(value, tf.cast(ceiling, value.dtype)))(raw)
-        return tf.math.log(bounds.minimum + self.forward(bounded))
-
-    def raw(self, scale: np.ndarray, bounds: ScaleBounds) -> np.ndarray:
-        return self.inverse(np.clip(scale, 1.001 * bounds.minimum, bounds.maximum) - bounds.minimum)
-
-    def held(self, bounds: ScaleBounds) -> tuple[float, float]:
-        return self.inverse(0.1 * bounds.minimum), self.inverse(0.99 * bounds.maximum - bounds.minimum)
-
-
-SCALE_LINKS: dict[str, ScaleLink] = {
-    "exp": ExponentialLink(),
-    "softplus": FlooredLink(tf.math.softplus, lambda scale: scale + np.log(-np.expm1(-scale))),
-    "elu+1": FlooredLink(
-        lambda raw: tf.nn.elu(raw) + 1.0, lambda scale: np.where(scale > 1.0, scale - 1.0, np.log(scale))
-    ),
-}
-
-
-@registered
-class LogNormal(tfd.LogNormal):
-    """`tfd.LogNormal` that is also right where y <= 0: no density, and a cumulative probability of 0."""
-
-    def _on_support(self, function, y, outside):
-        inside = ~(y <= 0)  # NaN too, so that it stays NaN
-        return tf.where(inside, function(tf.where(inside, y, tf.ones_like(y))), tf.cast(outside, self.dtype))
-
-    def _log_prob(self, y):
-        return self._on_support(super()._log_prob, y, -np.inf)
-
-    def _cdf(self, y):
-        return self._on_support(super()._cdf, y, 0.0)
-
-    def _log_cdf(self, y):
-        return self._on_support(super()._log_cdf, y, -np.inf)
-
-    def _survival_function(self, y):
-        return self._on_support(super()._survival_function, y, 1.0)
-
-    def _log_survival_function(self, y):
-        return self._on_support(super()._log_survival_function, y, 0.0)
-
-
-@registered
-class StudentT(tfd.StudentT):
-    """`tfd.StudentT` whose upper tail is as exact as the lower one: TFP's is 1 minus a number close to 1."""
-
-    def _log_cdf(self, y):
-        # So far out that the probability is 0 in this dtype, the gradient of its logarithm would be NaN.
-        is_positive = ~(self.cdf(y) <= 0.0)  # NaN too, so that it stays NaN
-        log_cdf = tf.math.log(self.cdf(tf.where(is_positive, y, self.loc)))
-        return tf.where(is_positive, log_cdf, tf.constant(-np.inf, self.dtype))
-
-    def _survival_function(self, y):
-        return self.cdf(2.0 * self.loc - y)
-
-    def _log_survival_function(self, y):
-        return self.log_cdf(2.0 * self.loc - y)
-
 
 # Below 2 degrees of freedom a Student-t has no variance. The margin keeps df / (df - 2) moderate.
 MIN_DEGREES_OF_FREEDOM = 2.1
@@ -216,14 +83,18 @@ FAMILIES = {
         tfd.Logistic, of_moments=lambda mean, stddev: {"loc": mean, "scale": stddev * (math.sqrt(3.0) / math.pi)}
     ),
     "student_t": Family(
-        StudentT,
+        univariate.StudentT,
         # 5 makes the components start at about 7 degrees of freedom: tails heavier than normal, a finite kurtosis.
         shape_parameters={"df": ShapeParameter(lambda raw: MIN_DEGREES_OF_FREEDOM + tf.math.softplus(raw), 5.0)},
         of_moments=_student_t_of_moments,
     ),
     # The variance grows like exp(2 scale^2): a larger scale would overflow float32.
     "lognormal": Family(
-        LogNormal, max_scale=5.0, standardize=_log_of_positive, restore=np.exp, of_moments=_lognormal_of_moments
+        univariate.LogNormal,
+        max_scale=5.0,
+        standardize=_log_of_positive,
+        restore=np.exp,
+        of_moments=_lognormal_of_moments,
     ),
 }
 
@@ -256,8 +127,8 @@ class ComponentSpec:
     family: str
     covariance: str
     event_shape: tuple[int, ...]
-    link: ScaleLink
-    bounds: ScaleBounds
+    link: links.ScaleLink
+    bounds: links.ScaleBounds
     has_limits: bool
 
     @property
@@ -368,7 +239,7 @@ def component_spec(
     """Checks the arguments that describe a component and puts them together."""
     validation.one_of("family", family, FAMILIES)
     validation.one_of("covariance", covariance, COVARIANCES)
-    validation.one_of("scale_activation", scale_activation, SCALE_LINKS)
+    validation.one_of("scale_activation", scale_activation, links.SCALE_LINKS)
     minimum = validation.positive_number("min_scale", min_scale)
     maximum = FAMILIES[family].max_scale if max_scale is None else validation.positive_number("max_scale", max_scale)
     if maximum <= minimum:
@@ -397,7 +268,12 @@ def component_spec(
             f"{MAX_CORRELATED_WITH_LIMITS}. Received: event_shape={event_shape}. Use covariance='diag'."
         )
     return ComponentSpec(
-        family, covariance, event_shape, SCALE_LINKS[scale_activation], ScaleBounds(minimum, maximum), has_limits
+        family,
+        covariance,
+        event_shape,
+        links.SCALE_LINKS[scale_activation],
+        links.ScaleBounds(minimum, maximum),
+        has_limits,
     )
 
 

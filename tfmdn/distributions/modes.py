@@ -1,0 +1,211 @@
+"""The peaks of a mixture's density, which are climbed to.
+
+Shapes in comments: S samples, B batch, K components, E event.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn import numerics
+from tfmdn.distributions import folding, quantiles, reflected, tensors
+
+tfd = tfp.distributions
+tnp = tf.experimental.numpy
+
+# How near to its centre a component's pull is still resolved, in standard deviations (a Laplace's is infinite there).
+NEAREST = 1e-4
+MAX_STEPS = 500
+# Where to look for a dip between two points, in parts of their distance: peaks can be far narrower than that.
+WAY_TO_A_PEAK = 0.5 * 0.25 ** np.arange(12)
+
+
+class Modes(NamedTuple):
+    """Peaks of a density from the highest down: `points` `[M, *B, *E]`, `log_prob` `[M, *B]`.
+
+    Where a row has fewer than M peaks, the points end with NaN and their log density with -inf.
+    """
+
+    points: tf.Tensor
+    log_prob: tf.Tensor
+
+
+def highest_density_point(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
+    """The y `[*B, *E]` of highest density, as far as a climb from some component's centre leads to it."""
+    points = _tops(mixture)
+    return tf.stop_gradient(_choose(points, tf.argmax(mixture.log_prob(points), 0)))
+
+
+def modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
+    """The highest `max_modes` peaks of the density, of those that climbs from the components' centres lead to.
+
+    Two climbs have reached the same peak if the density does not dip on the way from the lower to the higher end.
+    """
+    points = _tops(mixture)  # [K, B, E]
+    log_prob = mixture.log_prob(points)  # [K, B]
+    rounding = 32.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps * (1.0 + tf.abs(log_prob))
+
+    def take_highest(index, remaining, peaks, heights):
+        best = tf.argmax(remaining, 0)
+        height = tf.reduce_max(remaining, 0)  # [B]
+        peak = _choose(points, best)  # [B, E]
+        is_apart = [mixture.log_prob(points + part * (peak - points)) < log_prob - rounding for part in WAY_TO_A_PEAK]
+        remaining = tf.where(tf.reduce_any(is_apart, 0), remaining, -np.inf)
+        is_peak = numerics.with_trailing_axes(height > -np.inf, mixture.event_shape.rank)
+        peaks = tf.tensor_scatter_nd_update(peaks, [[index]], [tf.where(is_peak, peak, np.nan)])
+        return index + 1, remaining, peaks, tf.tensor_scatter_nd_update(heights, [[index]], [height])
+
+    batch_shape = tf.shape(log_prob)[1:]
+    no_peaks = tf.fill(tf.concat([[max_modes], tf.shape(points)[1:]], 0), tf.constant(np.nan, mixture.dtype))
+    no_heights = tf.fill(tf.concat([[max_modes], batch_shape], 0), tf.constant(-np.inf, mixture.dtype))
+    _, _, peaks, heights = tf.while_loop(
+        lambda index, remaining, *_: (index < max_modes) & tf.reduce_any(remaining > -np.inf),
+        take_highest,
+        (0, log_prob, no_peaks, no_heights),
+    )
+    return Modes(tf.stop_gradient(peaks), tf.stop_gradient(heights))
+
+
+def _tops(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
+    """Where a climb from each component's centre ends, `[K, *B, *E]`.
+
+    y is moved to the average of all centres, weighted by how strongly each component pulls: the mean shift of
+    Carreira-Perpinan (2000, "Mode-finding for mixtures of Gaussian distributions"), with the pull of other families
+    than the normal found from the slope of their density. Each step raises the density.
+    """
+    components = mixture.components_distribution
+    if isinstance(tensors.under_independent(components), tfd.LogNormal):
+        return tf.exp(_tops(_log_of_lognormals(mixture)))
+    quantiles.check_continuous(components)
+    inner = tensors.under_independent(components)
+    if not isinstance(inner, reflected.Reflected):
+        return _climb(mixture, components.mode())
+    centres = inner.interval.fold(inner.loc)
+    if not isinstance(components, reflected.ReflectedMultivariateNormal):
+        return _climb(mixture, centres)
+    limits = [
+        tnp.moveaxis(_for_each_row(mixture, limit + tf.zeros_like(centres)), -2, 0)
+        for limit in (components.low, components.high)
+    ]
+    return folding.Interval(*limits).fold(_climb(_unfolded(mixture), centres))
+
+
+def _for_each_row(mixture: tfd.MixtureSameFamily, values: tf.Tensor) -> tf.Tensor:
+    """Values of the components, which broadcast to `[*B, K, *E]`, of that shape."""
+    trailing = tf.shape(values)[values.shape.rank - 1 - mixture.event_shape.rank :]
+    return tf.broadcast_to(values, tf.concat([mixture.batch_shape_tensor(), trailing], 0))
+
+
+def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor) -> tf.Tensor:
+    """Where climbs end that start at `centres` `[*B, S, *E]`, `[S, *B, *E]`."""
+    components = mixture.components_distribution
+    event_rank = mixture.event_shape.rank
+    # [S, B, E]: one search from each centre, as samples
+    starts = tnp.moveaxis(_for_each_row(mixture, centres), -1 - event_rank, 0)
+    move = _mean_shift(components, event_rank)
+    narrowest = tf.reduce_min(components.stddev(), -1 - event_rank)  # [B, E]
+    rounding = 4.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps
+
+    def step(index, y, _):
+        responsibilities = mixture.posterior_marginal(y).probs_parameter()  # [S, B, K]
+        moved = tf.ensure_shape(move(responsibilities, y), y.shape)  # a graph may not know it
+        still = tf.maximum(1e-6 * narrowest, rounding * tf.abs(y))
+        return index + 1, moved, tf.reduce_any(tf.abs(moved - y) > still)
+
+    _, ends, _ = tf.while_loop(
+        lambda index, _, moving: moving & (index < MAX_STEPS), step, (0, starts, tf.constant(True))
+    )
+    # A Laplace's peak is a cusp that a climb comes close to but never meets: it may have started there.
+    has_climbed = mixture.log_prob(ends) > mixture.log_prob(starts)
+    return tf.where(numerics.with_trailing_axes(has_climbed, event_rank), ends, starts)
+
+
+def _choose(points: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """Of points `[K, *B, *E]` the one whose number stands in `index` `[*B]`."""
+    choice = tf.one_hot(index, tf.shape(points)[0], on_value=True, off_value=False, axis=0)  # [K, B]
+    choice = numerics.with_trailing_axes(choice, points.shape.rank - choice.shape.rank)
+    return tf.reduce_sum(tf.where(choice, points, tf.zeros_like(points)), 0)
+
+
+def _mean_shift(components: tfd.Distribution, event_rank: int):
+    """The function of responsibilities `[S, B, K]` and y `[S, B, E]` that moves y to the weighted mean of centres."""
+    if isinstance(components, tfd.MultivariateNormalLinearOperator):
+        return _mean_shift_of_normals(components)
+    marginals = tensors.marginals(components)
+    if isinstance(marginals, reflected.ReflectedNormal):
+        return _mean_shift_of_reflected(marginals, event_rank)
+    centres = marginals.mode()  # [B, K, E]
+    nearest = NEAREST * marginals.stddev()
+    axis = -1 - event_rank
+
+    def move(responsibilities, y):
+        offset = tf.expand_dims(y, axis) - centres  # [S, B, K, E]
+        offset = tf.where(tf.abs(offset) < nearest, nearest, offset)
+        slope = tfp.math.value_and_gradient(lambda offset: marginals.log_prob(centres + offset), offset)[1]
+        pull = tf.maximum(-slope / offset, 0.0)
+        weights = numerics.with_trailing_axes(responsibilities, event_rank) * pull
+        return tf.reduce_sum(weights * centres, axis) / tf.reduce_sum(weights, axis)
+
+    return move
+
+
+def _mean_shift_of_reflected(marginals: reflected.ReflectedNormal, event_rank: int):
+    """Mean shift with the normals and their reflections as components."""
+    interval, scale = marginals.interval, marginals.scale  # [B, K, E]
+    exists, centres = map(tf.stack, zip(*interval.images(interval.fold(marginals.loc))))  # [I, B, K, E]
+    axis = -1 - event_rank
+
+    def move(responsibilities, y):
+        z = (tf.expand_dims(y, axis)[tf.newaxis] - centres[:, tf.newaxis]) / scale  # [I, S, B, K, E]
+        shares = tf.nn.softmax(tf.where(exists[:, tf.newaxis], -0.5 * tf.square(z), -np.inf), 0)
+        centre = tf.reduce_sum(shares * centres[:, tf.newaxis], 0)
+        weights = numerics.with_trailing_axes(responsibilities, event_rank) / tf.square(scale)
+        return tf.reduce_sum(weights * centre, axis) / tf.reduce_sum(weights, axis)
+
+    return move
+
+
+def _mean_shift_of_normals(components: tfd.Distribution):
+    """Mean shift with each component's precision matrix in the place of its pull."""
+    loc = components.mean()  # [B, K, D]
+    precision = tf.linalg.inv(components.covariance())  # [B, K, D, D]
+    pull_to_loc = tf.linalg.matvec(precision, loc)  # [B, K, D]
+
+    def move(responsibilities, y):
+        total = tf.einsum("...k,...kij->...ij", responsibilities, precision)  # [S, B, D, D]
+        target = tf.einsum("...k,...ki->...i", responsibilities, pull_to_loc)  # [S, B, D]
+        return tf.linalg.solve(total, target[..., tf.newaxis])[..., 0]
+
+    return move
+
+
+def _unfolded(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
+    """A mixture of normals, the reflections of the components among them, as high within the limits as the mixture."""
+    centres, factors, log_weights = mixture.components_distribution.images()
+    logits = mixture.mixture_distribution.logits_parameter()[..., tf.newaxis] + log_weights
+    shape = tf.shape(logits)  # [B, K, I]
+    loc = tf.broadcast_to(centres, tf.concat([shape, tf.shape(centres)[-1:]], 0))
+    scale_tril = tf.broadcast_to(factors, tf.concat([shape, tf.shape(factors)[-2:]], 0))
+    logits, loc, scale_tril = (
+        numerics.merge_axis(value, axis) for value, axis in ((logits, -1), (loc, -2), (scale_tril, -3))
+    )
+    return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), tfd.MultivariateNormalTriL(loc, scale_tril))
+
+
+def _log_of_lognormals(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
+    """A mixture of normals in u = log y that is as high at each u, up to a factor, as the mixture is at y.
+
+    N(u; loc, scale) exp(-u) is exp(scale^2 / 2 - loc) N(u; loc - scale^2, scale), with exp(-u) from the change of
+    variable.
+    """
+    values = tensors.parameters(mixture.components_distribution)  # [B, K, E]
+    loc, scale = values["loc"], values["scale"]
+    factor = 0.5 * tf.square(scale) - loc
+    event_rank = mixture.event_shape.rank
+    logits = mixture.mixture_distribution.logits_parameter() + (tf.reduce_sum(factor, -1) if event_rank else factor)
+    normals = tfd.Normal(loc - tf.square(scale), scale)
+    return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), tfd.Independent(normals, event_rank))
