@@ -330,8 +330,8 @@ METHODS: dict[str, Method] = {
 }
 # As small as it gets, to see that everything runs.
 QUICK: dict[str, Method] = {
-    "tfmdn": Tfmdn({"n_ensembles": 2, "max_steps": 50}),
-    "tfmdn-k1": Tfmdn({"n_ensembles": 2, "num_components": 1, "max_steps": 50}),
+    "tfmdn": Tfmdn({"n_estimators": 2, "max_steps": 50}),
+    "tfmdn-k1": Tfmdn({"n_estimators": 2, "num_components": 1, "max_steps": 50}),
     "deep-ensemble": DeepEnsemble(members=2, epochs=1),
     "gaussian-mixture": JointMixture((1, 3)),
     "ngboost": NGBoost(n_estimators=5),

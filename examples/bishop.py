@@ -93,7 +93,7 @@ def train_all(seed: int, quick: bool) -> dict:
     keras.utils.set_random_seed(seed)
     x, y = PROBLEM.sample(3_000, seed=seed)
     y = y[:, np.newaxis]
-    epochs, regressor = (10, {"max_steps": 100, "n_ensembles": 2}) if quick else (100, {})
+    epochs, regressor = (10, {"max_steps": 100, "n_estimators": 2}) if quick else (100, {})
     many_x, many_y = PROBLEM.sample(4_000 if quick else 40_000, seed=seed)
     return {
         "least squares, forward": train(network(1), y, x, "mse", 1e-3, epochs),

@@ -61,7 +61,7 @@ MISSING = ["?", "-", "."]  # besides what pandas takes as missing
 COVERAGE = 0.9
 CRPS_ROWS = 250  # at once: it takes K x K terms for each
 SHOWN_ROWS, SHOWN_TARGETS, CHECKED_ROWS = 100, 2, 1000
-QUICK_ROWS, QUICK_TRAINING = 1000, {"n_ensembles": 2, "max_steps": 100}
+QUICK_ROWS, QUICK_TRAINING = 1000, {"n_estimators": 2, "max_steps": 100}
 
 # All that a server needs: TensorFlow and raw rows.
 FRESH_PROCESS = """

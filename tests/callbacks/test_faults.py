@@ -171,7 +171,7 @@ def small_model():
 
 @functools.cache
 def small_regressor():
-    return tfmdn.MDNRegressor(n_ensembles=2, max_steps=2, random_state=0).fit(X, Y)
+    return tfmdn.MDNRegressor(n_estimators=2, max_steps=2, random_state=0).fit(X, Y)
 
 
 def train_with(callback, epochs=1):

@@ -87,7 +87,7 @@ class Recipe:
     num_components: int = 12
     family: str = "normal"
     covariance: str = "auto"
-    n_ensembles: int = 10
+    n_estimators: int = 10
     network: Callable[[], keras.Model] | None = None
     hidden_units: Sequence[int] | str = "auto"
     learning_rate: float = 3e-3
@@ -113,7 +113,7 @@ class Recipe:
                 "`network` must be a function without arguments that returns a new Keras model. "
                 f"Received: network={self.network!r}."
             )
-        for name in ("num_components", "n_ensembles", "patience"):
+        for name in ("num_components", "n_estimators", "patience"):
             self._set_positive_integer(name)
         for name in ("weight_decay", "x_noise", "y_noise"):
             validation.nonnegative_number(name, getattr(self, name))
@@ -184,7 +184,7 @@ class Recipe:
         learner = Ensemble(learners, weights_by_member=True, max_gradient_norm=MAX_GRADIENT_NORM)
         optimizer = self._optimizer(learner.trainable_variables, _plan(*x.shape).averaged)
         learner.compile(optimizer, loss=NegativeLogLikelihood())
-        held_out = _folds(len(x), self.n_ensembles, np.random.default_rng(seed))
+        held_out = _folds(len(x), self.n_estimators, np.random.default_rng(seed))
         stopping = EnsembleEarlyStopping(x, y, held_out, weights, patience=-(-self.patience // STEPS_PER_EPOCH))
         steps = min(STEPS_PER_EPOCH, self.max_steps)
         history = fit(
@@ -261,7 +261,7 @@ class Recipe:
         inputs = keras.Input(x.shape[1:], dtype="float64")
         standardized = standardization(inputs)
         outputs, own_models = [], []
-        for _ in range(self.n_ensembles):
+        for _ in range(self.n_estimators):
             hidden = standardized
             if self.x_noise:
                 noise = features.NoiseRegularization(self.x_noise)

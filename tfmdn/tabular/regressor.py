@@ -23,7 +23,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tfmdn import files, validation
 from tfmdn.distributions import tensors
@@ -53,7 +53,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
       family: the kind of component, see `tfmdn.MDNLayer`.
       covariance: "diag", "spherical" or "full" for several outputs, see `tfmdn.MDNLayer`. "auto" means "full" for 2 to
         10 outputs (with a given `support` to 3) with normal components, else "diag".
-      n_ensembles: the number of networks M.
+      n_estimators: the number of networks M.
       network: a function without arguments that returns a new Keras model from standardised features `[n, F]` to hidden
         features `[n, H]`; the mixture's layer is put behind it. None means the default: each feature embedded by
         `tfmdn.features`, then dense layers.
@@ -93,7 +93,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Example:
 
     >>> x, y = tfmdn.datasets.inverse_sinusoid().sample(300, seed=0)
-    >>> regressor = tfmdn.MDNRegressor(n_ensembles=2, max_steps=200, random_state=0).fit(x, y)
+    >>> regressor = tfmdn.MDNRegressor(n_estimators=2, max_steps=200, random_state=0).fit(x, y)
     >>> regressor.predict_interval(x[:5], coverage=0.9).shape
     (5, 2)
     >>> regressor.predict_dist(x[:5]).log_prob(y[:5]).shape
@@ -106,7 +106,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         *,
         family: str = Recipe.family,
         covariance: str = Recipe.covariance,
-        n_ensembles: int = Recipe.n_ensembles,
+        n_estimators: int = Recipe.n_estimators,
         network: Callable[[], keras.Model] | None = Recipe.network,
         hidden_units: Sequence[int] | str = Recipe.hidden_units,
         learning_rate: float = Recipe.learning_rate,
@@ -126,7 +126,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.num_components = num_components
         self.family = family
         self.covariance = covariance
-        self.n_ensembles = n_ensembles
+        self.n_estimators = n_estimators
         self.network = network
         self.hidden_units = hidden_units
         self.learning_rate = learning_rate
@@ -174,11 +174,11 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         target_names = _names(y)
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2)
         y = np.asarray(y, np.float64)
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights = validation.row_weights(sample_weight, len(X))
         counted = weights > 0
         if counted.sum() < 2:
             raise ValueError(
-                f"`sample_weight` must be above 0 for at least 2 rows. Received: {counted.sum()} such rows."
+                f"`sample_weight` must not be zero for at least 2 rows. Received: {counted.sum()} weights above 0."
             )
         _check_magnitude("X", X)
         _check_magnitude("y", y)
@@ -261,7 +261,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 f"Received: y of shape {y.shape}."
             )
         y = y.reshape(len(y), *self._event_shape)
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        weights = validation.row_weights(sample_weight, len(X))
         log_probs, start = [], 0
         for mixture in self._chunks(X):
             size = mixture.batch_shape[0]
