@@ -114,6 +114,7 @@ def fit(
     validation_batch_size = _count("validation_batch_size", validation_batch_size)
     epochs = validation.nonnegative_integer("epochs", epochs)
     initial_epoch = validation.nonnegative_integer("initial_epoch", initial_epoch)
+    validation_freq = _judged_epochs(validation_freq)
     seed = None if seed is None else validation.nonnegative_integer("seed", seed)
     if shuffle not in (True, False):
         raise ValueError(f"`shuffle` must be True or False. Received: shuffle={shuffle!r}.")
@@ -161,6 +162,20 @@ def fit(
 
 def _count(name: str, value) -> int | None:
     return None if value is None else validation.positive_integer(name, value)
+
+
+def _judged_epochs(validation_freq) -> int | frozenset[int]:
+    """After how many epochs each to judge, or the numbers of these epochs."""
+    is_collection = isinstance(validation_freq, Collection) and not isinstance(validation_freq, (str, bytes))
+    numbers = list(validation_freq) if is_collection else [validation_freq]
+    try:
+        numbers = [validation.positive_integer("validation_freq", number) for number in numbers]
+    except ValueError:
+        raise ValueError(
+            "`validation_freq` must be a positive integer, or a collection of the numbers of epochs, counted from 1. "
+            f"Received: validation_freq={validation_freq!r}."
+        ) from None
+    return frozenset(numbers) if is_collection else numbers[0]
 
 
 def _check_model(model: keras.Model) -> None:
