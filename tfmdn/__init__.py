@@ -1,6 +1,7 @@
 """Mixture density networks for Keras 3 and TensorFlow Probability."""
 
 import os as _os
+import typing as _typing
 
 
 def _require_tensorflow_backend(backend: str) -> None:
@@ -55,10 +56,17 @@ from tfmdn.scores import probability_integral_transform as probability_integral_
 from tfmdn.training import MultiWorkerMirroredStrategy as MultiWorkerMirroredStrategy
 from tfmdn.training import fit as fit
 
+if _typing.TYPE_CHECKING:
+    from tfmdn.tabular.regressor import MDNRegressor as MDNRegressor
+
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str):
+def __dir__() -> list[str]:
+    return sorted({*globals(), "MDNRegressor"})
+
+
+def __getattr__(name: str) -> _typing.Any:
     """Imports what needs an optional package when it is asked for."""
     if name != "MDNRegressor":
         raise AttributeError(f"module 'tfmdn' has no attribute {name!r}")
