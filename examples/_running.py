@@ -21,7 +21,7 @@ COLORS = 96
 
 
 def parse_arguments(description: str, **options: dict) -> argparse.Namespace:
-    """The command line of an example: `quick`, `seeds` and `output`, the folder of its pictures.
+    """The command line of an example: `quick`, `seeds` and `output`, the folder of its pictures, which is made.
 
     Args:
       description: the docstring of the example.
@@ -30,11 +30,18 @@ def parse_arguments(description: str, **options: dict) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="less data and less training, for a look")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="the pictures are of the first (default: 0)")
-    parser.add_argument("--output", type=pathlib.Path, help="folder of the pictures")
+    folder = parser.add_mutually_exclusive_group()
+    folder.add_argument("--output", type=pathlib.Path, default=ROOT / "outputs", help="folder of the pictures")
+    folder.add_argument(
+        "--tracked",
+        dest="output",
+        action="store_const",
+        const=ROOT / "examples" / "figures",
+        help="draw the pictures anew that the README shows",
+    )
     for name, option in options.items():
         parser.add_argument(f"--{name}", **option)
     arguments = parser.parse_args()
-    arguments.output = arguments.output or ROOT / ("outputs" if arguments.quick else "examples/figures")
     arguments.output.mkdir(parents=True, exist_ok=True)
     return arguments
 

@@ -26,6 +26,7 @@ The root mean square distance of the least squares line from E[y | x] is 0.65 +-
 loss differs from SciPy's by less than 3e-7.
 """
 
+import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np

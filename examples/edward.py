@@ -28,6 +28,7 @@ Log-likelihood in nats per point, seeds 0 to 4. The best possible is -1.288; mos
     training log-likelihood         -1.312 +- 0.010   -1.269 +- 0.012   -1.292 +- 0.013
 """
 
+import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np

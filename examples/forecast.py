@@ -20,6 +20,7 @@ NLL in nats per step, and the share of the truth in 80 % intervals 1, 10 and 40 
     single normal     0.025    0.94  0.57  0.54
 """
 
+import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np

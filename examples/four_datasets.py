@@ -32,6 +32,7 @@ and the targets, one standard deviation of x beyond the data.
 import pathlib
 from collections.abc import Callable
 
+import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np

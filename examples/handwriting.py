@@ -27,6 +27,7 @@ by `--data`:
 """
 
 import _drawings
+import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np

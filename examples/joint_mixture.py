@@ -31,6 +31,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
+import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np

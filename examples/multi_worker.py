@@ -33,6 +33,7 @@ import subprocess
 import sys
 import warnings
 
+import _quiet  # noqa: F401
 import keras
 import tensorflow as tf
 

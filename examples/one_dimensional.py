@@ -30,6 +30,7 @@ NLL in nats per point. Published is 1.3907, near the end of the training. Seeds 
 
 import math
 
+import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np

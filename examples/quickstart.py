@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 
+import _quiet  # noqa: F401
 import keras
 import matplotlib
 import numpy as np
@@ -94,7 +95,10 @@ def reload_and_compare(model: keras.Model, path: pathlib.Path, x: np.ndarray, y:
     question, answer = path.with_suffix(".question.npz"), path.with_suffix(".answer.npy")
     try:
         np.savez(question, x=x, y=y)
-        subprocess.run([sys.executable, "-c", FRESH_PROCESS, str(path), str(question), str(answer)], check=True)
+        command = [sys.executable, "-c", FRESH_PROCESS, str(path), str(question), str(answer)]
+        result = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        if result.returncode:
+            raise SystemExit(f"{result.stderr}\nThe exported model does not run in a fresh process.")
         return float(np.max(np.abs(np.load(answer) - model(x).log_prob(y))))
     finally:
         question.unlink(missing_ok=True)
@@ -127,9 +131,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="less data and fewer epochs")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=pathlib.Path, help="folder of the export and the figure")
+    folder = parser.add_mutually_exclusive_group()
+    folder.add_argument("--output", type=pathlib.Path, default=ROOT / "outputs", help="of the export and the figure")
+    folder.add_argument("--tracked", action="store_true", help="make the export and the figure anew that git holds")
     arguments = parser.parse_args()
-    output = arguments.output or (ROOT / ("outputs/quickstart" if arguments.quick else "saved_models"))
     rows, epochs = (5_000, 8) if arguments.quick else (40_000, 40)
 
     start = time.perf_counter()
@@ -144,11 +149,9 @@ def main() -> None:
     print(f"  mixture, K = 20         {score(mixture, x_test, y_test):.3f}")
     print(f"  single normal, K = 1    {score(single, x_test, y_test):.3f}")
 
-    figure = (
-        output / "quickstart.png" if arguments.quick or arguments.output else ROOT / "examples/figures/quickstart.png"
-    )
+    figure = (ROOT / "examples" / "figures" if arguments.tracked else arguments.output) / "quickstart.png"
     draw(mixture, single, x_test, y_test, figure)
-    export = output / "inverse_sinusoid"
+    export = (ROOT / "saved_models" if arguments.tracked else arguments.output) / "inverse_sinusoid"
     difference = reload_and_compare(mixture, export, x_test[:1000], y_test[:1000])
     print(f"\nExported to {export}; loaded in a fresh process without tfmdn, TFP and Keras.")
     print(f"Largest difference of log p(y | x) on 1,000 points: {difference:.1e}")

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import pathlib
 
+import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np

@@ -24,6 +24,7 @@ minutes). How the training pairs do when they are drawn again shows what 1,000 o
     other fresh pairs                -0.000 -0.001 -0.001
 """
 
+import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np

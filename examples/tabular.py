@@ -34,7 +34,6 @@ import csv
 import itertools
 import json
 import keyword
-import os
 import pathlib
 import re
 import subprocess
@@ -42,6 +41,7 @@ import sys
 from collections import Counter
 from typing import NoReturn
 
+import _quiet  # noqa: F401
 import h5py
 import keras
 import matplotlib.pyplot as plt
@@ -422,10 +422,9 @@ def save_and_check(model: keras.Model, x: dict[str, np.ndarray], y: np.ndarray, 
 def serve_in_fresh_process(path: pathlib.Path, x: dict[str, np.ndarray], y: np.ndarray) -> dict[str, list]:
     rows = {"x": {name: column.tolist() for name, column in x.items()}, "y": y.tolist()}
     command = [sys.executable, "-c", FRESH_PROCESS, str(path)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    result = subprocess.run(command, input=json.dumps(rows), stdout=subprocess.PIPE, text=True, env=environment)
+    result = subprocess.run(command, input=json.dumps(rows), capture_output=True, text=True)
     if result.returncode:
-        fail("the SavedModel does not run in a fresh process.")
+        fail(f"the SavedModel does not run in a fresh process.\n{result.stderr}")
     return json.loads(result.stdout)
 
 

@@ -26,6 +26,7 @@ of the heaviest component. The script ends with an error if it finds otherwise.
 
 import pathlib
 
+import _quiet  # noqa: F401
 import keras
 import matplotlib.animation
 import matplotlib.pyplot as plt
