@@ -19,16 +19,17 @@ ROOMS = {
     "validation": set(),
     "files": set(),
     "numerics": set(),
+    "keras_internals": set(),
     "datasets": {"validation"},
     "distributions": {"numerics", "validation"},
-    "scores": {"distributions", "numerics", "validation"},
-    "losses": {"distributions", "numerics", "scores", "validation"},
-    "metrics": {"distributions", "losses", "numerics", "scores", "validation"},
+    "scores": {"distributions", "keras_internals", "numerics", "validation"},
+    "losses": {"keras_internals", "scores", "validation"},
+    "metrics": {"distributions", "keras_internals", "numerics", "scores", "validation"},
     "generation": {"distributions", "numerics", "validation"},
-    "layers": {"distributions", "numerics", "validation"},
-    "training": {"validation"},
-    "ensembles": {"distributions", "layers", "losses", "scores", "validation"},
-    "callbacks": {"distributions", "ensembles", "files", "layers", "scores", "validation"},
+    "layers": {"distributions", "keras_internals", "numerics", "validation"},
+    "training": {"keras_internals", "validation"},
+    "ensembles": {"distributions", "keras_internals", "layers", "scores", "validation"},
+    "callbacks": {"distributions", "ensembles", "files", "keras_internals", "layers", "scores", "validation"},
     "tabular": {
         "callbacks",
         "distributions",
@@ -40,7 +41,7 @@ ROOMS = {
         "validation",
     },
     "export": {"distributions"},
-    "plots": {"distributions", "losses", "scores", "validation"},
+    "plots": {"distributions", "keras_internals", "scores", "validation"},
 }
 # What an extra installs. The modules named import it when they are imported, the others when it is used.
 OPTIONAL = {"sklearn": {"tabular.regressor"}, "pandas": set(), "matplotlib": set()}

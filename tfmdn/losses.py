@@ -12,9 +12,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import numerics, validation
+from tfmdn import keras_internals, validation
 from tfmdn import scores as score_lib
-from tfmdn.distributions import tensors
 
 tfd = tfp.distributions
 
@@ -35,7 +34,7 @@ class ScoreLoss(keras.losses.Loss):
         raise NotImplementedError
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        if is_placeholder(y_pred):
+        if keras_internals.is_placeholder(y_pred):
             # Under a tf.distribute strategy Keras first calls the loss on bare placeholders, to create its state.
             return super().__call__(y_true, tf.zeros(tf.shape(y_pred)[:1]))
         y_true = score_lib.reconcile_target(y_true, y_pred)
@@ -43,15 +42,13 @@ class ScoreLoss(keras.losses.Loss):
         # The density of normal components is held above 0 however far away a target is, and so would be its score.
         is_infinite = score_lib.any_number(tf.math.is_inf, y_true, y_pred)
         scores = tf.where(is_infinite, tf.constant(np.inf, scores.dtype), scores)
-        counts = example_weights(y_pred, sample_weight, scores) != 0
+        counts = score_lib.example_weights(y_pred, sample_weight, scores) != 0
         is_nan = score_lib.any_number(tf.math.is_nan, y_true, y_pred)
         with tf.control_dependencies(_checks(is_nan & counts, scores, counts)):
             scores = tf.where(counts, scores, tf.zeros_like(scores))
-        mask = tensors.mask_of(y_pred)
-        if mask is not None:
-            scores._keras_mask = mask
+        scores = keras_internals.masked(scores, keras_internals.mask_of(y_pred))
         if sample_weight is not None:
-            sample_weight = _like_scores(sample_weight, scores)
+            sample_weight = score_lib.like_scores(sample_weight, scores)
         return super().__call__(y_true, scores, sample_weight)
 
     def call(self, y_true, y_pred):
@@ -182,31 +179,6 @@ class PinballLoss(ScoreLoss):
 
     def get_config(self):
         return {**super().get_config(), "levels": self.levels}
-
-
-def is_placeholder(tensor) -> bool:
-    """Whether it is the bare placeholder that Keras, under a strategy, passes to losses and metrics at first."""
-    if tf.executing_eagerly() or not tf.distribute.has_strategy():
-        return False  # what a model returns that ends without an `MDNLayer` may be a placeholder too
-    return getattr(getattr(tensor, "op", None), "type", None) == "Placeholder"
-
-
-def example_weights(mixture: tfd.Distribution, sample_weight, scores: tf.Tensor) -> tf.Tensor:
-    """How much each of the scores `[*B]` counts: its `sample_weight`, and 0 where Keras has masked the mixture."""
-    weights = tf.ones_like(scores)
-    mask = tensors.mask_of(mixture)
-    if mask is not None:
-        weights *= tf.cast(mask, weights.dtype)
-    return weights if sample_weight is None else weights * _like_scores(sample_weight, scores)
-
-
-def _like_scores(sample_weight, scores: tf.Tensor) -> tf.Tensor:
-    """Weights with as many axes as the scores: one weight for each row of a batch of sequences counts at every step."""
-    sample_weight = tf.cast(tf.convert_to_tensor(sample_weight), scores.dtype)
-    rank = scores.shape.rank
-    if sample_weight.shape.rank == rank + 1 and sample_weight.shape[-1] == 1:
-        return tf.squeeze(sample_weight, -1)
-    return numerics.with_trailing_axes(sample_weight, max(rank - sample_weight.shape.rank, 0))
 
 
 def _checks(bad_targets: tf.Tensor, scores: tf.Tensor, counts: tf.Tensor) -> list[tf.Operation]:

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import losses, numerics, scores, validation
+from tfmdn import keras_internals, numerics, scores, validation
 from tfmdn.distributions import gaussian_mixtures
 from tfmdn.distributions.mixture import Mixture
 
@@ -45,10 +45,17 @@ class ScoreMetric(keras.metrics.Metric):
       shape: the shape of what is summed.
       name: name of the metric.
       dtype: dtype of the sums.
+
+    Attributes:
+      direction: "down" if less is better, "up" if more is, None if neither; for callbacks with `mode="auto"`.
     """
+
+    direction: str | None = None
 
     def __init__(self, shape=(), name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)
+        if self.direction is not None:
+            keras_internals.set_direction(self, self.direction)
         self.total = self.add_variable(shape, "zeros", name="total")
         self.count = self.add_variable((), "zeros", name="count")
 
@@ -58,12 +65,12 @@ class ScoreMetric(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch: targets, the mixture and, if given, one weight for each row or for each example."""
-        if losses.is_placeholder(y_pred):
+        if keras_internals.is_placeholder(y_pred):
             return
         y_true = scores.reconcile_target(y_true, y_pred)
         values = tf.cast(self.statistics(y_true, y_pred), self.dtype)
         rank = y_pred.batch_shape.rank
-        weights = losses.example_weights(
+        weights = scores.example_weights(
             y_pred, sample_weight, tf.reduce_sum(values, list(range(rank, values.shape.rank)))
         )
         self.count.assign_add(tf.reduce_sum(weights))
@@ -97,7 +104,7 @@ class NegativeLogLikelihood(ScoreMetric):
     0.9189
     """
 
-    _direction = "down"  # for mode="auto" of Keras' callbacks
+    direction = "down"
 
     def __init__(self, name="negative_log_likelihood", dtype=None):
         super().__init__(name=name, dtype=dtype)
@@ -121,7 +128,7 @@ class CRPS(ScoreMetric):
     0.2337
     """
 
-    _direction = "down"
+    direction = "down"
 
     def __init__(self, name="crps", dtype=None):
         super().__init__(name=name, dtype=dtype)
@@ -149,7 +156,7 @@ class EnergyScore(ScoreMetric):
     TensorShape([])
     """
 
-    _direction = "down"
+    direction = "down"
 
     def __init__(self, num_samples: int = 50, seed=None, name="energy_score", dtype=None):
         super().__init__(name=name, dtype=dtype)
@@ -179,7 +186,7 @@ class PinballLoss(ScoreMetric):
     1.0
     """
 
-    _direction = "down"
+    direction = "down"
 
     def __init__(self, levels: float | Sequence[float] = scores.DECILES, name="pinball_loss", dtype=None):
         super().__init__(name=name, dtype=dtype)
@@ -245,7 +252,7 @@ class IntervalWidth(ScoreMetric):
     3.2897
     """
 
-    _direction = "down"
+    direction = "down"
 
     def __init__(self, coverage: float = 0.9, name="interval_width", dtype=None):
         super().__init__(name=name, dtype=dtype)
@@ -281,7 +288,7 @@ class CalibrationError(ScoreMetric):
     0.5
     """
 
-    _direction = "down"
+    direction = "down"
 
     def __init__(self, num_bins: int = 20, name="calibration_error", dtype=None):
         if validation.positive_integer("num_bins", num_bins) < 2:
@@ -343,7 +350,7 @@ class SkillScore(ScoreMetric):
     2.8
     """
 
-    _direction = "up"
+    direction = "up"
 
     def __init__(
         self,

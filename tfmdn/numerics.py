@@ -39,3 +39,13 @@ def merge_axis(tensor: tf.Tensor, axis: int) -> tf.Tensor:
     shape = tf.shape(tensor)
     merged = tf.reshape(tensor, tf.concat([shape[: at - 1], [count], shape[at + 1 :]], 0))
     return tf.ensure_shape(merged, [*tensor.shape[: at - 1], count, *tensor.shape[at + 1 :]])
+
+
+def norm(x: tf.Tensor, event_rank: int) -> tf.Tensor:
+    """The length of vectors, with neither an overflow nor a NaN in the gradient: `[..., D]` to `[...]`."""
+    if not event_rank:
+        return tf.abs(x)
+    tiny = np.finfo(x.dtype.as_numpy_dtype).tiny
+    unit = tf.stop_gradient(tf.maximum(tf.reduce_max(tf.abs(x), -1, keepdims=True), tiny))
+    squares = tf.reduce_sum(tf.square(x / unit), -1)  # 1 or more, or 0 at x = 0
+    return unit[..., 0] * tf.sqrt(tf.maximum(squares, 0.5)) * tf.cast(squares > 0, x.dtype)

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import numerics, validation
+from tfmdn import keras_internals, numerics, validation
 from tfmdn.distributions import deviations, tensors
 from tfmdn.distributions.batching import in_batches
 from tfmdn.distributions.mixture import stateless_seed
@@ -145,21 +145,11 @@ def _energy_score(y: tf.Tensor, mixture: tfd.MixtureSameFamily, num_samples: int
 
     def mean_distance(points):  # of X from them: [B]
         difference = draws - tf.expand_dims(points, axis)  # [S, B, K, E]
-        return tf.reduce_mean(tf.reduce_sum(weights * _norm(difference, -1 - axis), -1), 0)
+        return tf.reduce_mean(tf.reduce_sum(weights * numerics.norm(difference, -1 - axis), -1), 0)
 
     spread = mean_distance(others)
     # Half of the gradient of E||X - X'|| comes through X, and as much through X', which is a constant here.
     return mean_distance(y) - spread + 0.5 * tf.stop_gradient(spread)
-
-
-def _norm(x: tf.Tensor, event_rank: int) -> tf.Tensor:
-    """The length of vectors, with neither an overflow nor a NaN in the gradient: `[..., D]` to `[...]`."""
-    if not event_rank:
-        return tf.abs(x)
-    tiny = np.finfo(x.dtype.as_numpy_dtype).tiny
-    unit = tf.stop_gradient(tf.maximum(tf.reduce_max(tf.abs(x), -1, keepdims=True), tiny))
-    squares = tf.reduce_sum(tf.square(x / unit), -1)  # 1 or more, or 0 at x = 0
-    return unit[..., 0] * tf.sqrt(tf.maximum(squares, 0.5)) * tf.cast(squares > 0, x.dtype)
 
 
 def pinball_loss(y_true, mixture: tfd.Distribution, levels: float | Sequence[float] = DECILES) -> tf.Tensor:
@@ -237,16 +227,12 @@ def _score_known(score: Callable[[tf.Tensor], tf.Tensor], y_true, mixture: tfd.D
 
 def any_number(is_bad: Callable[[tf.Tensor], tf.Tensor], y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
     """Which targets `[*B, *E]` have a number in them that `is_bad`, such as NaN: `[*B]`."""
-    return tf.reduce_any(is_bad(y_true), _event_axes(mixture))
+    return tf.reduce_any(is_bad(y_true), list(range(-mixture.event_shape.rank, 0)))
 
 
 def mean_over_event(values: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
     """The mean over the coordinates of each target: `[*B, *E]` to `[*B]`."""
-    return tf.reduce_mean(values, _event_axes(mixture))
-
-
-def _event_axes(mixture: tfd.Distribution) -> list[int]:
-    return list(range(-mixture.event_shape.rank, 0))
+    return tf.reduce_mean(values, list(range(-mixture.event_shape.rank, 0)))
 
 
 def _component_axis(mixture: tfd.Distribution) -> int:
@@ -294,3 +280,21 @@ def reconcile_target(y_true, mixture: tfd.Distribution) -> tf.Tensor:
     if 0 in y_true.shape:
         raise ValueError(f"Expected at least one row. Received: an empty batch, y_true of shape {received}.")
     return tf.ensure_shape(y_true, expected)
+
+
+def example_weights(mixture: tfd.Distribution, sample_weight, scores: tf.Tensor) -> tf.Tensor:
+    """How much each of the scores `[*B]` counts: its `sample_weight`, and 0 where Keras has masked the mixture."""
+    weights = tf.ones_like(scores)
+    mask = keras_internals.mask_of(mixture)
+    if mask is not None:
+        weights *= tf.cast(mask, weights.dtype)
+    return weights if sample_weight is None else weights * like_scores(sample_weight, scores)
+
+
+def like_scores(sample_weight, scores: tf.Tensor) -> tf.Tensor:
+    """Weights with as many axes as the scores: one weight for each row of a batch of sequences counts at every step."""
+    sample_weight = tf.cast(tf.convert_to_tensor(sample_weight), scores.dtype)
+    rank = scores.shape.rank
+    if sample_weight.shape.rank == rank + 1 and sample_weight.shape[-1] == 1:
+        return tf.squeeze(sample_weight, -1)
+    return numerics.with_trailing_axes(sample_weight, max(rank - sample_weight.shape.rank, 0))

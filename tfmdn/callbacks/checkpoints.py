@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 import io
 import numbers
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmdn import files, validation
+from tfmdn import files, keras_internals, validation
 
 
 class BackupAndRestore(keras.callbacks.Callback):
@@ -83,7 +85,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             with self.model.distribute_strategy.scope():
                 self.model.optimizer.build(self.model.trainable_variables)
             self._epoch, self._batch = self._backup["position"].tolist()
-            self.model._initial_epoch = self._epoch
+            keras_internals.set_initial_epoch(self.model, self._epoch)
             if not self._batch or self.params.get("resumes_within_epoch"):
                 self._restore_variables()
 
@@ -106,6 +108,7 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if self._backup is not None:  # while batches are left out
+            keras_internals.require_call_of(self._is_skipping)
             return
         self._since_backup += batch + 1 - self._batch
         self._batch = batch + 1
@@ -121,7 +124,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             self._save(epoch + 1, 0, {name: [*seen.get(name, []), value] for name, value in (logs or {}).items()})
 
     def on_train_end(self, logs=None):
-        self.model._initial_epoch = None  # of the next call of fit, otherwise
+        keras_internals.set_initial_epoch(self.model, None)  # of the next call of fit, otherwise
         if self.delete_checkpoint and self._writes:
             self.path.unlink(missing_ok=True)
 
@@ -178,10 +181,11 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     def _skip_batches(self) -> None:
         """Lets the next calls of the model's `train_function` read their batches only."""
-        train, left = self.model.train_function, self._batch
+        left = self._batch
 
         def skip(iterator):
             nonlocal left
+            self._is_skipping = True
             if left == self._batch:
                 # Learnt from, once more: that makes Keras create the state that it creates late. All of it is restored.
                 train(iterator)
@@ -191,11 +195,12 @@ class BackupAndRestore(keras.callbacks.Callback):
                     next(iterator)
             left -= self.model.steps_per_execution
             if left <= 0:
-                self.model.train_function = train
+                keras_internals.replace_train_function(self.model, train)
                 self._backup = None
             return self.model.get_metrics_result()
 
-        self.model.train_function = skip
+        self._is_skipping = False
+        train = keras_internals.replace_train_function(self.model, skip)
 
 
 class ModelCheckpoint(keras.callbacks.ModelCheckpoint):
@@ -213,15 +218,33 @@ class ModelCheckpoint(keras.callbacks.ModelCheckpoint):
     >>> checkpoint = tfmdn.ModelCheckpoint("best.keras", monitor="val_loss", save_best_only=True)
     """
 
-    def _save_model(self, epoch, batch, logs):
-        path = self._get_file_path(epoch, batch, logs)
-        is_wanted = self._should_save_model(epoch, batch, logs, path)
-        if not (is_wanted and self.model.distribute_strategy.extended.should_checkpoint):
-            return
-        pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-        save = self.model.save_weights if self.save_weights_only else self.model.save
-        with files.replacement(path) as draft:
-            save(draft)
+    def on_train_batch_end(self, batch, logs=None):
+        with _complete_files(self.model):
+            super().on_train_batch_end(batch, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        with _complete_files(self.model):
+            super().on_epoch_end(epoch, logs)
+
+
+@contextlib.contextmanager
+def _complete_files(model: keras.Model) -> Iterator[None]:
+    """Lets the methods of a model that save it replace files when they are complete, and write on the chief alone."""
+    # What Keras' class does before it calls one of them has no public names. The methods have.
+    savers = {name: getattr(model, name) for name in ("save", "save_weights")}
+    for name, save in savers.items():
+        setattr(model, name, functools.partial(_save_completely, model, save))
+    try:
+        yield
+    finally:
+        for name in savers:
+            delattr(model, name)  # the method of the class comes back to light
+
+
+def _save_completely(model: keras.Model, save: Callable, filepath: str | os.PathLike, **kwargs) -> None:
+    if model.distribute_strategy.extended.should_checkpoint:
+        with files.replacement(filepath) as draft:
+            save(draft, **kwargs)
 
 
 def _array(variable: keras.Variable) -> np.ndarray:

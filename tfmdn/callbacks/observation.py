@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmdn import scores
+from tfmdn import keras_internals, scores
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.layers import families
@@ -184,7 +184,7 @@ def _rows_of(layer: MDNLayer, mixture: Mixture, y) -> Rows:
     # Not tf.nn.softmax, which makes the weight of a single component 0.99999994 on some processors.
     weights = flat(tf.exp(tf.math.log_softmax(mixture.mixture_distribution.logits_parameter()[..., :k])))
     counts = np.isfinite(weights).all(-1)
-    mask = tensors.mask_of(mixture)
+    mask = keras_internals.mask_of(mixture)
     if mask is not None:
         counts &= flat(mask)
     responsibilities, targets, log_prob = weights, None, None
@@ -275,7 +275,8 @@ def reseed(layer: MDNLayer, dead: np.ndarray, rows: Rows, seed: int, optimizer=N
     layer.dense.kernel.assign(kernel)
     layer.dense.bias.assign(bias)
     columns = np.concatenate([block.columns[dead].ravel() for block in (logits, *blocks)])
-    _reset_slots(optimizer, layer.dense, columns)
+    if optimizer is not None:
+        _reset_slots(optimizer, layer.dense, columns)
 
 
 def _low_density_targets(rows: Rows, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -290,16 +291,14 @@ def _low_density_targets(rows: Rows, number: int, rng: np.random.Generator) -> t
     return chosen, np.clip(neighbourhood, MIN_RESEEDED_SCALE, 1.0)
 
 
-def _reset_slots(optimizer, dense: keras.layers.Dense, columns: np.ndarray) -> None:
+def _reset_slots(optimizer: keras.optimizers.Optimizer, dense: keras.layers.Dense, columns: np.ndarray) -> None:
     """Makes an optimizer forget what it knew of columns that were set anew: momenta and moving averages."""
     for variable in (dense.kernel, dense.bias):
-        prefix = variable.path.replace("/", "_") + "_"  # how Keras names the slots of a variable
-        for slot in getattr(optimizer, "variables", []):
-            if slot.name.startswith(prefix) and slot.shape == variable.shape:
-                content = _numpy(slot).copy()
-                average = slot.name == f"{prefix}average"  # of the variable itself, by use_ema
-                content[..., columns] = _numpy(variable)[..., columns] if average else 0.0
-                slot.assign(content)
+        for name, slot in keras_internals.slots_of(optimizer, variable).items():
+            content = _numpy(slot).copy()
+            # The average is of the variable itself, by use_ema.
+            content[..., columns] = _numpy(variable)[..., columns] if name == "average" else 0.0
+            slot.assign(content)
 
 
 def _numpy(variable: keras.Variable) -> np.ndarray:

@@ -280,8 +280,3 @@ def _divide_held(difference: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
 
 def under_independent(components: tfd.Distribution) -> tfd.Distribution:
     return components.distribution if isinstance(components, tfd.Independent) else components
-
-
-def mask_of(mixture: tfd.Distribution) -> tf.Tensor | None:
-    """Which steps of sequences Keras has not masked, booleans `[*B]`."""
-    return getattr(mixture, "_keras_mask", None)

@@ -14,14 +14,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import validation
-from tfmdn.distributions import tensors
+from tfmdn import keras_internals, validation
 from tfmdn.distributions.merging import merge, merge_first_axis
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.ensembles import calibration, vectorized
 from tfmdn.layers.mdn import background_apart, heads_of
-from tfmdn.losses import example_weights
-from tfmdn.scores import negative_log_likelihood
+from tfmdn.scores import example_weights, negative_log_likelihood
 
 tfd = tfp.distributions
 
@@ -79,7 +77,7 @@ class Ensemble(keras.Model):
         self.max_gradient_norm = max_gradient_norm
         if max_gradient_norm is not None:
             validation.positive_number("max_gradient_norm", max_gradient_norm)
-        groups = [list(group) for _, group in itertools.groupby(models, vectorized.architecture)]
+        groups = [list(group) for _, group in itertools.groupby(models, keras_internals.architecture)]
         self._stacks = _Untracked(vectorized.Stack(group, self._add_stacked) for group in groups)
         self.scale_temperature = self.add_weight(name="scale_temperature", initializer="ones", trainable=False)
         # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
@@ -130,26 +128,21 @@ class Ensemble(keras.Model):
         if scale_temperature is None:
             scale_temperature = tf.convert_to_tensor(self.scale_temperature)
         mixtures, masks = self._predict_in_graph(inputs, training, scale_temperature)
-        for mixture, mask in zip(mixtures, masks):
-            if mask is not None:
-                mixture._keras_mask = mask
-        return mixtures
+        return list(map(keras_internals.masked, mixtures, masks))
 
     def _merged(self, mixtures: list[Mixture]) -> Mixture:
         """The mixture of all members, of those of the stacks. The steps count in it that count for each member."""
         of_stacks = list(map(merge_first_axis, mixtures))
         merged = of_stacks[0] if len(of_stacks) == 1 else merge(of_stacks, [stack.size for stack in self._stacks])
-        masks = [tf.reduce_all(mask, 0) for mask in map(tensors.mask_of, mixtures) if mask is not None]
-        if masks:
-            merged._keras_mask = functools.reduce(tf.logical_and, masks)
-        return merged
+        masks = [tf.reduce_all(mask, 0) for mask in map(keras_internals.mask_of, mixtures) if mask is not None]
+        return keras_internals.masked(merged, functools.reduce(tf.logical_and, masks) if masks else None)
 
     def _predict(self, inputs, training, scale_temperature):
         def predict(network):
             return network(inputs, training=training), ()
 
         mixtures = [stack.run(predict).mixture(scale_temperature) for stack in self._stacks]
-        return mixtures, list(map(tensors.mask_of, mixtures))  # a mixture leaves a graph without its mask
+        return mixtures, list(map(keras_internals.mask_of, mixtures))  # a mixture leaves a graph without its mask
 
     def call(self, inputs, training=False):
         return self._merged(self._stacked_mixtures(inputs, training))

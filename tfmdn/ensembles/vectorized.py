@@ -8,18 +8,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import json
-import re
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from tfmdn import keras_internals
 from tfmdn.distributions import tensors as tensors_lib
 from tfmdn.distributions.mixture import Mixture
-
-# Where a config has the name of a layer: as the layer's own, and where its output goes in.
-LAYER_NAME = r'(?:(?<="name": )|(?<=\[)(?="[^"]*", \d+, \d+\]))"[^"]*"'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +96,7 @@ def unstacked(mixture: Mixture) -> list[Mixture]:
 
 def _tensors(mixture: Mixture) -> dict[str, tf.Tensor]:
     """All that a mixture is made of, by name: its logits, component parameters, and mask if it has one."""
-    components, mask = mixture.components_distribution, tensors_lib.mask_of(mixture)
+    components, mask = mixture.components_distribution, keras_internals.mask_of(mixture)
     values = tensors_lib.parameters(components)
     batch_ndims = dict.fromkeys(values, components.batch_shape.rank)
     values["logits"] = mixture.mixture_distribution.logits_parameter()
@@ -114,19 +110,4 @@ def _tensors(mixture: Mixture) -> dict[str, tf.Tensor]:
 def _with_tensors(mixture: Mixture, tensors: dict[str, tf.Tensor]) -> Mixture:
     """The same kind of mixture, made of other tensors, named as `_tensors` names them."""
     logits, mask = tensors.pop("logits"), tensors.pop("mask", None)
-    copy = tensors_lib.mixture_with_parameters(mixture, logits, tensors)
-    if mask is not None:
-        copy._keras_mask = mask
-    return copy
-
-
-def architecture(model: keras.Model) -> str:
-    """What models must have in common to be computed together: their config, with numbers for the names in it."""
-    try:
-        config = json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True)
-    except (NotImplementedError, TypeError, ValueError):  # a subclassed model without a config
-        return str(id(model))
-    config = re.sub(r', "shared_object_id": \d+', "", config)  # which Keras adds while it reads a file
-    names = {json.dumps(layer.name) for layer in model._flatten_layers()}  # dtype policies have names too, which count
-    numbers = {name: str(index) for index, name in enumerate(re.findall(LAYER_NAME, config)) if name in names}
-    return re.sub(LAYER_NAME, lambda match: numbers.get(match[0], match[0]), config)
+    return keras_internals.masked(tensors_lib.mixture_with_parameters(mixture, logits, tensors), mask)

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import numerics, validation
+from tfmdn import keras_internals, numerics, validation
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.distributions.tensor_like import conversion_name
@@ -228,6 +228,8 @@ class MDNLayer(keras.layers.Layer):
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.density_dtype)
 
     def call(self, inputs, mask=None):
+        if mask is not None:
+            keras_internals.require_masks()
         logits, values = self._constrained(self.dense(inputs))
         if self.scale_regularizer is not None:
             _, values_of_bias = self._constrained(self.dense.bias)
@@ -383,7 +385,7 @@ class MDNLayer(keras.layers.Layer):
 
 def heads_of(model: keras.Model) -> list[MDNLayer]:
     """Every `MDNLayer` of a model, once, however deep in it."""
-    return list(dict.fromkeys(layer for layer in model._flatten_layers() if isinstance(layer, MDNLayer)))
+    return list(dict.fromkeys(layer for layer in keras_internals.layers_of(model) if isinstance(layer, MDNLayer)))
 
 
 def background_apart(mixture: Mixture) -> tuple[Mixture, Mixture]:

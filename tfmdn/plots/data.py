@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import losses, scores, validation
+from tfmdn import keras_internals, scores, validation
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture, stateless_seed
 
@@ -106,10 +106,8 @@ def _part(mixture: Mixture, rows: slice) -> Mixture:
     """Some rows of a mixture, with the mask that Keras gave it."""
     if mixture.batch_shape[0] == rows.stop - rows.start:
         return mixture  # which saves TFP's slicing, slower than most of what is asked of a mixture
-    part, mask = mixture[rows], tensors.mask_of(mixture)
-    if mask is not None:
-        part._keras_mask = mask[rows]
-    return part
+    mask = keras_internals.mask_of(mixture)
+    return keras_internals.masked(mixture[rows], None if mask is None else mask[rows])
 
 
 def of_scalars(
@@ -182,7 +180,7 @@ def integral_transform(model, x, y) -> np.ndarray:
         raise ValueError(f"`y` must have as many rows as `x`, {num_rows}. Received: y of shape {y.shape}.")
     for rows, mixture in mixtures(model, x):
         transform = scores.probability_integral_transform(y[rows], mixture)  # [B, E]
-        is_counted = losses.example_weights(mixture, None, tf.ones(mixture.batch_shape)) > 0
+        is_counted = scores.example_weights(mixture, None, tf.ones(mixture.batch_shape)) > 0
         values.append(np.ravel(transform[is_counted]))
     values = np.concatenate(values)
     values = values[~np.isnan(values)]

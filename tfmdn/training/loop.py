@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 import keras
 import tensorflow as tf
 
-from tfmdn import validation
+from tfmdn import keras_internals, validation
 from tfmdn.training.rows import Batches, Rows
 
 # To compile a small network with XLA takes a second or two, which fewer steps do not win back.
@@ -238,10 +238,11 @@ def _evaluate(model: keras.Model, test: _Phase, callbacks: keras.callbacks.Callb
 
 def _first_step(model: keras.Model, callbacks: keras.callbacks.CallbackList, initial_epoch: int, steps: int) -> int:
     """Begins the training, and returns the step that it goes on from, counted from the first of epoch 0."""
-    model._initial_epoch = None
+    keras_internals.set_initial_epoch(model, None)
     iterations = _iterations(model)
     callbacks.on_train_begin()
-    restored_epoch, model._initial_epoch = model._initial_epoch, None  # as BackupAndRestore has set it
+    restored_epoch = keras_internals.initial_epoch(model)  # as BackupAndRestore has set it
+    keras_internals.set_initial_epoch(model, None)
     if restored_epoch is None:
         return initial_epoch * steps
     # A backup names its epoch alone. How many steps of it were done, the optimizer knows.

@@ -1,0 +1,154 @@
+"""What tfmdn needs of Keras that has no public name there. All of it stands here, and nowhere else.
+
+tests/test_keras_internals.py holds that Keras has these names, and that what they are for happens. Where a Keras
+without a name would leave something undone and not say so, this raises.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+
+def _unknown(name: str, consequence: str) -> RuntimeError:
+    return RuntimeError(
+        f"tfmdn knows {name} of Keras, which Keras {keras.__version__} does not have: {consequence}. Use a Keras that "
+        "this version of tfmdn was tested with, or a newer tfmdn."
+    )
+
+
+# Masks
+
+
+def mask_of(value) -> tf.Tensor | None:
+    """Which steps of sequences count that a tensor or a mixture is of, booleans `[*B]`; None if nothing is masked."""
+    return getattr(value, "_keras_mask", None)
+
+
+def masked(value, mask: tf.Tensor | None):
+    """The value itself, of which Keras now knows the mask, unless that is None."""
+    if mask is not None:
+        value._keras_mask = mask
+    return value
+
+
+@functools.cache
+def require_masks() -> None:
+    """Raises unless Keras keeps masks where `mask_of` looks: otherwise masked steps would count.
+
+    Raises:
+      RuntimeError: if it does not.
+    """
+    with tf.init_scope():
+        steps = keras.layers.Masking(name="masking_of_tfmdn")(tf.zeros([1, 1, 1]))
+    if mask_of(steps) is None:
+        raise _unknown("the `_keras_mask` of tensors", "masked steps would count")
+
+
+# The loop of `fit`
+
+
+def is_placeholder(value) -> bool:
+    """Whether it is the bare placeholder that Keras, under a strategy, passes to losses and metrics at first."""
+    if tf.executing_eagerly() or not tf.distribute.has_strategy():
+        return False  # what a model returns that ends without an `MDNLayer` may be a placeholder too
+    return getattr(getattr(value, "op", None), "type", None) == "Placeholder"
+
+
+def initial_epoch(model: keras.Model) -> int | None:
+    """The epoch that a callback wants `fit` to go on from, or None."""
+    return model._initial_epoch
+
+
+def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:
+    """Lets `fit` go on from an epoch, when it begins; or, by None, from the one that it is given.
+
+    Raises:
+      RuntimeError: if the model has no such attribute, and training would begin anew.
+    """
+    if not hasattr(model, "_initial_epoch"):
+        raise _unknown("the `_initial_epoch` of models", "training would not go on where it was")
+    model._initial_epoch = epoch
+
+
+def replace_train_function(model: keras.Model, function: Callable) -> Callable:
+    """Lets `fit` call another function on its iterator from the next batch on. Returns the one that it has called.
+
+    Raises:
+      RuntimeError: if there was none, and the other would not be called either.
+    """
+    before = getattr(model, "train_function", None)
+    if before is None:
+        raise _unknown("the `train_function` of models in training", "it could not be replaced")
+    model.train_function = function
+    return before
+
+
+def require_call_of(is_called: bool) -> None:
+    """Raises if a function that stands in for a model's `train_function` was not called for a batch."""
+    if not is_called:
+        raise _unknown("the `train_function` that `fit` calls for each batch", "its batches would be learnt from twice")
+
+
+# Models, metrics and optimizers
+
+
+def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
+    """The model and all layers in it, however deep. (`model.layers` are those of models, not of layers in layers.)"""
+    return list(model._flatten_layers())
+
+
+def set_direction(metric: keras.metrics.Metric, direction: str) -> None:
+    """Tells callbacks with `mode="auto"` whether more of a metric is better, "up", or less, "down"."""
+    metric._direction = direction
+
+
+def slots_of(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> dict[str, keras.Variable]:
+    """What an optimizer remembers of a variable, in its shape: by name, such as "momentum" or "average".
+
+    Raises:
+      RuntimeError: if there are variables of that shape, but not one of the name.
+    """
+    prefix = variable.path.replace("/", "_") + "_"
+    alike = [slot for slot in optimizer.variables if slot.shape == variable.shape]
+    slots = {slot.name.removeprefix(prefix): slot for slot in alike if slot.name.startswith(prefix)}
+    if alike and not slots:
+        raise _unknown(
+            f"what the names of an optimizer's variables begin with, {prefix!r} here, but for {alike[0].name!r}",
+            "what it remembers of a weight could not be found",
+        )
+    return slots
+
+
+def architecture(model: keras.Model) -> str:
+    """The config of a model, with numbers for the names of layers: the same for networks that differ in these only.
+
+    A model without a config has an architecture of its own.
+    """
+    names = {layer.name for layer in layers_of(model)}  # dtype policies have names too, which count
+    numbers = {}
+
+    def number(name: str) -> int:
+        return numbers.setdefault(name, len(numbers))
+
+    def renamed(part):
+        if isinstance(part, dict):
+            return {
+                key: number(value) if key == "name" and isinstance(value, str) and value in names else renamed(value)
+                for key, value in sorted(part.items())
+                if key != "shared_object_id"  # which Keras adds while it reads a file
+            }
+        if isinstance(part, (list, tuple)):
+            # An output of a layer, as what another takes in: the name, and two numbers.
+            is_output = list(map(type, part)) == [str, int, int] and part[0] in names
+            return [number(part[0]), *part[1:]] if is_output else list(map(renamed, part))
+        return part
+
+    try:
+        return json.dumps(renamed(keras.saving.serialize_keras_object(model)))
+    except (NotImplementedError, TypeError, ValueError):  # a subclassed model without a config
+        return str(id(model))
