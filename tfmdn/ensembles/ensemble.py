@@ -152,6 +152,7 @@ class Ensemble(keras.Model):
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
 
         def learn(network, weights=None if self.weights_by_member else sample_weight):
             trainable = [variable.value for variable in network.trainable_variables]
@@ -160,7 +161,8 @@ class Ensemble(keras.Model):
                 mixture = network(x, training=True)
                 loss = self.compute_loss(x=x, y=y, y_pred=mixture, sample_weight=weights, training=True)
                 # Each replica has its share of the penalties, as of the loss.
-                loss = tf.add_n([loss, *map(self._aggregate_additional_loss, network.losses)])
+                penalties = [tf.cast(tf.reduce_sum(each) / replicas, loss.dtype) for each in network.losses]
+                loss = tf.add_n([loss, *penalties])
                 scaled_loss = self.optimizer.scale_loss(loss)
             gradients = tape.gradient(scaled_loss, trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             return mixture, (loss, self._clip(gradients))
@@ -174,9 +176,9 @@ class Ensemble(keras.Model):
             run.update_states()
         losses, gradients = zip(*(run.results for run in runs))
         self.optimizer.apply(list(itertools.chain(*gradients)), self.trainable_variables)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync  # each of them has its share of the loss
         rows = tf.shape(keras.tree.flatten(x)[0])[0]
-        self._loss_tracker.update_state(replicas * tf.reduce_mean(tf.concat(losses, 0)), sample_weight=rows)
+        # The first metric is the loss.
+        self.metrics[0].update_state(replicas * tf.reduce_mean(tf.concat(losses, 0)), sample_weight=rows)
         if len(self.metrics) == 1:  # the loss alone, which needs no prediction of all members together
             return self.get_metrics_result()
         mixture = self._merged([run.mixture(self.scale_temperature) for run in runs])
