@@ -5,7 +5,6 @@ Shapes in comments: B batch, K components.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -21,11 +20,12 @@ from tfmdn.numerics import held_quotient
 tfd = tfp.distributions
 
 
+@functools.singledispatch
 def absolute_deviation(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor:
     """E|X - y| of univariate components, in closed form.
 
     Args:
-      components: of scalar events: the kinds in `ABSOLUTE_DEVIATIONS`.
+      components: of scalar events: a kind that has been registered.
       y: broadcastable with the batch shape.
 
     Returns:
@@ -40,9 +40,13 @@ def absolute_deviation(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor:
     >>> tfmdn.distributions.deviations.absolute_deviation(normal, 0.0).numpy().round(4)
     array([0.7979, 1.5958], dtype=float32)
     """
-    return _deviations_of(components).from_point(tensors.parameters(components), y)
+    raise NotImplementedError(
+        f"E|X - y| is known for components of these kinds: {_kinds()}. Received: {type(components).__name__}. "
+        "The energy score needs draws alone."
+    )
 
 
+@functools.singledispatch
 def absolute_difference(first: tfd.Distribution, second: tfd.Distribution) -> tf.Tensor:
     """E|X - X'| of independent univariate X and X' of one kind, batch by batch.
 
@@ -51,7 +55,7 @@ def absolute_difference(first: tfd.Distribution, second: tfd.Distribution) -> tf
     with at least 2.1 degrees of freedom; it takes some hundred times as long as the others).
 
     Args:
-      first: the distribution of X, of scalar events: the kinds in `ABSOLUTE_DEVIATIONS`.
+      first: the distribution of X, of scalar events: a kind that has been registered.
       second: the distribution of X', of the same kind and of a batch shape that broadcasts with the first.
 
     Returns:
@@ -66,23 +70,22 @@ def absolute_difference(first: tfd.Distribution, second: tfd.Distribution) -> tf
     >>> round(float(tfmdn.distributions.deviations.absolute_difference(normal, normal)), 4)
     1.1284
     """
-    return _deviations_of(first).from_each_other(tensors.parameters(first), tensors.parameters(second))
+    raise NotImplementedError(
+        f"E|X - X'| is known for components of these kinds: {_kinds()}. Received: {type(first).__name__}."
+    )
 
 
 # Each is the distance between the centres and what comes on top of it. The second part is positive and vanishes far
 # away: there the value is the plain distance, and its gradient is finite.
 
-# Where exp(-z) and the normal tail are exactly 0 in every dtype; and where a Student-t's tail no longer matters.
+# Where exp(-z) and the normal tail are exactly 0 in every dtype.
 FARTHEST = 800.0
-FARTHEST_STUDENT_T = 1e8
 
 # The trapezoidal rule converges exponentially for the integrands below, which are analytic and vanish at both ends.
 # Spacing and range are as wide as the accuracy that absolute_difference states lets them be.
 BLOCK = 32
 LOGISTIC_NODES = np.linspace(-24.0, 24.0, 2 * BLOCK)
 LOGISTIC_SPACING = LOGISTIC_NODES[1] - LOGISTIC_NODES[0]
-STUDENT_T_NODES = np.linspace(-22.0, 22.0, 8 * BLOCK)
-STUDENT_T_SPACING = STUDENT_T_NODES[1] - STUDENT_T_NODES[0]
 # Gauss and Legendre's rule, for integrands that end at limits: nodes and weights.
 REFLECTED_NODES = np.stack(np.polynomial.legendre.leggauss(2 * BLOCK), -1)
 FARTHEST_REFLECTED = 9.0
@@ -122,7 +125,7 @@ def _reflected_difference(first, second):
     interval, farthest = reflected_lib.ReflectedNormal(**narrow).interval, FARTHEST_REFLECTED * narrow["scale"]
     centre = interval.fold(narrow["loc"])
     start, end = interval.clip(centre - farthest), interval.clip(centre + farthest)
-    return _sum_over(REFLECTED_NODES, _reflected_term, start, end, *narrow.values(), *wide.values())
+    return sum_over(REFLECTED_NODES, _reflected_term, start, end, *narrow.values(), *wide.values())
 
 
 def _reflected_term(nodes, start, end, *values):
@@ -163,7 +166,7 @@ def _logistic_difference(first, second):
     distance = tf.abs(first["loc"] - second["loc"])
     wide, ratio = _wide_and_ratio(first["scale"], second["scale"])
     u = held_quotient(distance, wide, FARTHEST)
-    return distance + 2.0 * wide * _sum_over(LOGISTIC_NODES, _logistic_term, u, ratio)
+    return distance + 2.0 * wide * sum_over(LOGISTIC_NODES, _logistic_term, u, ratio)
 
 
 def _logistic_term(z, u, ratio):
@@ -171,90 +174,28 @@ def _logistic_term(z, u, ratio):
     return weight * tf.math.softplus(-(u + ratio * z))
 
 
-def _student_t_excess(u, df):
-    """E max(T - u, 0) of a standard Student-t."""
-    standard = tfd.StudentT(df, tf.zeros_like(df), tf.ones_like(df))
-    return standard.prob(u) * (df + tf.square(u)) / (df - 1.0) - u * standard.cdf(-u)
+def _kinds() -> str:
+    return ", ".join(kind.__name__ for kind in absolute_deviation.registry if kind is not object)
 
 
-def _student_t_deviation(values, y):
-    distance = tf.abs(y - values["loc"])
-    u = held_quotient(distance, values["scale"], FARTHEST_STUDENT_T)
-    return distance + 2.0 * values["scale"] * _student_t_excess(u, values["df"])
+def register(kind: type[tfd.Distribution], from_point: Callable, from_each_other: Callable) -> None:
+    """Lets components of a kind have a CRPS.
 
-
-def _student_t_difference(first, second):
-    distance = tf.abs(first["loc"] - second["loc"])
-    # The integral is over the law with the narrower bulk and tail: what is integrated is smooth on that scale.
-    is_narrow = first["scale"] * tf.sqrt(first["df"]) <= second["scale"] * tf.sqrt(second["df"])
-    narrow, wide = (
-        {name: tf.where(chosen, first[name], second[name]) for name in ("scale", "df")}
-        for chosen in (is_narrow, ~is_narrow)
-    )
-    u = held_quotient(distance, wide["scale"], FARTHEST_STUDENT_T)
-    ratio = narrow["scale"] / wide["scale"]
-    total = _sum_over(STUDENT_T_NODES, _student_t_term, u, ratio, narrow["df"], wide["df"])
-    return distance + 2.0 * wide["scale"] * total
-
-
-def _student_t_term(node, u, ratio, df, wide_df):
-    # T = sqrt(df) sinh(t) has in t a density proportional to cosh(t)^-df.
-    t = node / tf.sqrt(df)
-    density = tfd.StudentT(df, tf.zeros_like(df), tf.ones_like(df)).prob(tf.zeros_like(df))
-    weight = STUDENT_T_SPACING * density * tf.exp(-df * tf.math.log(tf.cosh(t)))
-    return weight * _student_t_excess(u + ratio * tf.sqrt(df) * tf.sinh(t), wide_df)
-
-
-def _lognormal_deviation(values, y):
-    loc, scale = values["loc"], values["scale"]
-    mean = tf.exp(loc + 0.5 * tf.square(scale))
-    positive = tf.where(y > 0, y, tf.ones_like(y))
-    gap = _lognormal_gap(loc + 0.5 * tf.square(scale), tf.math.log(positive), scale)
-    return tf.where(y > 0, gap, mean - y)
-
-
-def _lognormal_difference(first, second):
-    log_means = [values["loc"] + 0.5 * tf.square(values["scale"]) for values in (first, second)]
-    return _lognormal_gap(*log_means, tf.sqrt(tf.square(first["scale"]) + tf.square(second["scale"])))
-
-
-def _lognormal_gap(log_first, log_second, scale):
-    """E|X - X'| of two lognormals, of the log of their means and the standard deviation of log(X / X').
-
-    E max(X - X', 0) is the value of an option to exchange one asset for another (Margrabe 1978).
+    Args:
+      kind: the class of univariate distributions.
+      from_point: E|X - y| of the distribution's tensors by name, and y.
+      from_each_other: E|X - X'| of the tensors of both distributions, of one batch shape.
     """
-    z = (log_first - log_second) / scale
-    above, below = (z + 0.5 * scale) * math.sqrt(0.5), (z - 0.5 * scale) * math.sqrt(0.5)
-    return tf.exp(log_first) * tf.math.erf(above) - tf.exp(log_second) * tf.math.erf(below)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Deviations:
-    """The mean absolute deviation of one family from a point, and that of two independent draws from each other."""
-
-    from_point: Callable[[dict[str, tf.Tensor], tf.Tensor], tf.Tensor]
-    from_each_other: Callable[[dict[str, tf.Tensor], dict[str, tf.Tensor]], tf.Tensor]
-
-
-ABSOLUTE_DEVIATIONS = {
-    tfd.Normal: _Deviations(_normal_deviation, _normal_difference),
-    reflected_lib.ReflectedNormal: _Deviations(_reflected_deviation, _reflected_difference),
-    tfd.Laplace: _Deviations(_laplace_deviation, _laplace_difference),
-    tfd.Logistic: _Deviations(_logistic_deviation, _logistic_difference),
-    tfd.StudentT: _Deviations(_student_t_deviation, _student_t_difference),
-    tfd.LogNormal: _Deviations(_lognormal_deviation, _lognormal_difference),
-}
-
-
-def _deviations_of(components: tfd.Distribution) -> _Deviations:
-    for kind, deviations in ABSOLUTE_DEVIATIONS.items():
-        if isinstance(components, kind):
-            return deviations
-    known = ", ".join(kind.__name__ for kind in ABSOLUTE_DEVIATIONS)
-    raise NotImplementedError(
-        f"E|X - y| is known for components of these kinds: {known}. Received: {type(components).__name__}. "
-        "The energy score needs draws alone."
+    absolute_deviation.register(kind, lambda components, y: from_point(tensors.parameters(components), y))
+    absolute_difference.register(
+        kind, lambda first, second: from_each_other(tensors.parameters(first), tensors.parameters(second))
     )
+
+
+register(tfd.Normal, _normal_deviation, _normal_difference)
+register(tfd.Laplace, _laplace_deviation, _laplace_difference)
+register(tfd.Logistic, _logistic_deviation, _logistic_difference)
+register(reflected_lib.ReflectedNormal, _reflected_deviation, _reflected_difference)
 
 
 def _wide_and_ratio(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -262,7 +203,7 @@ def _wide_and_ratio(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.
     return wide, tf.minimum(first, second) / wide
 
 
-def _sum_over(nodes: np.ndarray, term: Callable[..., tf.Tensor], *arguments: tf.Tensor) -> tf.Tensor:
+def sum_over(nodes: np.ndarray, term: Callable[..., tf.Tensor], *arguments: tf.Tensor) -> tf.Tensor:
     """The sum of term(node, *arguments) over the nodes, `BLOCK` of them at a time, and no more in memory.
 
     With weights, of shape `[N, 2]`, the nodes reach the term as `[BLOCK, 2, 1]`, else as `[BLOCK, 1]`.

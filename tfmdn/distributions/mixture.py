@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics, validation
-from tfmdn.distributions import coordinates, gaussian_mixtures, quantiles, regions, tensor_like, tensors
+from tfmdn.distributions import coordinates, gaussian_mixtures, kinds, quantiles, regions, tensor_like, tensors
 from tfmdn.distributions import modes as modes_lib
 from tfmdn.distributions.batching import in_batches
 from tfmdn.distributions.type_specs import registered
@@ -125,7 +125,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
 
     def _log_prob(self, y):
         log_probs = self._per_mixture_component_log_prob(y)
-        has_limits = tensors.has_limits(self.components_distribution)
+        has_limits = kinds.limits(self.components_distribution) is not None
         return numerics.log_sum_exp(log_probs, -1) if has_limits else tf.reduce_logsumexp(log_probs, -1)
 
     # Draws

@@ -5,6 +5,7 @@ Shapes in comments: S samples, B batch, K components, E event.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -78,18 +79,30 @@ def _tops(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     than the normal found from the slope of their density. Each step raises the density.
     """
     components = mixture.components_distribution
-    if isinstance(tensors.under_independent(components), tfd.LogNormal):
-        return tf.exp(_tops(_log_of_lognormals(mixture)))
     quantiles.check_continuous(components)
-    inner = tensors.under_independent(components)
-    if not isinstance(inner, reflected.Reflected):
-        return _climb(mixture, components.mode())
+    return _tops_of(tensors.under_independent(components), mixture)
+
+
+@functools.singledispatch
+def _tops_of(inner: tfd.Distribution, mixture: tfd.MixtureSameFamily) -> tf.Tensor:
+    return _climb(mixture, mixture.components_distribution.mode())
+
+
+@_tops_of.register
+def _(inner: tfd.LogNormal, mixture):
+    return tf.exp(_tops(_log_of_lognormals(mixture)))
+
+
+@_tops_of.register
+def _(inner: reflected.ReflectedNormal, mixture):
+    return _climb(mixture, inner.interval.fold(inner.loc))
+
+
+@_tops_of.register
+def _(inner: reflected.ReflectedMultivariateNormal, mixture):
     centres = inner.interval.fold(inner.loc)
-    if not isinstance(components, reflected.ReflectedMultivariateNormal):
-        return _climb(mixture, centres)
     limits = [
-        tnp.moveaxis(_for_each_row(mixture, limit + tf.zeros_like(centres)), -2, 0)
-        for limit in (components.low, components.high)
+        tnp.moveaxis(_for_each_row(mixture, limit + tf.zeros_like(centres)), -2, 0) for limit in (inner.low, inner.high)
     ]
     return folding.Interval(*limits).fold(_climb(_unfolded(mixture), centres))
 
@@ -131,13 +144,10 @@ def _choose(points: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.where(choice, points, tf.zeros_like(points)), 0)
 
 
+@functools.singledispatch
 def _mean_shift(components: tfd.Distribution, event_rank: int):
     """The function of responsibilities `[S, B, K]` and y `[S, B, E]` that moves y to the weighted mean of centres."""
-    if isinstance(components, tfd.MultivariateNormalLinearOperator):
-        return _mean_shift_of_normals(components)
     marginals = tensors.marginals(components)
-    if isinstance(marginals, reflected.ReflectedNormal):
-        return _mean_shift_of_reflected(marginals, event_rank)
     centres = marginals.mode()  # [B, K, E]
     nearest = NEAREST * marginals.stddev()
     axis = -1 - event_rank
@@ -153,7 +163,14 @@ def _mean_shift(components: tfd.Distribution, event_rank: int):
     return move
 
 
-def _mean_shift_of_reflected(marginals: reflected.ReflectedNormal, event_rank: int):
+@_mean_shift.register
+def _(components: tfd.Independent, event_rank):
+    inner = components.distribution
+    return _mean_shift(tensors.marginals(components) if inner.event_shape.rank else inner, event_rank)
+
+
+@_mean_shift.register
+def _(marginals: reflected.ReflectedNormal, event_rank):
     """Mean shift with the normals and their reflections as components."""
     interval, scale = marginals.interval, marginals.scale  # [B, K, E]
     exists, centres = map(tf.stack, zip(*interval.images(interval.fold(marginals.loc))))  # [I, B, K, E]
@@ -169,7 +186,8 @@ def _mean_shift_of_reflected(marginals: reflected.ReflectedNormal, event_rank: i
     return move
 
 
-def _mean_shift_of_normals(components: tfd.Distribution):
+@_mean_shift.register
+def _(components: tfd.MultivariateNormalLinearOperator, event_rank):
     """Mean shift with each component's precision matrix in the place of its pull."""
     loc = components.mean()  # [B, K, D]
     precision = tf.linalg.inv(components.covariance())  # [B, K, D, D]

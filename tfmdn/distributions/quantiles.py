@@ -8,7 +8,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn.distributions import reflected, tensors
+from tfmdn.distributions import kinds, tensors
 
 tfd = tfp.distributions
 
@@ -29,10 +29,9 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
       `[*S, *B, *E]`, differentiable in `probability` and in the parameters.
     """
     check_continuous(marginals)
-    if isinstance(marginals, tfd.LogNormal):  # in log y no tail is long, and quantiles commute with exp
-        values = tensors.parameters(marginals)
-        normals = tfd.Normal(values["loc"], values["scale"])
-        return tf.exp(mixture_quantile(normals, logits, probability, axis))
+    logarithms = kinds.logarithm(marginals)
+    if logarithms is not None:  # in log y no tail is long, and quantiles commute with exp
+        return tf.exp(mixture_quantile(logarithms, logits, probability, axis))
     dtype = marginals.dtype
     values = tensors.parameters(marginals)
     marginals = tensors.with_parameters(marginals, {k: tf.cast(v, tf.float64) for k, v in values.items()})
@@ -56,8 +55,10 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
         max_iterations=100,
     ).estimated_root
     y = tf.where(is_finite, root, low + high)  # at 0 and 1 one bound is infinite, and the answer
-    if isinstance(marginals, reflected.ReflectedNormal):  # or the limit is
-        y = tf.maximum(tf.minimum(y, tf.reduce_max(marginals.high, axis)), tf.reduce_min(marginals.low, axis))
+    limits = kinds.limits(marginals)
+    if limits is not None:  # or the limit is
+        lowest, highest = (limit + tf.zeros_like(weights) for limit in limits)
+        y = tf.maximum(tf.minimum(y, tf.reduce_max(highest, axis)), tf.reduce_min(lowest, axis))
     y = tf.stop_gradient(y)
 
     # The gradient of the root is that of one Newton step from it (the implicit function theorem).

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn.distributions import kinds
 from tfmdn.distributions.folding import (
     Edges,
     Interval,
@@ -86,6 +87,11 @@ class Reflected(tfd.AutoCompositeTensorDistribution):
 
     def _stddev(self):
         return tf.sqrt(self._variance())
+
+
+@kinds.limits.register
+def _(components: Reflected):
+    return components.low, components.high
 
 
 @registered

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics
-from tfmdn.distributions import quantiles, tensors
+from tfmdn.distributions import kinds, quantiles
 
 tfd = tfp.distributions
 tnp = tf.experimental.numpy
@@ -35,12 +35,10 @@ def highest_density_region(mixture: tfd.MixtureSameFamily, coverage: float) -> t
     """
     components = mixture.components_distribution
     quantiles.check_continuous(components)
-    if isinstance(components, tfd.LogNormal):  # it is wide or narrow in log y, where it is a normal
-        values = tensors.parameters(components)
-        centres, scales, reach, to_y = values["loc"], values["scale"], 10.0, tf.exp
-    else:
-        centres, scales, to_y = components.mode(), components.stddev(), tf.identity
-        reach = 4.0 / math.sqrt(1.0 - coverage)  # by Chebyshev, at most (1 - coverage) / 16 lies farther away
+    logarithms = kinds.logarithm(components)  # in which a positive one is wide or narrow
+    searched, to_y = (components, tf.identity) if logarithms is None else (logarithms, tf.exp)
+    centres, scales = searched.mode(), searched.stddev()
+    reach = 4.0 / math.sqrt(1.0 - coverage)  # by Chebyshev, at most (1 - coverage) / 16 lies farther away
     shape = tf.concat([mixture.batch_shape_tensor(), tf.shape(centres)[-1:]], 0)
     centres, scales = (tnp.moveaxis(tf.broadcast_to(part, shape), -1, 0) for part in (centres, scales))  # [K, B]
 

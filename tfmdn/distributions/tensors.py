@@ -134,11 +134,6 @@ def marginals(components: tfd.Distribution) -> tfd.Distribution:
     )
 
 
-def has_limits(components: tfd.Distribution) -> bool:
-    """Whether there are values at which no component may have a density above 0."""
-    return isinstance(under_independent(components), (tfd.LogNormal, reflected.Reflected))
-
-
 def remember_parameters(
     components: tfd.Distribution, loc: tf.Tensor, log_scale: tf.Tensor, location: tf.Tensor, scale: tf.Tensor
 ) -> tfd.Distribution:

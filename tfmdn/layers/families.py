@@ -6,6 +6,7 @@ Shapes in comments: B batch, K components, E event. E is `()` or `(D,)`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -212,19 +213,42 @@ def components_of_moments(components: tfd.Distribution, mean: tf.Tensor, stddev:
     Raises:
       NotImplementedError: if they are of another kind.
     """
-    if isinstance(components, tfd.MultivariateNormalTriL):
-        return tensors.with_parameters(components, {"loc": mean, "scale_tril": tf.linalg.diag(stddev)})
-    if isinstance(tensors.under_independent(components), reflected.Reflected):  # limits would change the moments
-        is_joint = isinstance(components, reflected.ReflectedMultivariateNormal)
-        scales = {"scale_tril": tf.linalg.diag(stddev)} if is_joint else {"scale": stddev}
-        high = tf.fill(tf.shape(mean), tf.cast(math.inf, mean.dtype))
-        return tensors.with_parameters(components, {"loc": mean, **scales, "low": -high, "high": high})
-    if isinstance(components, tfd.MultivariateNormalDiag):
-        return tensors.with_parameters(components, {"loc": mean, "scale_diag": stddev})
+    return tensors.with_parameters(
+        components, _parameters_of_moments(tensors.under_independent(components), mean, stddev)
+    )
+
+
+@functools.singledispatch
+def _parameters_of_moments(inner: tfd.Distribution, mean: tf.Tensor, stddev: tf.Tensor) -> dict[str, tf.Tensor]:
     for family in FAMILIES.values():
-        if type(tensors.under_independent(components)) is family.distribution:
-            return tensors.with_parameters(components, family.of_moments(mean, stddev))
-    raise NotImplementedError(f"Components of a given mean and standard deviation are not known for {components}.")
+        if isinstance(inner, family.distribution):
+            return family.of_moments(mean, stddev)
+    raise NotImplementedError(f"Components of a given mean and standard deviation are not known for {inner}.")
+
+
+@_parameters_of_moments.register
+def _(inner: tfd.MultivariateNormalDiag, mean, stddev):
+    return {"loc": mean, "scale_diag": stddev}
+
+
+@_parameters_of_moments.register
+def _(inner: tfd.MultivariateNormalTriL, mean, stddev):
+    return {"loc": mean, "scale_tril": tf.linalg.diag(stddev)}
+
+
+@_parameters_of_moments.register
+def _(inner: reflected.ReflectedNormal, mean, stddev):
+    return {"loc": mean, "scale": stddev, **_no_limits(mean)}
+
+
+@_parameters_of_moments.register
+def _(inner: reflected.ReflectedMultivariateNormal, mean, stddev):
+    return {"loc": mean, "scale_tril": tf.linalg.diag(stddev), **_no_limits(mean)}
+
+
+def _no_limits(mean: tf.Tensor) -> dict[str, tf.Tensor]:
+    high = tf.fill(tf.shape(mean), tf.cast(math.inf, mean.dtype))
+    return {"low": -high, "high": high}  # limits would change the moments
 
 
 def component_spec(
