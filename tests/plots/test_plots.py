@@ -15,8 +15,8 @@ from cases import SCALAR_COMPONENTS, SciPyMixture, case_name, mixture_of
 
 import tfmdn
 from tfmdn import plots
+from tfmdn.plots import conditional, diagnostics
 from tfmdn.plots import data as data_lib
-from tfmdn.plots import figures as figures_lib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -85,7 +85,8 @@ def assert_drawn_alike(one, other):
 
 def test_every_plot_is_in_the_table():
     functions = inspect.getmembers(plots, inspect.isfunction)
-    assert {name for name, function in functions if function.__module__ == figures_lib.__name__} == set(PLOTS)
+    modules = {conditional.__name__, diagnostics.__name__}
+    assert {name for name, function in functions if function.__module__ in modules} == set(PLOTS)
 
 
 @every_plot
@@ -114,7 +115,7 @@ def test_mixtures_and_models_and_any_batches_draw_the_same(plot, monkeypatch):
     if plot in (PLOTS["draws"], PLOTS["hexbin"]):
         return  # each batch has draws of its own
     monkeypatch.setattr(data_lib, "BATCH_SIZE", 3)
-    monkeypatch.setattr(figures_lib, "GRID_SIZE", 3 * len(GRID))
+    monkeypatch.setattr(conditional, "GRID_SIZE", 3 * len(GRID))
     assert_drawn_alike(of_model, plot(normal_model(), X, y))
     assert_drawn_alike(of_model, plot(mixture, X, y))
 
@@ -337,7 +338,7 @@ def test_reliability(rows):
     at_half = np.unique(vertices[np.isclose(vertices[:, 0], 0.5), 1])
     np.testing.assert_allclose(at_half, scipy.stats.binom(400, 0.5).ppf([0.005, 0.995]) / 400)
     plots.reliability(normal_model(0.7), x, y, ax=ax, label="other")
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == [figures_lib.BAND_LABEL, "model", "other"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [diagnostics.BAND_LABEL, "model", "other"]
     assert ax.lines[-1].get_color() != ax.lines[-2].get_color()
 
 
@@ -345,7 +346,7 @@ def test_reliability(rows):
 def test_binomial_interval(count):
     probabilities = np.array([0.0, 1e-5, 0.05, 0.5, 0.99, 1.0])
     expected = [scipy.stats.binom(count, probabilities).ppf(level) for level in (0.005, 0.995)]
-    np.testing.assert_array_equal(data_lib.binomial_interval(count, probabilities, 0.99), expected)
+    np.testing.assert_array_equal(diagnostics._binomial_interval(count, probabilities), expected)
 
 
 @every_calibration_plot

@@ -1,12 +1,15 @@
-"""Pictures of densities. `figures` draws them, of what `data` computes, in the `style` that they have in common."""
+"""Pictures of densities: `conditional` draws what is predicted, `diagnostics` how good that is.
 
-from tfmdn.plots.figures import components as components
-from tfmdn.plots.figures import density as density
-from tfmdn.plots.figures import draws as draws
-from tfmdn.plots.figures import error_vectors as error_vectors
-from tfmdn.plots.figures import fan as fan
-from tfmdn.plots.figures import hexbin as hexbin
-from tfmdn.plots.figures import pit_histogram as pit_histogram
-from tfmdn.plots.figures import reliability as reliability
-from tfmdn.plots.figures import slices as slices
-from tfmdn.plots.figures import training_curves as training_curves
+`data` computes what they show, and `style` is what they have in common.
+"""
+
+from tfmdn.plots.conditional import components as components
+from tfmdn.plots.conditional import density as density
+from tfmdn.plots.conditional import draws as draws
+from tfmdn.plots.conditional import fan as fan
+from tfmdn.plots.conditional import hexbin as hexbin
+from tfmdn.plots.conditional import slices as slices
+from tfmdn.plots.diagnostics import error_vectors as error_vectors
+from tfmdn.plots.diagnostics import pit_histogram as pit_histogram
+from tfmdn.plots.diagnostics import reliability as reliability
+from tfmdn.plots.diagnostics import training_curves as training_curves

@@ -12,13 +12,10 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfmdn import keras_internals, scores, validation
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture, stateless_seed
-
-tfd = tfp.distributions
 
 BATCH_SIZE = 10_000
 
@@ -110,7 +107,7 @@ def _part(mixture: Mixture, rows: slice) -> Mixture:
     return keras_internals.masked(mixture[rows], None if mask is None else mask[rows])
 
 
-def of_scalars(
+def evaluate(
     function: Callable[[Mixture], tf.Tensor], model, x: np.ndarray, batch_size: int | None = None
 ) -> np.ndarray:
     """A function of the mixtures of scalar events, for all rows.
@@ -210,14 +207,3 @@ def _weights(mixture: Mixture) -> tf.Tensor:
     """The weights of the components, `[n, K]`."""
     probs = tf.cast(mixture.mixture_distribution.probs_parameter(), mixture.dtype)
     return tf.broadcast_to(probs, [*mixture.batch_shape, probs.shape[-1]])
-
-
-def binomial_interval(count: int, probability, coverage: float) -> np.ndarray:
-    """The central interval of the number of successes in `count` trials of each `probability` `[*S]`: `[2, *S]`."""
-    probability = np.asarray(probability, np.float64)[..., np.newaxis]
-    # Four standard deviations, which are largest at 0.5. Five more are for the few successes of a rare event.
-    reach = np.ceil(2.0 * np.sqrt(count)) + 5.0
-    numbers = np.clip(np.floor(count * probability) + np.arange(-reach, reach + 1.0), 0.0, count)
-    cdf = tfd.Binomial(np.float64(count), probs=probability).cdf(numbers)
-    below = [np.sum(cdf < level, -1, keepdims=True) for level in (0.5 - 0.5 * coverage, 0.5 + 0.5 * coverage)]
-    return np.stack([np.take_along_axis(numbers, index, -1)[..., 0] for index in below])
