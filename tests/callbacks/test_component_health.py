@@ -36,7 +36,7 @@ def model_of(case=("normal", "diag", ()), **kwargs):
 
 def set_bias(head, block, component, value):
     """Sets the raw logit, or the raw scales, of one component, for every input."""
-    (columns,) = (each.columns[component] for each in head.parameter_blocks if each.name == block)
+    (columns,) = (each.columns[component] for each in head.raw_outputs.blocks if each.name == block)
     kernel, bias = head.dense.kernel.numpy(), head.dense.bias.numpy()
     kernel[:, columns], bias[columns] = 0.0, value
     head.dense.set_weights([kernel, bias])

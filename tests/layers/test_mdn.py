@@ -136,7 +136,7 @@ def test_the_scale_regularizer_is_of_departures_from_the_bias(case, masked):
     layer(features, mask=tf.constant(mask) if masked else None)
     raw = {}
     for name, params in {"rows": layer.dense(features), "bias": layer.dense.bias[tf.newaxis]}.items():
-        blocks = {block.name: np.asarray(params)[..., block.columns] for block in layer.parameter_blocks}
+        blocks = {block.name: np.asarray(params)[..., block.columns] for block in layer.raw_outputs.blocks}
         (parameter,) = [p for p in layer.spec.parameters if p.name == "log_scale"]
         raw[name] = parameter.constrain(tf.constant(blocks["log_scale"])).numpy()  # [B, K, size]
     squares = np.square(raw["rows"] - raw["bias"]).sum((-2, -1))

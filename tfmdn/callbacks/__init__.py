@@ -1,4 +1,4 @@
-"""What watches a training: `component_health` (by `observation`), `checkpoints`, `early_stopping`."""
+"""What watches a training: `component_health` (by `observation` and `reseeding`), `checkpoints`, `early_stopping`."""
 
 from tfmdn.callbacks.checkpoints import BackupAndRestore as BackupAndRestore
 from tfmdn.callbacks.checkpoints import ModelCheckpoint as ModelCheckpoint

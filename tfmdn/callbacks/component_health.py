@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tfmdn import validation
-from tfmdn.callbacks import observation
+from tfmdn.callbacks import observation, reseeding
 from tfmdn.layers.mdn import MDNLayer
 
 COLLAPSED = 0.99
@@ -82,7 +82,7 @@ class ComponentHealth(keras.callbacks.Callback):
     >>> x, y = tfmdn.datasets.bishop_inverse().sample(200, seed=0)
     >>> health = tfmdn.ComponentHealth((x, y))
     >>> history = model.fit(x, y, epochs=2, verbose=0, callbacks=[health])
-    >>> observation.history["head"]["dead_components"]
+    >>> health.history["head"]["dead_components"]
     [0, 0]
     """
 
@@ -127,7 +127,7 @@ class ComponentHealth(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         # Not at the end of the epoch before: there may be none after it, and a checkpoint would keep the disturbance.
         for name, dead, rows in self._pending:
-            observation.reseed(self._heads[name], dead, rows, epoch, getattr(self.model, "optimizer", None))
+            reseeding.reseed(self._heads[name], dead, rows, epoch, getattr(self.model, "optimizer", None))
             self.history[name]["reseeded"][-1] = len(dead)
         self._pending = []
 

@@ -1,12 +1,11 @@
-"""What `ComponentHealth` looks at: mixtures of sampled rows, figures of their components, new starts for dead ones.
+"""What `ComponentHealth` looks at: mixtures of sampled rows, and figures of their components.
 
-Shapes in comments: n rows, all batch axes in one; F features; K components; D dead ones; E event.
+Shapes in comments: n rows, all batch axes in one; K components; E event.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import operator
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
@@ -18,7 +17,6 @@ import tensorflow as tf
 from tfmdn import keras_internals, scores
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
-from tfmdn.layers import families
 from tfmdn.layers.mdn import MDNLayer, heads_of
 
 BATCH_SIZE = 256
@@ -26,10 +24,6 @@ SAMPLING_SEED = 0x6865616C7468
 # A component is alive if it has this many times the dead component's weight somewhere, or explains a target mostly.
 LOCAL_FACTOR = 10.0
 LOCAL_RESPONSIBILITY = 0.5
-# All re-seeded components together get this much of the weight of the components that they are split from.
-RESEEDED_WEIGHT = 0.1
-LOW_DENSITY_SHARE = 0.1
-MIN_RESEEDED_SCALE = 0.05  # in units of the target's scale
 
 
 # The rows to look at
@@ -195,7 +189,7 @@ def _rows_of(layer: MDNLayer, mixture: Mixture, y) -> Rows:
         counts &= np.isfinite(targets.reshape(len(targets), -1)).all(-1)
     parts = (weights, responsibilities, *_at_bounds(layer, flat(_scale(mixture))[:, :k]), targets, log_prob)
     rows = Rows(*(None if part is None else part[counts] for part in parts))
-    return rows if y is None else rows._replace(targets=_standardized(layer, rows.targets))
+    return rows if y is None else rows._replace(targets=layer.units.standardize(rows.targets.astype(np.float64)))
 
 
 def _scale(mixture: Mixture) -> tf.Tensor:
@@ -219,11 +213,6 @@ def _scale_of(layer: MDNLayer, raw: float) -> np.ndarray:
     raw = tf.constant(raw, layer.density_dtype)
     log_unit = layer.spec.log_unit(tf.convert_to_tensor(layer.target_scale))
     return tf.exp(layer.spec.link.log_scale(raw, layer.spec.bounds) + log_unit).numpy()
-
-
-def _standardized(layer: MDNLayer, targets: np.ndarray) -> np.ndarray:
-    targets = families.FAMILIES[layer.family].standardize(targets.astype(np.float64))
-    return (targets - _numpy(layer.target_location)) / _numpy(layer.target_scale)
 
 
 # Health
@@ -252,54 +241,3 @@ def figures(rows: Rows, dead: np.ndarray) -> dict[str, float]:
         "share_at_floor": float((rows.weights * rows.at_floor).sum(1).mean()),
         "share_at_ceiling": float((rows.weights * rows.at_ceiling).sum(1).mean()),
     }
-
-
-# Re-seeding
-
-
-def reseed(layer: MDNLayer, dead: np.ndarray, rows: Rows, seed: int, optimizer=None) -> None:
-    """Moves dead components to targets of low density. The optimizer forgets what it knew of them."""
-    chosen, scales = _low_density_targets(rows, len(dead), np.random.default_rng(SAMPLING_SEED + seed))
-    alive_weights = rows.weights[chosen]  # [D, K]
-    alive_weights[:, dead] = 0.0
-    parents = alive_weights.argmax(1)
-    logits, *blocks = layer.parameter_blocks
-    kernel, bias = (_numpy(variable).copy() for variable in (layer.dense.kernel, layer.dense.bias))
-    # A fixed fraction of the parent's weight at every row: a logit of its own could be a large weight somewhere.
-    kernel[:, logits.columns[dead]] = kernel[:, logits.columns[parents]]
-    bias[logits.columns[dead]] = bias[logits.columns[parents]] + np.log(RESEEDED_WEIGHT / len(dead))
-    for parameter, block in zip(layer.spec.parameters, blocks):
-        start = parameter.initial_raw(rows.targets[chosen], scales)
-        kernel[:, block.columns[dead]] = 0.0
-        bias[block.columns[dead]] = np.broadcast_to(start, (len(dead), *block.shape)).reshape(len(dead), -1)
-    layer.dense.kernel.assign(kernel)
-    layer.dense.bias.assign(bias)
-    columns = np.concatenate([block.columns[dead].ravel() for block in (logits, *blocks)])
-    if optimizer is not None:
-        _reset_slots(optimizer, layer.dense, columns)
-
-
-def _low_density_targets(rows: Rows, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of targets, drawn from those of the lowest density, and the scale of their neighbourhood: `[D]`."""
-    n = len(rows.log_prob)
-    # Not the lowest ones themselves, which are outliers.
-    lowest = np.argsort(rows.log_prob)[: max(math.ceil(LOW_DENSITY_SHARE * n), min(number, n))]
-    chosen = rng.choice(lowest, number, replace=len(lowest) < number)
-    targets = rows.targets.reshape(n, -1)  # [n, E]
-    distances = np.linalg.norm(targets[chosen][:, np.newaxis] - targets[lowest], axis=-1)
-    neighbourhood = np.quantile(distances, 0.5 / number, axis=1) / math.sqrt(targets.shape[1])
-    return chosen, np.clip(neighbourhood, MIN_RESEEDED_SCALE, 1.0)
-
-
-def _reset_slots(optimizer: keras.optimizers.Optimizer, dense: keras.layers.Dense, columns: np.ndarray) -> None:
-    """Makes an optimizer forget what it knew of columns that were set anew: momenta and moving averages."""
-    for variable in (dense.kernel, dense.bias):
-        for name, slot in keras_internals.slots_of(optimizer, variable).items():
-            content = _numpy(slot).copy()
-            # The average is of the variable itself, by use_ema.
-            content[..., columns] = _numpy(variable)[..., columns] if name == "average" else 0.0
-            slot.assign(content)
-
-
-def _numpy(variable: keras.Variable) -> np.ndarray:
-    return tf.convert_to_tensor(variable).numpy()

@@ -18,7 +18,8 @@ from tfmdn import keras_internals, validation
 from tfmdn.distributions.merging import merge, merge_first_axis
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.ensembles import calibration, vectorized
-from tfmdn.layers.mdn import background_apart, heads_of
+from tfmdn.layers import background
+from tfmdn.layers.mdn import heads_of
 from tfmdn.scores import example_weights, negative_log_likelihood
 
 tfd = tfp.distributions
@@ -266,7 +267,7 @@ class Ensemble(keras.Model):
         self._predict_in_graph.get_concrete_function(specs, False, tf.TensorSpec([], factor_dtype))
         mixtures = self._stacked_mixtures(x, False, tf.ones([], factor_dtype))
         start = self._background(mixtures)
-        parts = list(zip(*map(background_apart, mixtures))) if start else [tuple(mixtures)]
+        parts = list(zip(*map(background.apart, mixtures))) if start else [tuple(mixtures)]
         # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
         log_probs_in_graph = tf.function(functools.partial(_log_probs), autograph=False)
 

@@ -1,9 +1,10 @@
-"""What `adapt` methods read: batches of arrays and datasets, and a random sample of rows in constant memory."""
+"""What `adapt` methods read, batches of arrays and datasets, and how layers keep what they have learnt of these."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -67,3 +68,15 @@ def location_and_scale(rows: np.ndarray, dtype: str) -> tuple[np.ndarray, np.nda
     location, scale = rows.mean(0), rows.std(0)
     resolution = np.finfo(dtype).eps * np.abs(location)
     return location, np.where(scale > resolution, scale, 1.0)
+
+
+def add_statistic(layer: keras.layers.Layer, name: str, value: np.ndarray, dtype: str) -> keras.Variable:
+    """A variable of a layer for what `adapt` learns, which training leaves alone, with its value before `adapt`."""
+    return layer.add_weight(
+        name=name,
+        shape=value.shape,
+        dtype=dtype,
+        initializer=lambda shape, dtype: tf.cast(value, dtype),
+        trainable=False,
+        autocast=False,
+    )

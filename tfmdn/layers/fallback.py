@@ -10,6 +10,8 @@ import math
 
 import keras
 import numpy as np
+import scipy.optimize
+import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -95,23 +97,19 @@ class MarginalFallback(keras.layers.Layer):
         self._add_state(x_shape[-1], math.prod(mixture_shape[len(x_shape) - 1 :]))
 
     def _add_state(self, features: int, size: int) -> None:
-        self.location = self._add_statistic("location", (features,), "zeros")
-        self.scale = self._add_statistic("scale", (features,), "ones")
-        self.points = self._add_statistic("points", (self.num_points, features), "zeros")
-        self.point_logits = self._add_statistic("point_logits", (self.num_points,), "zeros")
-        self.bandwidth = self._add_statistic("bandwidth", (), "ones")
-        self.prior_log_odds = self._add_statistic(
-            "prior_log_odds", (), keras.initializers.Constant(_logit(self.novelty))
-        )
-        self.marginal_logits = self._add_statistic("marginal_logits", (self.num_components,), "zeros")
-        self.marginal_mean = self._add_statistic("marginal_mean", (self.num_components, size), "zeros")
-        self.marginal_stddev = self._add_statistic("marginal_stddev", (self.num_components, size), "ones")
+        self.location = self._add_statistic("location", np.zeros(features))
+        self.scale = self._add_statistic("scale", np.ones(features))
+        self.points = self._add_statistic("points", np.zeros((self.num_points, features)))
+        self.point_logits = self._add_statistic("point_logits", np.zeros(self.num_points))
+        self.bandwidth = self._add_statistic("bandwidth", np.ones(()))
+        self.prior_log_odds = self._add_statistic("prior_log_odds", scipy.special.logit(self.novelty))
+        self.marginal_logits = self._add_statistic("marginal_logits", np.zeros(self.num_components))
+        self.marginal_mean = self._add_statistic("marginal_mean", np.zeros((self.num_components, size)))
+        self.marginal_stddev = self._add_statistic("marginal_stddev", np.ones((self.num_components, size)))
 
-    def _add_statistic(self, name, shape, initializer):
+    def _add_statistic(self, name: str, value: np.ndarray) -> keras.Variable:
         dtype = "float64" if self.compute_dtype == "float64" else "float32"
-        return self.add_weight(
-            name=name, shape=shape, dtype=dtype, initializer=initializer, trainable=False, autocast=False
-        )
+        return adaptation.add_statistic(self, name, value, dtype)
 
     def compute_output_spec(self, mixture, x):
         self._check_shapes(mixture.shape, x.shape)
@@ -241,7 +239,9 @@ class MarginalFallback(keras.layers.Layer):
         # One outlier among the points is left to be one.
         shift = _shift_to_mean(log_odds, self.novelty + 1.0 / len(points))
         self.bandwidth.assign(bandwidth)
-        self.prior_log_odds.assign(_logit(self.novelty) + max(shift, -0.5 * (LONGEST_WAY / bandwidth) ** 2))
+        self.prior_log_odds.assign(
+            scipy.special.logit(self.novelty) + max(shift, -0.5 * (LONGEST_WAY / bandwidth) ** 2)
+        )
 
     def _learn_marginal(self, rows: np.ndarray) -> None:
         log_weights, mean, stddev = gaussian_mixtures.fit(rows, self.num_components, "diag")
@@ -272,10 +272,6 @@ def _paired(element) -> tuple[np.ndarray, np.ndarray]:
     return x, y.reshape(len(x), -1)
 
 
-def _logit(probability: float) -> float:
-    return math.log(probability) - math.log1p(-probability)
-
-
 def _likeliest_bandwidth(points: np.ndarray, novelty: float) -> tuple[float, np.ndarray]:
     """The bandwidth of kernels at standardised points `[N, F]` under which held-out points are the likeliest.
 
@@ -304,10 +300,12 @@ def _likeliest_bandwidth(points: np.ndarray, novelty: float) -> tuple[float, np.
 
 def _shift_to_mean(log_odds: np.ndarray, mean: float) -> float:
     """What must be added to log odds `[N]` for the mean of their probabilities not to be above `mean`: 0 or less."""
-    from scipy.optimize import brentq
-    from scipy.special import expit
 
     def excess(shift):
-        return expit(log_odds + shift).mean() - mean
+        return scipy.special.expit(log_odds + shift).mean() - mean
 
-    return 0.0 if excess(0.0) <= 0.0 else brentq(excess, -log_odds.max() - 2.0 * abs(_logit(mean)), 0.0)
+    return (
+        0.0
+        if excess(0.0) <= 0.0
+        else scipy.optimize.brentq(excess, -log_odds.max() - 2.0 * abs(scipy.special.logit(mean)), 0.0)
+    )

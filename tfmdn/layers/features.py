@@ -66,8 +66,8 @@ class AdaptedLayer(keras.layers.Layer):
         """Assigns the state learnt of rows `[n, F]`, in which NaN stands for what is not finite."""
         raise NotImplementedError
 
-    def _add_statistic(self, name: str, shape: tuple[int, ...], initializer) -> keras.Variable:
-        return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=False, autocast=False)
+    def _add_statistic(self, name: str, value: np.ndarray) -> keras.Variable:
+        return adaptation.add_statistic(self, name, value, self.variable_dtype)
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
@@ -96,10 +96,10 @@ class Standardization(AdaptedLayer):
         self.margin = None if margin is None else validation.nonnegative_number("margin", margin)
 
     def _add_state(self, features):
-        self.location = self._add_statistic("location", (features,), "zeros")
-        self.scale = self._add_statistic("scale", (features,), "ones")
-        self.lowest = self._add_statistic("lowest", (features,), keras.initializers.Constant(-np.inf))
-        self.highest = self._add_statistic("highest", (features,), keras.initializers.Constant(np.inf))
+        self.location = self._add_statistic("location", np.zeros(features))
+        self.scale = self._add_statistic("scale", np.ones(features))
+        self.lowest = self._add_statistic("lowest", np.full(features, -np.inf))
+        self.highest = self._add_statistic("highest", np.full(features, np.inf))
 
     def _learn(self, rows):
         lowest, highest = np.nanmin(rows, 0), np.nanmax(rows, 0)
@@ -214,9 +214,9 @@ class PiecewiseLinearEmbedding(AdaptedLayer):
         self.num_bins = validation.positive_integer("num_bins", num_bins)
 
     def _add_state(self, features):
-        self.starts = self._add_statistic("starts", (features, self.num_bins), "zeros")
+        self.starts = self._add_statistic("starts", np.zeros((features, self.num_bins)))
         # The inverse, so that a bin which is not used has 0.
-        self.inverse_widths = self._add_statistic("inverse_widths", (features, self.num_bins), "zeros")
+        self.inverse_widths = self._add_statistic("inverse_widths", np.zeros((features, self.num_bins)))
 
     def _learn(self, rows):
         starts = np.zeros(self.starts.shape)
@@ -278,7 +278,7 @@ class NoiseRegularization(AdaptedLayer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def _add_state(self, features):
-        self.bandwidth = self._add_statistic("bandwidth", (features,), "zeros")
+        self.bandwidth = self._add_statistic("bandwidth", np.zeros(features))
 
     def _learn(self, rows):
         counts = np.isfinite(rows).sum(0)

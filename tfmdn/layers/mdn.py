@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import keras_internals, numerics, validation
-from tfmdn.distributions import tensors
+from tfmdn import keras_internals, validation
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.distributions.tensor_like import conversion_name
-from tfmdn.layers import adaptation, families, starts
+from tfmdn.layers import adaptation, families, outputs, starts
+from tfmdn.layers import background as background_lib
 from tfmdn.layers import support as support_lib
+from tfmdn.layers.units import Units
 
 tfd = tfp.distributions
-
-# The scale of the background component, in units of the target's scale.
-BACKGROUND_SCALE = 1.5
-
-
-class ParameterBlock(NamedTuple):
-    """Where the raw outputs lie that one parameter of all components is made of.
-
-    Attributes:
-      name: "logits", or the name of a parameter of the components.
-      shape: the shape of the parameter in one component.
-      columns: the numbers of the outputs, which are those of the kernel's and the bias' columns: `[K, size]`.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    columns: np.ndarray
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
@@ -132,6 +115,7 @@ class MDNLayer(keras.layers.Layer):
         self.spec = families.component_spec(
             family, covariance, self.event_shape, scale_activation, min_scale, max_scale, support is not None
         )
+        self.raw_outputs = outputs.Outputs(self.spec, self.num_components)
         self.family = family
         self.covariance = covariance
         self.scale_activation = scale_activation
@@ -176,15 +160,8 @@ class MDNLayer(keras.layers.Layer):
         if self.background:
             self.background_weight = self._add_statistic("background_weight", np.float64(self.background))
 
-    def _add_statistic(self, name: str, value: np.ndarray):
-        return self.add_weight(
-            name=name,
-            shape=value.shape,
-            dtype=self.density_dtype,
-            initializer=lambda shape, dtype: tf.cast(value, dtype),
-            trainable=False,
-            autocast=False,
-        )
+    def _add_statistic(self, name: str, value: np.ndarray) -> keras.Variable:
+        return adaptation.add_statistic(self, name, value, self.density_dtype)
 
     @property
     def density_dtype(self) -> str:
@@ -192,26 +169,21 @@ class MDNLayer(keras.layers.Layer):
         return "float64" if self.compute_dtype == "float64" else "float32"
 
     @property
-    def target_statistics(self) -> list[str]:
-        """The names of what `adapt` learns: the units of the target, and its limits where there can be some."""
-        limits = [] if self.support is None else ["target_low", "target_high"]
-        return ["target_location", "target_scale", *limits]
+    def units(self) -> Units:
+        """What `adapt` has learnt of the target: its units, and its limits where there can be some."""
+        limits = () if self.support is None else (self.target_low, self.target_high)
+        location, scale = self.target_location.numpy(), self.target_scale.numpy()
+        return Units(families.FAMILIES[self.family], location, scale, tuple(limit.numpy() for limit in limits))
+
+    def set_units(self, units: Units) -> None:
+        """Makes these the units of the target, as `adapt` does, and leaves the components as they are."""
+        for name, value in units.statistics.items():
+            getattr(self, name).assign(value)
 
     @property
     def params_size(self) -> int:
         """The number of raw outputs of the network for one row: the logits and every component's parameters."""
-        return sum(block.columns.size for block in self.parameter_blocks)
-
-    @property
-    def parameter_blocks(self) -> list[ParameterBlock]:
-        """The parts of the raw outputs in their order: the logits, then each parameter of the components."""
-        shapes = {"logits": (), **{parameter.name: parameter.shape for parameter in self.spec.parameters}}
-        blocks, first = [], 0
-        for name, shape in shapes.items():
-            last = first + self.num_components * math.prod(shape)
-            blocks.append(ParameterBlock(name, shape, np.arange(first, last).reshape(-1, self.num_components).T))
-            first = last
-        return blocks
+        return self.raw_outputs.size
 
     def build(self, input_shape):
         if input_shape[-1] is None:
@@ -230,43 +202,21 @@ class MDNLayer(keras.layers.Layer):
     def call(self, inputs, mask=None):
         if mask is not None:
             keras_internals.require_masks()
-        logits, values = self._constrained(self.dense(inputs))
+        logits, values = self.raw_outputs.constrained(tf.cast(self.dense(inputs), self.density_dtype))
         if self.scale_regularizer is not None:
-            _, values_of_bias = self._constrained(self.dense.bias)
+            _, values_of_bias = self.raw_outputs.constrained(tf.cast(self.dense.bias, self.density_dtype))
             departures = values["log_scale"] - values_of_bias["log_scale"]
-            is_counted = tf.ones(tf.shape(logits)[:-1], tf.bool)
-            if mask is not None:  # it may lack the last axes of the batch
-                is_counted &= numerics.with_trailing_axes(mask, is_counted.shape.rank - mask.shape.rank)
-            penalty = self._scale_penalty(departures, is_counted)
+            penalty = outputs.mean_penalty(self.scale_regularizer, departures, tf.shape(logits)[:-1], mask)
             self.add_loss(tf.cast(penalty, keras.config.floatx()))  # in which Keras adds losses up
         if self.background:
-            weight = tf.convert_to_tensor(self.background_weight)
-            logits = _append(tf.math.log_softmax(logits) + tf.math.log1p(-weight), tf.math.log(weight))
-            values = {name: _append(values[name], constant) for name, constant in self._background_values().items()}
+            logits = background_lib.logits_with(logits, tf.convert_to_tensor(self.background_weight))
+            values = background_lib.values_with(values, self.spec)
         location, scale = self.target_location[..., tf.newaxis], self.target_scale[..., tf.newaxis]  # [E, 1]
         return Mixture(
             tfd.Categorical(logits=logits),
             self.spec.distribution(location, scale, self._limits(), **values),
             convert_to_tensor=self.convert_to_tensor,
         )
-
-    def _constrained(self, params: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """The logits `[B, K]` and the valid parameters `[B, *shape, K]` of raw outputs `[B, params_size]`."""
-        params = tf.cast(params, self.density_dtype)
-        batch_shape = tf.shape(params)[:-1]
-        blocks = self.parameter_blocks
-        logits, *raw = [
-            tf.reshape(values, tf.concat([batch_shape, [*block.shape, self.num_components]], 0))
-            for values, block in zip(tf.split(params, [block.columns.size for block in blocks], axis=-1), blocks)
-        ]
-        return logits, {p.name: p.constrain(value) for p, value in zip(self.spec.parameters, raw)}
-
-    def _scale_penalty(self, departures: tf.Tensor, is_counted: tf.Tensor) -> tf.Tensor:
-        """The mean penalty of the rows that count, booleans `[B]`, for departures `[B, *shape, K]`."""
-        is_counted = numerics.with_trailing_axes(is_counted, departures.shape.rank - is_counted.shape.rank)
-        departures = tf.where(is_counted, departures, tf.zeros_like(departures))
-        count = tf.math.count_nonzero(is_counted, dtype=departures.dtype)
-        return tf.math.divide_no_nan(self.scale_regularizer(departures), count)
 
     def _limits(self) -> dict[str, tf.Tensor]:
         """Where each component ends: `low` and `high`, `[*E, K]`, or nothing."""
@@ -276,21 +226,8 @@ class MDNLayer(keras.layers.Layer):
         if self.support == "auto":
             # What was found may be wrong for a later target, and must not make it impossible.
             ones = tf.ones((*self.event_shape, self.num_components), self.density_dtype)
-            low, high = _append(low * ones, -math.inf), _append(high * ones, math.inf)
+            low, high = background_lib.append(low * ones, -math.inf), background_lib.append(high * ones, math.inf)
         return {"low": low, "high": high}
-
-    def _background_values(self) -> dict:
-        """The parameters of the background in standard units, `[*shape, 1]`."""
-        start = starts.Start(np.zeros((1, math.prod(self.event_shape))), np.ones(1), np.ones(1))
-        values = {p.name: p.constrain(raw) for p, raw in zip(self.spec.parameters, self._initial_raw(start))}
-        return {**values, "log_scale": math.log(BACKGROUND_SCALE)}
-
-    def _initial_raw(self, start: starts.Start) -> list[np.ndarray]:
-        """The raw values that each parameter of the components starts at, `[*shape, K]`."""
-        k = len(start.scales)
-        centres = start.centres.reshape(k, *self.event_shape)
-        initial = [(p.initial_raw(centres, start.scales), (k, *p.shape)) for p in self.spec.parameters]
-        return [np.moveaxis(np.broadcast_to(raw, shape), 0, -1) for raw, shape in initial]
 
     def adapt(self, y) -> None:
         """Learns the location and the scale of the target, and starts the components on the targets.
@@ -319,46 +256,19 @@ class MDNLayer(keras.layers.Layer):
         >>> float(layer.target_location.numpy())
         110.0
         """
-        extremes = adaptation.Extremes(self.event_shape)
-        rows = adaptation.sample_rows(extremes.of(map(self._rows, adaptation.batches(y, part=1))), self.event_shape)
-        if not len(rows):
-            raise ValueError("`adapt` needs at least one row of finite targets. Received none.")
-        if self.support is not None:
-            self._adapt_limits(rows, extremes)
-        rows = adaptation.within_fences(families.FAMILIES[self.family].standardize(rows))
-        location, scale = adaptation.location_and_scale(rows, self.density_dtype)
-        self.target_location.assign(location)
-        self.target_scale.assign(scale)
-        rows = ((rows - location) / scale).reshape(len(rows), -1)
-        self._start = starts.clusters(rows, self.num_components, np.random.default_rng(adaptation.SAMPLING_SEED))
+        family = families.FAMILIES[self.family]
+        units, rows = Units.learned(y, family, self.event_shape, self.support, self.density_dtype)
+        self.set_units(units)
+        rng = np.random.default_rng(adaptation.SAMPLING_SEED)
+        self._start = starts.clusters(rows.reshape(len(rows), -1), self.num_components, rng)
         if self.built and self.bias_initializer is None:
             self.dense.bias.assign(self._initial_bias(self.dense.bias.shape, self.dense.bias.dtype))
-
-    def _adapt_limits(self, rows: np.ndarray, extremes: adaptation.Extremes) -> None:
-        if self.support == "auto":
-            low, high = support_lib.found_in(rows)
-        else:
-            low, high = support_lib.limits(self.support, self.event_shape)
-            support_lib.check_inside(extremes.lowest, extremes.highest, low, high, self.support)
-        # No target that was seen lies outside: the rows are a sample, and given limits may differ by rounding.
-        self.target_low.assign(np.minimum(low, extremes.lowest))
-        self.target_high.assign(np.maximum(high, extremes.highest))
-
-    def _rows(self, batch) -> np.ndarray:
-        batch = np.asarray(batch, np.float64)
-        if self.event_shape not in ((), (1,)) and batch.shape[-1:] != self.event_shape:
-            raise ValueError(
-                f"`adapt` needs targets whose last axis is the event shape {self.event_shape}. "
-                f"Received: y of shape {batch.shape}."
-            )
-        return batch.reshape(-1, *self.event_shape)
 
     def _initial_bias(self, shape, dtype=None):
         if self._start is None:
             with tf.init_scope():  # Keras also builds layers while it traces a graph
                 self._start = starts.spread(self.num_components, math.prod(self.event_shape))
-        raw = [np.log(self._start.weights), *self._initial_raw(self._start)]
-        return tf.cast(np.concatenate([values.ravel() for values in raw]), dtype)
+        return tf.cast(self.raw_outputs.initial(self._start), dtype)
 
     def get_config(self):
         return {
@@ -386,22 +296,3 @@ class MDNLayer(keras.layers.Layer):
 def heads_of(model: keras.Model) -> list[MDNLayer]:
     """Every `MDNLayer` of a model, once, however deep in it."""
     return list(dict.fromkeys(layer for layer in keras_internals.layers_of(model) if isinstance(layer, MDNLayer)))
-
-
-def background_apart(mixture: Mixture) -> tuple[Mixture, Mixture]:
-    """The mixture that a head with a `background` predicts without it, and the background alone."""
-    axis = mixture.batch_shape.rank
-    values = tensors.parameters(mixture.components_distribution)
-
-    def part(index: slice, logits: tf.Tensor) -> Mixture:
-        of_part = {name: value[(slice(None),) * axis + (index,)] for name, value in values.items()}
-        return tensors.mixture_with_parameters(mixture, logits, of_part)
-
-    logits = mixture.mixture_distribution.logits_parameter()
-    # The background's own logit may be that of a weight of 0.
-    return part(slice(-1), logits[..., :-1]), part(slice(-1, None), tf.zeros_like(logits[..., -1:]))
-
-
-def _append(value: tf.Tensor, constant) -> tf.Tensor:
-    """One more component behind those of `value` `[B, *shape, K]`, the same in every row of the batch."""
-    return tf.concat([value, tf.zeros_like(value[..., :1]) + tf.cast(constant, value.dtype)], -1)

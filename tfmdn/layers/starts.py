@@ -6,10 +6,12 @@ Shapes in comments: N rows, K components, D coordinates.
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from scipy.cluster import vq
 
 LLOYD_ITERATIONS = 10
 
@@ -43,33 +45,16 @@ def clusters(rows: np.ndarray, num_components: int, rng: np.random.Generator) ->
     # In float32: the square of a smaller difference can underflow.
     if len(np.unique(rows.astype(np.float32), axis=0)) < num_components:
         return spread(num_components, rows.shape[1])
-    centres = _distant_rows(rows, num_components, rng)
-    for _ in range(LLOYD_ITERATIONS):
-        nearest, sizes = _nearest(rows, centres)
-        sums = np.stack([np.bincount(nearest, column, num_components) for column in rows.T], 1)
-        # A centre that lost all of its rows stays where it is.
-        centres = np.where(sizes[:, np.newaxis] > 0, sums / np.maximum(sizes, 1)[:, np.newaxis], centres)
-    _, sizes = _nearest(rows, centres)
+    with warnings.catch_warnings():
+        # A centre that has lost all of its rows stays where it is.
+        warnings.filterwarnings("ignore", "One of the clusters is empty", UserWarning)
+        centres, _ = vq.kmeans2(rows, num_components, LLOYD_ITERATIONS, minit="++", seed=rng)
+    nearest, _ = vq.vq(rows, centres)
+    sizes = np.bincount(nearest, minlength=num_components)
     # Halfway to equal weights: a component that starts with next to no weight gets next to no gradient.
     weights = 0.5 * sizes / len(rows) + 0.5 / num_components
     order = np.argsort(centres[:, 0], kind="stable")
     return Start(centres[order], _covering_scales(centres)[order], weights[order])
-
-
-def _nearest(rows: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each row's nearest centre `[N]`, and the number of rows of each centre `[K]`."""
-    nearest = np.argmin(np.square(centres).sum(1) - 2.0 * rows @ centres.T, 1)
-    return nearest, np.bincount(nearest, minlength=len(centres))
-
-
-def _distant_rows(rows: np.ndarray, num_components: int, rng: np.random.Generator) -> np.ndarray:
-    """Rows chosen one by one, each with a probability proportional to its squared distance from those before."""
-    chosen = [rows[rng.integers(len(rows))]]
-    distances = np.full(len(rows), np.inf)
-    while len(chosen) < num_components:
-        distances = np.minimum(distances, np.square(rows - chosen[-1]).sum(1))
-        chosen.append(rows[rng.choice(len(rows), p=distances / distances.sum())])
-    return np.stack(chosen)
 
 
 def _covering_scales(centres: np.ndarray) -> np.ndarray:

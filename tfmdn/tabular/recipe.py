@@ -22,6 +22,7 @@ from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.layers import families, features
 from tfmdn.layers import support as support_lib
 from tfmdn.layers.mdn import MDNLayer
+from tfmdn.layers.units import Units
 from tfmdn.losses import NegativeLogLikelihood
 from tfmdn.training.loop import fit
 
@@ -174,9 +175,9 @@ class Recipe:
             # targets' units, and are given what was learnt.
             head = self._head(y.shape[1:], self.support)
             head.adapt(typical)
-            units = _Units.of(head)
+            units = head.units
             standard_units = units.in_standard_units()
-            y, typical = units.standardized(y), units.standardized(typical)
+            y, typical = units.to_standard_units(y), units.to_standard_units(typical)
             inputs, hidden = self._hidden_of_members(x)
             learners = [keras.Model(inputs, self._learning_head(typical, standard_units)(own)) for own in hidden]
             networks = [keras.Model(inputs, self._head(y.shape[1:], self.support)(own)) for own in hidden]
@@ -234,15 +235,14 @@ class Recipe:
             dtype=dtype,
         )
 
-    def _learning_head(self, y: np.ndarray, units: _Units) -> MDNLayer:
+    def _learning_head(self, y: np.ndarray, units: Units) -> MDNLayer:
         """A head that starts on targets in standard units `[n, *E]`."""
         support = support_lib.plain(*units.limits) if support_lib.is_given(self.support) else self.support
         # Standard units need no more than float32, which takes a quarter of the time less. But exp(100) is beyond it:
         # a lognormal target whose logarithm is 100 scales from the others.
         head = self._head(y.shape[1:], support, "float64" if self.family == "lognormal" else "float32")
         head.adapt(y)
-        for name, value in units.statistics.items():
-            getattr(head, name).assign(value)
+        head.set_units(units)
         return head
 
     def _hidden_of_members(self, x: np.ndarray) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
@@ -322,41 +322,6 @@ class Recipe:
             return folding.Interval(*limits).fold(rows) if limits else rows
 
         return noisy
-
-
-@dataclasses.dataclass(frozen=True)
-class _Units:
-    """The units of targets, and the limits in them.
-
-    Attributes:
-      family: the kind of component, which may put the targets on another scale first.
-      statistics: what an `MDNLayer` keeps of them, by name: location, scale and, where there can be some, limits.
-    """
-
-    family: families.Family
-    statistics: dict[str, np.ndarray]
-
-    @classmethod
-    def of(cls, head: MDNLayer) -> _Units:
-        statistics = {name: getattr(head, name).numpy() for name in head.target_statistics}
-        return cls(families.FAMILIES[head.family], statistics)
-
-    @property
-    def limits(self) -> list[np.ndarray]:
-        """The lower and the upper limit, or nothing."""
-        return list(self.statistics.values())[2:]
-
-    def standardized(self, y: np.ndarray) -> np.ndarray:
-        """The targets in units in which their location is 0 and their scale 1."""
-        location, scale, *_ = self.statistics.values()
-        z = (self.family.standardize(y) - location) / scale
-        # Rounding errors grow in training. Without those of the units, the units do not matter to the last digit.
-        return self.family.restore(z.astype(np.float32).astype(np.float64))
-
-    def in_standard_units(self) -> _Units:
-        location, scale, *limits = self.statistics.values()
-        values = [np.zeros_like(location), np.ones_like(scale), *map(self.standardized, limits)]
-        return _Units(self.family, dict(zip(self.statistics, values)))
 
 
 class _Progress(keras.callbacks.Callback):
