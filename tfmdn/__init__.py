@@ -56,9 +56,6 @@ from tfmdn.scores import probability_integral_transform as probability_integral_
 from tfmdn.training import MultiWorkerMirroredStrategy as MultiWorkerMirroredStrategy
 from tfmdn.training import fit as fit
 
-if _typing.TYPE_CHECKING:
-    from tfmdn.tabular.regressor import MDNRegressor as MDNRegressor
-
 __version__ = "0.1.0"
 
 
@@ -66,14 +63,18 @@ def __dir__() -> list[str]:
     return sorted({*globals(), "MDNRegressor"})
 
 
-def __getattr__(name: str) -> _typing.Any:
-    """Imports what needs an optional package when it is asked for."""
-    if name != "MDNRegressor":
-        raise AttributeError(f"module 'tfmdn' has no attribute {name!r}")
-    try:
-        from tfmdn.tabular.regressor import MDNRegressor
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "sklearn":
-            raise
-        raise ImportError("tfmdn.MDNRegressor needs scikit-learn: pip install 'tfmdn[sklearn]'.") from error
-    return MDNRegressor
+if _typing.TYPE_CHECKING:
+    from tfmdn.tabular.regressor import MDNRegressor as MDNRegressor
+else:
+
+    def __getattr__(name: str) -> object:
+        """Imports what needs an optional package when it is asked for."""
+        if name != "MDNRegressor":
+            raise AttributeError(f"module 'tfmdn' has no attribute {name!r}")
+        try:
+            from tfmdn.tabular.regressor import MDNRegressor
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "sklearn":
+                raise
+            raise ImportError("tfmdn.MDNRegressor needs scikit-learn: pip install 'tfmdn[sklearn]'.") from error
+        return MDNRegressor

@@ -6,11 +6,13 @@ Shapes in comments: B batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, validation
 from tfmdn import scores as score_lib
@@ -33,7 +35,9 @@ class ScoreLoss(keras.losses.Loss):
         """The score of each example: `[*B]`."""
         raise NotImplementedError
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: ArrayLike, y_pred: tfd.Distribution, sample_weight: ArrayLike | None = None
+    ) -> tf.Tensor:
         if keras_internals.is_placeholder(y_pred):
             # Under a tf.distribute strategy Keras first calls the loss on bare placeholders, to create its state.
             return super().__call__(y_true, tf.zeros(tf.shape(y_pred)[:1]))
@@ -77,10 +81,15 @@ class NegativeLogLikelihood(ScoreLoss):
     0.9189
     """
 
-    def __init__(self, reduction="sum_over_batch_size", name="negative_log_likelihood", dtype=None):
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "negative_log_likelihood",
+        dtype: str | None = None,
+    ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
-    def scores(self, y_true, mixture):
+    def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         return score_lib.negative_log_likelihood(y_true, mixture)
 
 
@@ -103,10 +112,12 @@ class CRPS(ScoreLoss):
     0.2337
     """
 
-    def __init__(self, reduction="sum_over_batch_size", name="crps", dtype=None):
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "crps", dtype: str | None = None
+    ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
-    def scores(self, y_true, mixture):
+    def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         return score_lib.crps(y_true, mixture)
 
 
@@ -132,16 +143,21 @@ class EnergyScore(ScoreLoss):
     """
 
     def __init__(
-        self, num_samples: int = 50, seed=None, reduction="sum_over_batch_size", name="energy_score", dtype=None
-    ):
+        self,
+        num_samples: int = 50,
+        seed: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "energy_score",
+        dtype: str | None = None,
+    ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.num_samples = validation.positive_integer("num_samples", num_samples)
         self.seed = seed
 
-    def scores(self, y_true, mixture):
+    def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         return score_lib.energy_score(y_true, mixture, self.num_samples, self.seed)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_samples": self.num_samples, "seed": self.seed}
 
 
@@ -167,17 +183,17 @@ class PinballLoss(ScoreLoss):
     def __init__(
         self,
         levels: float | Sequence[float] = score_lib.DECILES,
-        reduction="sum_over_batch_size",
-        name="pinball_loss",
-        dtype=None,
-    ):
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "pinball_loss",
+        dtype: str | None = None,
+    ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.levels = score_lib.checked_levels(levels)
 
-    def scores(self, y_true, mixture):
+    def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         return score_lib.pinball_loss(y_true, mixture, self.levels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "levels": self.levels}
 
 

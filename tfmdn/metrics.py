@@ -10,11 +10,13 @@ Shapes in comments: B batch, K components, E event, N bins.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, numerics, scores, validation
 from tfmdn.distributions import gaussian_mixtures
@@ -52,7 +54,7 @@ class ScoreMetric(keras.metrics.Metric):
 
     direction: str | None = None
 
-    def __init__(self, shape=(), name=None, dtype=None):
+    def __init__(self, shape: tuple[int, ...] = (), name: str | None = None, dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
         if self.direction is not None:
             keras_internals.set_direction(self, self.direction)
@@ -83,7 +85,7 @@ class ScoreMetric(keras.metrics.Metric):
         """The weighted mean of the statistics so far, 0 before the first."""
         return tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.count))
 
-    def result(self):
+    def result(self) -> tf.Tensor:
         return self.mean()
 
 
@@ -106,10 +108,10 @@ class NegativeLogLikelihood(ScoreMetric):
 
     direction = "down"
 
-    def __init__(self, name="negative_log_likelihood", dtype=None):
+    def __init__(self, name: str = "negative_log_likelihood", dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
 
-    def statistics(self, y_true, mixture):
+    def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         return scores.negative_log_likelihood(y_true, mixture)
 
 
@@ -130,10 +132,10 @@ class CRPS(ScoreMetric):
 
     direction = "down"
 
-    def __init__(self, name="crps", dtype=None):
+    def __init__(self, name: str = "crps", dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
 
-    def statistics(self, y_true, mixture):
+    def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         return scores.crps(y_true, mixture)
 
 
@@ -158,15 +160,17 @@ class EnergyScore(ScoreMetric):
 
     direction = "down"
 
-    def __init__(self, num_samples: int = 50, seed=None, name="energy_score", dtype=None):
+    def __init__(
+        self, num_samples: int = 50, seed: int | None = None, name: str = "energy_score", dtype: str | None = None
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.num_samples = validation.positive_integer("num_samples", num_samples)
         self.seed = seed
 
-    def statistics(self, y_true, mixture):
+    def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         return scores.energy_score(y_true, mixture, self.num_samples, self.seed)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_samples": self.num_samples, "seed": self.seed}
 
 
@@ -188,14 +192,16 @@ class PinballLoss(ScoreMetric):
 
     direction = "down"
 
-    def __init__(self, levels: float | Sequence[float] = scores.DECILES, name="pinball_loss", dtype=None):
+    def __init__(
+        self, levels: float | Sequence[float] = scores.DECILES, name: str = "pinball_loss", dtype: str | None = None
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.levels = scores.checked_levels(levels)
 
-    def statistics(self, y_true, mixture):
+    def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         return scores.pinball_loss(y_true, mixture, self.levels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "levels": self.levels}
 
 
@@ -218,18 +224,18 @@ class IntervalCoverage(ScoreMetric):
     0.75
     """
 
-    def __init__(self, coverage: float = 0.9, name="interval_coverage", dtype=None):
+    def __init__(self, coverage: float = 0.9, name: str = "interval_coverage", dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.coverage = validation.fraction("coverage", coverage)
 
-    def statistics(self, y_true, mixture):
+    def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         probability = scores.probability_integral_transform(y_true, mixture)  # [B, E]
         # Between the quantiles: the same as the probability between their levels, without a search for the quantiles.
         is_inside = tf.cast(tf.abs(probability - 0.5) <= 0.5 * self.coverage, probability.dtype)
         is_inside = tf.where(tf.math.is_nan(probability), probability, is_inside)
         return scores.mean_over_event(is_inside, mixture)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "coverage": self.coverage}
 
 
@@ -254,15 +260,15 @@ class IntervalWidth(ScoreMetric):
 
     direction = "down"
 
-    def __init__(self, coverage: float = 0.9, name="interval_width", dtype=None):
+    def __init__(self, coverage: float = 0.9, name: str = "interval_width", dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.coverage = validation.fraction("coverage", coverage)
 
-    def statistics(self, y_true, mixture):
+    def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         low, high = tf.unstack(mixture.interval(self.coverage), axis=-1)
         return scores.mean_over_event(high - low, mixture)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "coverage": self.coverage}
 
 
@@ -290,13 +296,13 @@ class CalibrationError(ScoreMetric):
 
     direction = "down"
 
-    def __init__(self, num_bins: int = 20, name="calibration_error", dtype=None):
+    def __init__(self, num_bins: int = 20, name: str = "calibration_error", dtype: str | None = None) -> None:
         if validation.positive_integer("num_bins", num_bins) < 2:
             raise ValueError(f"`num_bins` must be at least 2. Received: num_bins={num_bins!r}.")
         super().__init__(shape=(num_bins,), name=name, dtype=dtype)
         self.num_bins = num_bins
 
-    def statistics(self, y_true, mixture):
+    def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         probability = scores.probability_integral_transform(y_true, mixture)  # [B, E]
         index = tf.cast(tf.clip_by_value(probability * self.num_bins, 0.0, self.num_bins - 1.0), tf.int32)
         in_bin = tf.one_hot(index, self.num_bins, dtype=probability.dtype)  # [B, E, N]
@@ -304,13 +310,13 @@ class CalibrationError(ScoreMetric):
         in_bin += tf.where(tf.math.is_nan(probability), probability, tf.zeros_like(probability))[..., tf.newaxis]
         return tf.reduce_mean(in_bin, -2) if mixture.event_shape.rank else in_bin
 
-    def result(self):
+    def result(self) -> tf.Tensor:
         edges = tf.range(1, self.num_bins, dtype=self.dtype) / self.num_bins
         observed = tf.cumsum(self.mean())[:-1]
         error = tf.sqrt(tf.reduce_mean(tf.square(observed - edges)))
         return tf.where(tf.convert_to_tensor(self.count) == 0, tf.zeros_like(error), error)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_bins": self.num_bins}
 
 
@@ -365,7 +371,7 @@ class SkillScore(ScoreMetric):
         self.max_components = validation.positive_integer("max_components", max_components)
         self.reference = reference
 
-    def adapt(self, y) -> None:
+    def adapt(self, y: ArrayLike) -> None:
         """Fits the unconditional mixture: scikit-learn's GaussianMixture, of as many components as the BIC chooses.
 
         Args:
@@ -387,7 +393,7 @@ class SkillScore(ScoreMetric):
         # Lists: a config can hold them.
         self.reference = {"logits": log_weights.tolist(), "loc": means.tolist(), "scale_tril": factors.tolist()}
 
-    def statistics(self, y_true, mixture):
+    def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         if self.reference is None:
             raise ValueError(
                 "`SkillScore` has no unconditional mixture yet. Call `adapt(y)` with training targets first."
@@ -413,11 +419,11 @@ class SkillScore(ScoreMetric):
         logits = tf.broadcast_to(logits, tf.concat([mixture.batch_shape_tensor(), tf.shape(logits)], 0))
         return Mixture(tfd.Categorical(logits=logits), components)
 
-    def result(self):
+    def result(self) -> tf.Tensor:
         reference, model = tf.unstack(self.mean())
         return reference - model if self.score == "nll" else 1.0 - tf.math.divide_no_nan(model, reference)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "score": self.score,

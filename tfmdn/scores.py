@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, numerics, validation
 from tfmdn.distributions import deviations, tensors
@@ -25,7 +26,7 @@ __all__ = ["crps", "energy_score", "negative_log_likelihood", "pinball_loss", "p
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def negative_log_likelihood(y_true, mixture: tfd.Distribution) -> tf.Tensor:
+def negative_log_likelihood(y_true: ArrayLike, mixture: tfd.Distribution) -> tf.Tensor:
     """-log p(y_true) of each example, in nats. Negative where the density is above 1, which is no error.
 
     Args:
@@ -49,7 +50,7 @@ def negative_log_likelihood(y_true, mixture: tfd.Distribution) -> tf.Tensor:
     return _score_known(lambda y: -mixture.log_prob(y), y_true, mixture)
 
 
-def crps(y_true, mixture: tfd.MixtureSameFamily, batch_size: int | None = None) -> tf.Tensor:
+def crps(y_true: ArrayLike, mixture: tfd.MixtureSameFamily, batch_size: int | None = None) -> tf.Tensor:
     """The continuous ranked probability score, in the units of the targets: E|X - y| - E|X - X'| / 2.
 
     X and X' are independent draws of the mixture. For a prediction of no width it is the absolute error. Unlike the
@@ -104,7 +105,9 @@ def _crps_of_coordinates(y: tf.Tensor, mixture: tfd.MixtureSameFamily) -> tf.Ten
     return tf.reduce_sum(weights * to_target, axis) - 0.5 * tf.reduce_sum(pair_weights * between, axis)
 
 
-def energy_score(y_true, mixture: tfd.MixtureSameFamily, num_samples: int = 50, seed=None) -> tf.Tensor:
+def energy_score(
+    y_true: ArrayLike, mixture: tfd.MixtureSameFamily, num_samples: int = 50, seed: int | None = None
+) -> tf.Tensor:
     """The energy score E||X - y|| - E||X - X'|| / 2, which is the CRPS of vectors as a whole, from draws.
 
     An unbiased estimate (Gneiting and Raftery 2007). Every component is drawn from and counts by its weight, so that
@@ -152,7 +155,7 @@ def _energy_score(y: tf.Tensor, mixture: tfd.MixtureSameFamily, num_samples: int
     return mean_distance(y) - spread + 0.5 * tf.stop_gradient(spread)
 
 
-def pinball_loss(y_true, mixture: tfd.Distribution, levels: float | Sequence[float] = DECILES) -> tf.Tensor:
+def pinball_loss(y_true: ArrayLike, mixture: tfd.Distribution, levels: float | Sequence[float] = DECILES) -> tf.Tensor:
     """The pinball (quantile) loss of the mixture's quantiles, in the units of the targets.
 
     A target above the quantile of level p costs p times the distance, one below it 1 - p times the distance. Its mean
@@ -194,7 +197,7 @@ def checked_levels(levels) -> list[float]:
     return [validation.fraction("levels", value) for value in values]
 
 
-def probability_integral_transform(y_true, mixture: tfd.Distribution) -> tf.Tensor:
+def probability_integral_transform(y_true: ArrayLike, mixture: tfd.Distribution) -> tf.Tensor:
     """The predicted probability of a smaller target. For a calibrated model it is uniform between 0 and 1.
 
     Args:

@@ -13,17 +13,23 @@ Shapes in comments: n rows, m values of y, K components, L levels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfmdn import validation
 from tfmdn.plots import data as data_lib
 from tfmdn.plots import style as style_lib
+from tfmdn.plots.data import Model
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 GRID_SIZE = 250_000  # densities computed at once
 
 
-def density(model, x, y, ax=None, **kwargs):
+def density(model: Model, x: ArrayLike, y: ArrayLike, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """The density p(y | x) as a heat map.
 
     Args:
@@ -61,7 +67,14 @@ def density(model, x, y, ax=None, **kwargs):
     return style_lib.labelled(axes, "x", "y")
 
 
-def slices(model, x, y, truth=None, components: bool = True, ax=None):
+def slices(
+    model: Model,
+    x: ArrayLike,
+    y: ArrayLike,
+    truth: ArrayLike | None = None,
+    components: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
     """The density p(y | x) along y for a few x: a curve for each, and its components.
 
     Args:
@@ -105,7 +118,7 @@ def slices(model, x, y, truth=None, components: bool = True, ax=None):
     return style_lib.labelled(ax, "y", "p(y | x)")
 
 
-def components(model, x, parameter: str = "loc", ax=None):
+def components(model: Model, x: ArrayLike, parameter: str = "loc", ax: Axes | None = None) -> Axes:
     """One parameter of each component against x, as a line that fades where the component has little weight.
 
     A line is the wider the larger the weight, and opaque where that is at least the mean of all, 1 / K.
@@ -141,7 +154,14 @@ def components(model, x, parameter: str = "loc", ax=None):
     return style_lib.labelled(ax, "x", f"{'weight' if parameter == 'prob' else parameter} of each component")
 
 
-def draws(model, x, y=None, num_samples: int = 1, seed: int | None = None, ax=None):
+def draws(
+    model: Model,
+    x: ArrayLike,
+    y: ArrayLike | None = None,
+    num_samples: int = 1,
+    seed: int | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draws from p(y | x) as points, over the data if there are targets.
 
     Args:
@@ -176,7 +196,14 @@ def draws(model, x, y=None, num_samples: int = 1, seed: int | None = None, ax=No
     return style_lib.labelled(ax, "x", "y")
 
 
-def hexbin(model, x, num_samples: int = 1, seed: int | None = None, ax=None, **kwargs):
+def hexbin(
+    model: Model,
+    x: ArrayLike,
+    num_samples: int = 1,
+    seed: int | None = None,
+    ax: Axes | None = None,
+    **kwargs: Any,
+) -> Axes:
     """Draws from p(y | x), counted in hexagons: what `draws` shows, where so many points would hide each other.
 
     Args:
@@ -207,7 +234,13 @@ def hexbin(model, x, num_samples: int = 1, seed: int | None = None, ax=None, **k
     return style_lib.labelled(axes, "x", "y")
 
 
-def fan(model, x, coverages: Sequence[float] = (0.5, 0.8, 0.95), y=None, ax=None):
+def fan(
+    model: Model,
+    x: ArrayLike,
+    coverages: Sequence[float] = (0.5, 0.8, 0.95),
+    y: ArrayLike | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """The median and central intervals, one within the other, against x.
 
     Args:

@@ -18,6 +18,8 @@ from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture, stateless_seed
 
 BATCH_SIZE = 10_000
+# What a model may be.
+Model = Callable[[np.ndarray], Mixture] | Mixture
 
 
 def column(name: str, values, num_rows: int | None = None) -> np.ndarray:

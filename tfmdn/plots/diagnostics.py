@@ -12,19 +12,26 @@ Shapes in comments: n rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfmdn import validation
 from tfmdn.plots import data as data_lib
 from tfmdn.plots import style as style_lib
+from tfmdn.plots.data import Model
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 BAND = 0.99
 BAND_LABEL = "99 % band if calibrated"
 
 
-def error_vectors(y_true, y_pred, ax=None, **kwargs):
+def error_vectors(y_true: ArrayLike, y_pred: ArrayLike, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Arrows from true points of a plane to the predicted ones.
 
     Args:
@@ -60,7 +67,7 @@ def error_vectors(y_true, y_pred, ax=None, **kwargs):
     return style_lib.labelled(ax, "first coordinate", "second coordinate")
 
 
-def pit_histogram(model, x, y, bins: int = 20, ax=None):
+def pit_histogram(model: Model, x: ArrayLike, y: ArrayLike, bins: int = 20, ax: Axes | None = None) -> Axes:
     """The histogram of the probability integral transform: flat if the model is calibrated.
 
     A hump in the middle: the predicted distributions are too wide. High ends: they are too narrow. A slope: they are
@@ -102,7 +109,7 @@ def pit_histogram(model, x, y, bins: int = 20, ax=None):
     return style_lib.labelled(ax, "predicted probability of a smaller target", "density")
 
 
-def reliability(model, x, y, ax=None, **kwargs):
+def reliability(model: Model, x: ArrayLike, y: ArrayLike, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """The share of targets that lie in the central intervals, against the probability of the intervals.
 
     The line of a calibrated model is the diagonal; above it the predicted intervals are too wide, below it too narrow.
@@ -147,7 +154,7 @@ def reliability(model, x, y, ax=None, **kwargs):
     return style_lib.labelled(ax, "probability of the central interval", "observed share inside")
 
 
-def training_curves(history, ax=None):
+def training_curves(history: keras.callbacks.History | Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
     """Each quantity that training has logged, by epoch: solid lines, and dashed ones for the validation data.
 
     Args:

@@ -16,11 +16,13 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, overload
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -149,7 +151,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         tags.regressor_tags.poor_score = True
         return tags
 
-    def fit(self, X, y, sample_weight=None) -> MDNRegressor:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> MDNRegressor:
         """Fits the networks.
 
         Args:
@@ -208,7 +210,13 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """One column of targets is a scalar event, whatever the shape it came in."""
         return () if self._output_shape in ((), (1,)) else self._output_shape
 
-    def predict(self, X, return_std: bool = False):
+    @overload
+    def predict(self, X: ArrayLike, return_std: Literal[False] = False) -> np.ndarray: ...
+
+    @overload
+    def predict(self, X: ArrayLike, return_std: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def predict(self, X, return_std=False):
         """The mean of the targets, `(n,)` or `(n, d)`; with `return_std` a tuple of it and the standard deviation."""
         X, index = self._checked(X)
         questions = (Mixture.mean, Mixture.stddev) if return_std else (Mixture.mean,)
@@ -216,7 +224,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         results = [self._labelled(self._in_output_shape(np.concatenate(part)), index) for part in zip(*parts)]
         return tuple(results) if return_std else results[0]
 
-    def predict_dist(self, X) -> Mixture:
+    def predict_dist(self, X: ArrayLike) -> Mixture:
         """The predictive distribution as one `tfmdn.Mixture` of batch shape `(n,)`, in float64.
 
         For targets `(n, 1)` its events are scalars.
@@ -224,7 +232,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X, _ = self._checked(X)
         return _concatenated(list(self._chunks(X)))
 
-    def predict_quantiles(self, X, quantiles: Sequence[float]) -> np.ndarray:
+    def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> np.ndarray:
         """The given quantiles of each target: `(n, Q)`, for d outputs `(n, d, Q)`."""
         quantiles = np.asarray(quantiles, np.float64)
         if quantiles.ndim != 1 or not ((quantiles > 0) & (quantiles < 1)).all():
@@ -233,13 +241,13 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         parts = [np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1) for mixture in self._chunks(X)]
         return self._labelled(np.concatenate(parts), index, columns=quantiles)
 
-    def predict_interval(self, X, coverage: float = 0.9) -> np.ndarray:
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
         """The central interval of probability `coverage` for each target: `(n, 2)`, for d outputs `(n, d, 2)`."""
         coverage = validation.fraction("coverage", coverage)
         tail = round(0.5 - 0.5 * coverage, 15)  # 0.05 for 0.9, as the name of a column
         return self.predict_quantiles(X, [tail, 1.0 - tail])
 
-    def sample(self, X, num_samples: int = 1, random_state=None) -> np.ndarray:
+    def sample(self, X: ArrayLike, num_samples: int = 1, random_state=None) -> np.ndarray:
         """Draws from the predictive distributions: `(n, num_samples)`, for d outputs `(n, num_samples, d)`."""
         num_samples = validation.positive_integer("num_samples", num_samples)
         X, _ = self._checked(X)
@@ -250,7 +258,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ]
         return np.moveaxis(np.concatenate(draws, 1), 0, 1)
 
-    def score(self, X, y, sample_weight=None) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The mean log-likelihood of the targets in nats; higher is better, and it can have either sign."""
         check_is_fitted(self)
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=False)
