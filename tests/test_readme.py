@@ -1,0 +1,73 @@
+"""The snippets of the pages run as they stand, in order, with names that a reader has: data, and a vector model.
+
+python tests/test_readme.py     # without pytest: in an environment that has no more than the README installs
+"""
+
+import contextlib
+import io
+import os
+import pathlib
+import re
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import keras
+import numpy as np
+
+import tfmdn
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = ["README.md", "CONTRIBUTING.md", "examples/README.md", "saved_models/README.md", "benchmarks/README.md"]
+SPLIT = {"new": slice(0, 8), "test": slice(8, 28), "val": slice(28, 48)}
+
+
+def snippets(page):
+    """The code blocks of a page, each with the number of its first line."""
+    text = (ROOT / page).read_text() if (ROOT / page).exists() else ""
+    for match in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        yield text[: match.start(1)].count("\n"), match[1]
+
+
+def names_of_a_reader():
+    x, y = tfmdn.datasets.inverse_sinusoid().sample(48, seed=0)
+    names = {"x": x, "y": y, "y_train": y, "z": np.stack([y, -y], -1), "X": x}
+    for part, rows in SPLIT.items():
+        names |= {f"x_{part}": x[rows], f"y_{part}": y[rows], f"X_{part}": x[rows]}
+    grid = np.linspace(-10, 10, 20, dtype="float32")
+    vector_model = keras.Sequential([keras.Input((1,)), tfmdn.MDNLayer(2, event_shape=2)])
+    history = keras.callbacks.History()
+    history.history = {"loss": [2.0, 1.0]}
+    return names | {"x_grid": grid, "y_grid": grid, "vector_model": vector_model, "history": history}
+
+
+def run_snippets(page):
+    """Runs the snippets of a page in the present folder, which they write to. Returns how many there are."""
+    names = names_of_a_reader()
+    count = 0
+    for line, code in snippets(page):
+        # The lines of a traceback are those of the page.
+        exec(compile("\n" * line + code, page, "exec"), names)
+        count += 1
+    return count
+
+
+def run_pages(folder):
+    (folder / "saved_models").symlink_to(ROOT / "saved_models")
+    os.chdir(folder)
+    return {page: run_snippets(page) for page in PAGES}
+
+
+def test_snippets_are_found():
+    """They are run by .ci/run, in an environment that has no more than the README installs."""
+    counts = {page: len([compile(code, page, "exec") for _, code in snippets(page)]) for page in PAGES}
+    assert counts["README.md"] >= 6
+    assert counts["saved_models/README.md"] == 1
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
+        counts = run_pages(pathlib.Path(name))
+        os.chdir(ROOT)
+    print(f"Snippets: {counts}")
