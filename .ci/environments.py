@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import time
@@ -31,6 +32,12 @@ def run(*command: object, cwd: pathlib.Path = ROOT) -> str:
     return result.stdout
 
 
+def requirements() -> list[tuple[str, str]]:
+    """What setup.cfg declares, for the core and for extras: names and lower bounds."""
+    lines = (ROOT / "setup.cfg").read_text()
+    return re.findall(r"^    ([\w-]+)(?:\[.*\])?>=(\S+)$", lines, re.MULTILINE)
+
+
 def environment(name: str, python: object, above: pathlib.Path | None = None) -> pathlib.Path:
     """The Python of an environment that is kept for the next run.
 
@@ -39,9 +46,8 @@ def environment(name: str, python: object, above: pathlib.Path | None = None) ->
       python: the interpreter that it is made with.
       above: the Python of another environment, whose packages this one sees as well.
     """
-    declared = (ROOT / "setup.cfg").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
-    version = subprocess.run([python, "--version"], capture_output=True, check=True).stdout
-    key = hashlib.sha256(b"\n".join([declared, version, str(above).encode()])).hexdigest()[:16]
+    version = subprocess.run([python, "--version"], capture_output=True, text=True, check=True).stdout
+    key = hashlib.sha256(repr([requirements(), version, str(above)]).encode()).hexdigest()[:16]
     folder = CACHE / f"{name}-{key}"
     executable = folder / "bin" / "python"
     if not (folder / "complete").exists():

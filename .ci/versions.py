@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-from environments import ROOT, build, environment, pip_install, run, section, smoke, tools
+from environments import ROOT, build, environment, pip_install, requirements, run, section, smoke, tools
 
 PROGRAMS = ("core", "plots", "sklearn")
 
@@ -25,9 +25,8 @@ def supported() -> list[str]:
 
 def lowest(folder: pathlib.Path) -> pathlib.Path:
     """A file of constraints: each lower bound of setup.cfg as the version."""
-    bounds = re.findall(r"^    ([\w-]+)(?:\[.*\])?>=(\S+)$", (ROOT / "setup.cfg").read_text(), re.MULTILINE)
     path = folder / "lowest.txt"
-    path.write_text("".join(f"{name}=={version}\n" for name, version in bounds))
+    path.write_text("".join(f"{name}=={version}\n" for name, version in requirements()))
     return path
 
 
