@@ -13,8 +13,7 @@ import tensorflow_probability as tfp
 from cases import DISTRIBUTIONS, EVENT_SHAPES, case_name, layer_of, mixture_of
 
 import tfmdn
-from tfmdn.layers import fallback as fallback_lib
-from tfmdn.layers import families
+from tfmdn.layers import families, kernels
 
 tfd = tfp.distributions
 every_kind = pytest.mark.parametrize("case", DISTRIBUTIONS, ids=case_name)
@@ -49,7 +48,7 @@ def novelty_by_scipy(layer, x):
     z = (x - location) / scale
     assert float(layer.prior_log_odds) == pytest.approx(math.log(NOVELTY / (1.0 - NOVELTY)), rel=1e-6)
     known = (1.0 - NOVELTY) * np.exp(density.score_samples(z))
-    elsewhere = NOVELTY * scipy.stats.norm(scale=fallback_lib.ELSEWHERE_SCALE).pdf(z).prod(-1)
+    elsewhere = NOVELTY * scipy.stats.norm(scale=kernels.ELSEWHERE_SCALE).pdf(z).prod(-1)
     return elsewhere / (elsewhere + known)
 
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfmdn import keras_internals, scores
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
+from tfmdn.layers import adaptation
 from tfmdn.layers.mdn import MDNLayer, heads_of
 
 BATCH_SIZE = 256
@@ -31,16 +32,17 @@ LOCAL_RESPONSIBILITY = 0.5
 
 def sample_batches(data, max_rows: int) -> list[tuple]:
     """A uniform random sample of the rows, as batches (x, y). y is None if there are no targets."""
-    rng = np.random.default_rng(SAMPLING_SEED)
-    sample = []  # the (key, row) with the smallest keys of all seen so far
+    reservoir, sample = adaptation.Reservoir(max_rows, SAMPLING_SEED), []
     for batch in _batches(data):
-        keys = rng.random(_num_rows(batch))
-        sample += [(keys[i], _map(operator.itemgetter(i), batch)) for i in np.argsort(keys)[:max_rows]]
-        sample = sorted(sample, key=operator.itemgetter(0))[:max_rows]
+        before = len(sample)
+        sample = [
+            sample[i] if i < before else _map(operator.itemgetter(i - before), batch)
+            for i in reservoir.kept(_num_rows(batch))
+        ]
     if not sample:
         raise ValueError("`data` must have at least one row. Received none.")
     groups = {}  # of rows that can be stacked: those of sequences of one length
-    for _, row in sample:
+    for row in sample:
         groups.setdefault(tuple(np.shape(leaf) for leaf in keras.tree.flatten(row)), []).append(row)
     return [
         _map(lambda *leaves: np.stack(leaves), *rows[start : start + BATCH_SIZE])

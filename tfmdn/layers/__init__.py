@@ -1,13 +1,23 @@
 """From features to a distribution: the head of a network, and layers before and behind it.
 
-`mdn` is the head. `families` says what differs between kinds of components, `links` how raw outputs become scales,
-`units` what `adapt` learns of the target's units, `starts` and `support` where components start and where targets end.
-`features` are layers before the head, `fallback` is one behind it.
+- `mdn`: the head, `MDNLayer`.
+- `families`: one record for each kind of component, of all that differs between kinds.
+- `links`: how raw outputs become scales.
+- `outputs`: which raw outputs mean what.
+- `units`: the target's units and limits, which `adapt` learns.
+- `starts`: where components start.
+- `support`: where targets end.
+- `background`: one more component, which does not depend on the inputs.
+- `adaptation`: what all methods `adapt` have in common, and a base class of layers for features that learn from data.
+- `features`: scaling and noise; the public namespace of all layers for features.
+- `embeddings`: several inputs of the network for one feature.
+- `fallback`: a layer behind the head, for inputs far from all data.
+- `kernels`: how it tells these from the others.
 """
 
+from tfmdn.layers.embeddings import PeriodicEmbedding as PeriodicEmbedding
+from tfmdn.layers.embeddings import PiecewiseLinearEmbedding as PiecewiseLinearEmbedding
 from tfmdn.layers.fallback import MarginalFallback as MarginalFallback
 from tfmdn.layers.features import NoiseRegularization as NoiseRegularization
-from tfmdn.layers.features import PeriodicEmbedding as PeriodicEmbedding
-from tfmdn.layers.features import PiecewiseLinearEmbedding as PiecewiseLinearEmbedding
 from tfmdn.layers.features import Standardization as Standardization
 from tfmdn.layers.mdn import MDNLayer as MDNLayer

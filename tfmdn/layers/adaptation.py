@@ -28,16 +28,33 @@ def batches(data, part: int) -> Iterator:
         yield element[part] if isinstance(element, tuple) else element
 
 
+class Reservoir:
+    """Which rows make up a uniform random sample of all that have passed by: those of the largest random keys.
+
+    Args:
+      size: the largest number of rows in the sample.
+      seed: not one that data may have been drawn with: the choice of rows would depend on their values.
+    """
+
+    def __init__(self, size: int, seed: int):
+        self._size, self._rng, self._keys = size, np.random.default_rng(seed), np.empty(0)
+
+    def kept(self, count: int) -> np.ndarray:
+        """Where the rows of the next sample stand, in the last sample with `count` new rows behind it."""
+        keys = np.concatenate([self._keys, self._rng.random(count)])
+        kept = np.arange(len(keys))
+        if len(keys) > self._size:
+            kept = np.argpartition(keys, -self._size)[-self._size :]
+        self._keys = keys[kept]
+        return kept
+
+
 def sample_rows(batches: Iterable[np.ndarray], row_shape: tuple[int, ...]) -> np.ndarray:
     """A uniform random sample of at most `SAMPLE_SIZE` of the finite rows of batches `[n, *row_shape]`, in float64."""
-    rng = np.random.default_rng(SAMPLING_SEED)
-    sample, keys = np.empty((0, *row_shape)), np.empty(0)
+    reservoir, sample = Reservoir(SAMPLE_SIZE, SAMPLING_SEED), np.empty((0, *row_shape))
     for rows in batches:
         rows = rows[np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))]
-        sample, keys = np.concatenate([sample, rows]), np.concatenate([keys, rng.random(len(rows))])
-        if len(keys) > SAMPLE_SIZE:  # the rows with the largest keys of all seen so far
-            kept = np.argpartition(keys, -SAMPLE_SIZE)[-SAMPLE_SIZE:]
-            sample, keys = sample[kept], keys[kept]
+        sample = np.concatenate([sample, rows])[reservoir.kept(len(rows))]
     return sample
 
 
@@ -80,3 +97,82 @@ def add_statistic(layer: keras.layers.Layer, name: str, value: np.ndarray, dtype
         trainable=False,
         autocast=False,
     )
+
+
+class AdaptedLayer(keras.layers.Layer):
+    """A layer over the last axis whose state `adapt` learns from rows of features `[n, F]`.
+
+    `call` computes in `variable_dtype`: before they are scaled, features may lie far beyond half precision.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def adapt(self, x) -> None:
+        """Learns the layer's state from data, before training.
+
+        Args:
+          x: features `[*B, F]` as an array, a tensor, or a `tf.data.Dataset` of batches of x or of tuples that
+            start with x. Values that are not finite do not count.
+
+        Raises:
+          ValueError: if there are no rows, if the number of features is not that of the layer, or if a feature has no
+            finite value.
+        """
+        rows = _rows(x)
+        if not self.built:
+            self.build((None, rows.shape[1]))
+        features = self.input_spec.axes[-1]
+        if rows.shape[1] != features:
+            raise ValueError(
+                f"{type(self).__name__} was built for {features} features. Received: x with {rows.shape[1]} features."
+            )
+        rows = np.where(np.isfinite(rows), rows, np.nan)
+        empty = np.flatnonzero(np.isnan(rows).all(0))
+        if len(empty):
+            raise ValueError(f"`adapt` needs a finite value of every feature. Received: none in columns {empty}.")
+        self._learn(rows)
+
+    def build(self, input_shape):
+        self.input_spec = last_axis_spec(input_shape)
+        self._add_state(input_shape[-1])
+
+    def _add_state(self, features: int) -> None:
+        raise NotImplementedError
+
+    def _learn(self, rows: np.ndarray) -> None:
+        """Assigns the state learnt of rows `[n, F]`, in which NaN stands for what is not finite."""
+        raise NotImplementedError
+
+    def _add_statistic(self, name: str, value: np.ndarray) -> keras.Variable:
+        return add_statistic(self, name, value, self.variable_dtype)
+
+
+def _rows(x) -> np.ndarray:
+    """The features of an array, a tensor or a dataset, as rows `[n, F]` in float64."""
+    if isinstance(x, tf.data.Dataset):
+        parts = [_rows(batch) for batch in batches(x, part=0)]
+        x = np.concatenate(parts) if parts else np.empty((0, 0))
+    x = np.asarray(x, np.float64)
+    if x.ndim < 2 or x.size == 0:
+        raise ValueError(
+            f"`adapt` needs rows of features, [n, F]. Received: x of shape {x.shape}. "
+            "A single feature needs an axis of its own, [n, 1]."
+        )
+    return x.reshape(-1, x.shape[-1])
+
+
+def last_axis_spec(input_shape: tuple) -> keras.layers.InputSpec:
+    """What a layer of state for each feature can be called on."""
+    if input_shape[-1] is None:
+        raise ValueError(f"The last axis needs a known size. Received: input_shape={input_shape}.")
+    return keras.layers.InputSpec(min_ndim=1, axes={-1: input_shape[-1]})
+
+
+def precision(variable_dtype: str) -> type[np.floating]:
+    """The precision in which NumPy looks at data for weights of a dtype. It has no statistics in bfloat16."""
+    return np.float64 if variable_dtype == "float64" else np.float32

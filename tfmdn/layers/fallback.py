@@ -10,7 +10,6 @@ import math
 
 import keras
 import numpy as np
-import scipy.optimize
 import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -18,16 +17,10 @@ import tensorflow_probability as tfp
 from tfmdn import validation
 from tfmdn.distributions import gaussian_mixtures, merging
 from tfmdn.distributions.mixture import Mixture
-from tfmdn.layers import adaptation, families
+from tfmdn.layers import adaptation, families, kernels
 
 tfd = tfp.distributions
 
-# Inputs that are not of the data may lie anywhere about it: a normal of this many times its standard deviation.
-ELSEWHERE_SCALE = 3.0
-# The bandwidths among which cross-validation chooses, as factors of Scott's rule. Were they not bounded, inputs that
-# repeat would make it 0.
-BANDWIDTH_FACTORS = np.geomspace(0.1, 2.0, 12)
-FOLDS = 5
 # By how much farther from the data w(x) may become 1, in standard deviations, for it to be small on the data.
 LONGEST_WAY = 3.0
 # In standard deviations. Farther inputs are as novel as can be, and their squares would overflow.
@@ -86,8 +79,8 @@ class MarginalFallback(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         self.novelty = validation.fraction("novelty", novelty)
         self.num_points = validation.positive_integer("num_points", num_points)
-        if num_points < FOLDS:
-            raise ValueError(f"`num_points` must be at least {FOLDS}. Received: num_points={num_points}.")
+        if num_points < kernels.FOLDS:
+            raise ValueError(f"`num_points` must be at least {kernels.FOLDS}. Received: num_points={num_points}.")
         self.num_components = validation.positive_integer("num_components", num_components)
         self.supports_masking = True
 
@@ -165,9 +158,9 @@ class MarginalFallback(keras.layers.Layer):
         )  # [B, N]
         exponents = -0.5 * square_distances / tf.square(self.bandwidth)
         log_known = tf.reduce_logsumexp(tf.math.log_softmax(self.point_logits) + exponents, -1)
-        log_elsewhere = -0.5 * square_norms / ELSEWHERE_SCALE**2
+        log_elsewhere = -0.5 * square_norms / kernels.ELSEWHERE_SCALE**2
         # What is left of the constants of the two normal densities.
-        log_volumes = z.shape[-1] * (tf.math.log(self.bandwidth) - math.log(ELSEWHERE_SCALE))
+        log_volumes = z.shape[-1] * (tf.math.log(self.bandwidth) - math.log(kernels.ELSEWHERE_SCALE))
         return self.prior_log_odds + log_elsewhere - log_known + log_volumes
 
     def _marginal_like(self, mixture: Mixture) -> Mixture:
@@ -196,7 +189,7 @@ class MarginalFallback(keras.layers.Layer):
         Raises:
           ImportError: if scikit-learn is not installed.
           ValueError: if x and y do not belong together, if they are not of the layer's sizes, or if there are fewer
-            than `FOLDS` finite rows.
+            than `kernels.FOLDS` finite rows.
         """
         if isinstance(x, tf.data.Dataset) == (y is not None):
             raise ValueError(
@@ -209,9 +202,9 @@ class MarginalFallback(keras.layers.Layer):
             raise ValueError("`adapt` needs data. Received: an empty dataset.")
         features, size = (part.shape[1] for part in first)
         rows = adaptation.sample_rows(map(np.hstack, itertools.chain([first], batches)), (features + size,))
-        if len(rows) < FOLDS:
+        if len(rows) < kernels.FOLDS:
             raise ValueError(
-                f"`adapt` needs at least {FOLDS} rows of finite inputs and targets. Received: {len(rows)}."
+                f"`adapt` needs at least {kernels.FOLDS} rows of finite inputs and targets. Received: {len(rows)}."
             )
         if not self.built:
             self._add_state(features, size)
@@ -235,9 +228,9 @@ class MarginalFallback(keras.layers.Layer):
         self.scale.assign(scale)
         self.points.assign(np.pad(points, [(0, missing), (0, 0)]))
         self.point_logits.assign(np.pad(np.zeros(len(points)), (0, missing), constant_values=-np.inf))
-        bandwidth, log_odds = _likeliest_bandwidth(points, self.novelty)
+        bandwidth, log_odds = kernels.likeliest_bandwidth(points, self.novelty)
         # One outlier among the points is left to be one.
-        shift = _shift_to_mean(log_odds, self.novelty + 1.0 / len(points))
+        shift = kernels.shift_to_mean(log_odds, self.novelty + 1.0 / len(points))
         self.bandwidth.assign(bandwidth)
         self.prior_log_odds.assign(
             scipy.special.logit(self.novelty) + max(shift, -0.5 * (LONGEST_WAY / bandwidth) ** 2)
@@ -270,42 +263,3 @@ def _paired(element) -> tuple[np.ndarray, np.ndarray]:
         )
     x = x.reshape(-1, x.shape[-1])
     return x, y.reshape(len(x), -1)
-
-
-def _likeliest_bandwidth(points: np.ndarray, novelty: float) -> tuple[float, np.ndarray]:
-    """The bandwidth of kernels at standardised points `[N, F]` under which held-out points are the likeliest.
-
-    They may also come from elsewhere, with the probability `novelty`: otherwise a single outlier would need a bandwidth
-    that reaches it.
-
-    Returns:
-      The bandwidth, and the log odds `[N]` that each of the held-out points does come from elsewhere.
-    """
-    from sklearn.model_selection import KFold
-    from sklearn.neighbors import KernelDensity
-
-    size, features = points.shape
-    bandwidths = BANDWIDTH_FACTORS * size ** (-1.0 / (features + 4))
-    elsewhere = tfd.MultivariateNormalDiag(np.zeros(features), np.full(features, ELSEWHERE_SCALE))
-    log_elsewhere = math.log(novelty) + elsewhere.log_prob(points).numpy()
-    log_known = np.empty((len(bandwidths), size))
-    for kept, held_out in KFold(FOLDS, shuffle=True, random_state=0).split(points):
-        for index, bandwidth in enumerate(bandwidths):
-            # One leaf: a deeper tree loses all digits of small densities.
-            density = KernelDensity(bandwidth=bandwidth, leaf_size=size).fit(points[kept])
-            log_known[index, held_out] = math.log1p(-novelty) + density.score_samples(points[held_out])
-    best = np.argmax(np.logaddexp(log_known, log_elsewhere).sum(1))
-    return bandwidths[best], log_elsewhere - log_known[best]
-
-
-def _shift_to_mean(log_odds: np.ndarray, mean: float) -> float:
-    """What must be added to log odds `[N]` for the mean of their probabilities not to be above `mean`: 0 or less."""
-
-    def excess(shift):
-        return scipy.special.expit(log_odds + shift).mean() - mean
-
-    return (
-        0.0
-        if excess(0.0) <= 0.0
-        else scipy.optimize.brentq(excess, -log_odds.max() - 2.0 * abs(scipy.special.logit(mean)), 0.0)
-    )

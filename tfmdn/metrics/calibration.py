@@ -1,0 +1,132 @@
+"""Metrics of whether predicted probabilities are those observed, and of how narrow predictions are.
+
+Shapes in comments: B batch, E event, N bins.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn import scores, validation
+from tfmdn.metrics.base import ScoreMetric
+
+tfd = tfp.distributions
+
+
+@keras.saving.register_keras_serializable(package="tfmdn", name="metrics.IntervalCoverage")
+class IntervalCoverage(ScoreMetric):
+    """The share of targets inside the central interval of probability `coverage`. It should be equal to `coverage`.
+
+    Of a vector, each coordinate has an interval of its own, and the result is their mean share.
+
+    Args:
+      coverage: the probability of the interval, strictly between 0 and 1. 0.9 is the interval from the 5 % to the
+        95 % quantile.
+      name: name of the metric.
+      dtype: dtype of the sums.
+
+    Example:
+
+    >>> standard_normal = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((4, 1))), tfd.Normal(np.zeros((4, 1)), 1.0))
+    >>> float(tfmdn.metrics.IntervalCoverage(0.9)([-2.0, -1.0, 0.0, 1.6], standard_normal))
+    0.75
+    """
+
+    def __init__(self, coverage: float = 0.9, name: str = "interval_coverage", dtype: str | None = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.coverage = validation.fraction("coverage", coverage)
+
+    def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
+        probability = scores.probability_integral_transform(y_true, mixture)  # [B, E]
+        # Between the quantiles: the same as the probability between their levels, without a search for the quantiles.
+        is_inside = tf.cast(tf.abs(probability - 0.5) <= 0.5 * self.coverage, probability.dtype)
+        is_inside = tf.where(tf.math.is_nan(probability), probability, is_inside)
+        return scores.mean_over_event(is_inside, mixture)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "coverage": self.coverage}
+
+
+@keras.saving.register_keras_serializable(package="tfmdn", name="metrics.IntervalWidth")
+class IntervalWidth(ScoreMetric):
+    """The mean width of the central interval of probability `coverage`, in the units of the targets.
+
+    Of two models whose `IntervalCoverage` is right, the one with the narrower intervals knows more. Of a vector it is
+    the mean width over the coordinates.
+
+    Args:
+      coverage: the probability of the interval, strictly between 0 and 1.
+      name: name of the metric.
+      dtype: dtype of the sums.
+
+    Example:
+
+    >>> standard_normal = tfmdn.Mixture(tfd.Categorical(logits=[[0.0]]), tfd.Normal([[0.0]], [[1.0]]))
+    >>> round(float(tfmdn.metrics.IntervalWidth(0.9)([0.0], standard_normal)), 4)
+    3.2897
+    """
+
+    direction = "down"
+
+    def __init__(self, coverage: float = 0.9, name: str = "interval_width", dtype: str | None = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.coverage = validation.fraction("coverage", coverage)
+
+    def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
+        low, high = tf.unstack(mixture.interval(self.coverage), axis=-1)
+        return scores.mean_over_event(high - low, mixture)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "coverage": self.coverage}
+
+
+@keras.saving.register_keras_serializable(package="tfmdn", name="metrics.CalibrationError")
+class CalibrationError(ScoreMetric):
+    """How far predicted probabilities are from observed frequencies, as a root mean square over levels. 0 is perfect.
+
+    The probability integral transform of the targets is counted in bins of equal width. At the edge p of each two bins
+    a share F(p) of the targets lies below the predicted quantile of level p; the result is the root of the mean of
+    (F(p) - p)^2 over these edges, the calibration error of Kuleshov et al. (2018) with equal weights. 0.05 means that
+    quantiles are off by 5 percentage points. n targets of a perfect model give about 0.4 / sqrt(n). Coordinates of a
+    vector count like targets of their own.
+
+    Args:
+      num_bins: number of bins, at least 2.
+      name: name of the metric.
+      dtype: dtype of the sums.
+
+    Example:
+
+    >>> mixture = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((3, 1))), tfd.Normal(np.zeros((3, 1)), 1.0))
+    >>> float(tfmdn.metrics.CalibrationError(num_bins=2)([1.0, 2.0, 3.0], mixture))
+    0.5
+    """
+
+    direction = "down"
+
+    def __init__(self, num_bins: int = 20, name: str = "calibration_error", dtype: str | None = None) -> None:
+        if validation.positive_integer("num_bins", num_bins) < 2:
+            raise ValueError(f"`num_bins` must be at least 2. Received: num_bins={num_bins!r}.")
+        super().__init__(shape=(num_bins,), name=name, dtype=dtype)
+        self.num_bins = num_bins
+
+    def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
+        probability = scores.probability_integral_transform(y_true, mixture)  # [B, E]
+        index = tf.cast(tf.clip_by_value(probability * self.num_bins, 0.0, self.num_bins - 1.0), tf.int32)
+        in_bin = tf.one_hot(index, self.num_bins, dtype=probability.dtype)  # [B, E, N]
+        # A probability of NaN has no bin: it makes all of them NaN.
+        in_bin += tf.where(tf.math.is_nan(probability), probability, tf.zeros_like(probability))[..., tf.newaxis]
+        return tf.reduce_mean(in_bin, -2) if mixture.event_shape.rank else in_bin
+
+    def result(self) -> tf.Tensor:
+        edges = tf.range(1, self.num_bins, dtype=self.dtype) / self.num_bins
+        observed = tf.cumsum(self.mean())[:-1]
+        error = tf.sqrt(tf.reduce_mean(tf.square(observed - edges)))
+        return tf.where(tf.convert_to_tensor(self.count) == 0, tf.zeros_like(error), error)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_bins": self.num_bins}
