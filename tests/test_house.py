@@ -178,3 +178,19 @@ def test_public_names_are_listed(name, file):
 
 def test_version_is_in_the_changelog():
     assert f"## [{tfmdn.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_contributing_names_what_there_is():
+    code = re.findall(r"`([^`\n]+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    paths = [word for word in code if re.fullmatch(r"[\w./]+", word) and ("/" in word or word.endswith((".py", ".md")))]
+    assert len(paths) > 40
+    assert [path for path in paths if not (ROOT / path).exists() and path != "utils.py"] == []
+    rows = re.findall(r"^\| an? [^|]+ \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert len(rows) >= 10
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py")))
+def test_a_folder_says_what_its_files_are_for(folder):
+    documentation = ast.get_docstring(MODULES[folder])
+    files = {path.stem for path in (PACKAGE / folder).glob("*.py")} - {"__init__"}
+    assert files - set(re.findall(r"`(\w+)`", documentation)) == set()

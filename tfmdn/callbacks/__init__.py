@@ -1,4 +1,11 @@
-"""What watches a training: `component_health` (by `observation` and `reseeding`), `checkpoints`, `early_stopping`."""
+"""What watches a training.
+
+- `component_health`: the callback `ComponentHealth`, and its warnings.
+- `observation`: what it looks at, mixtures of sampled rows and figures of their components.
+- `reseeding`: new starts for components that it finds dead.
+- `checkpoints`: files for the case that a training is killed, a disk full or a worker gone.
+- `early_stopping`: of each member of an ensemble.
+"""
 
 from tfmdn.callbacks.checkpoints import BackupAndRestore as BackupAndRestore
 from tfmdn.callbacks.checkpoints import ModelCheckpoint as ModelCheckpoint

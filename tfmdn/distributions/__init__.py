@@ -1,9 +1,24 @@
 """What y is like, given everything: mixtures and their components. TensorFlow and TFP alone, no Keras layer.
 
-`mixture` is the object, `tensor_like` what makes it a tensor. `tensors` reads and rebuilds what distributions are made
-of, `densities` holds log densities that stay finite, `kinds` asks what differs between kinds of components. What is
-searched for or integrated has a module each: `quantiles`, `modes`, `regions`, `deviations`; what has a closed form is
-in `coordinates`. Components of our own are in `reflected` (with limits; `folding` is its geometry) and `univariate`.
+- `mixture`: the distribution that an `MDNLayer` outputs. Its questions are answered in files of their own:
+- `quantiles`: searched for, in both tails.
+- `modes`: searched for by a mean shift.
+- `regions`: highest density regions, and central intervals.
+- `coordinates`: marginals and conditionals, which have a closed form.
+- `deviations`: expected distances, of which the CRPS is made.
+- `batching`: the same, for some rows at a time.
+- `merging`: several mixtures as one.
+- `gaussian_mixtures`: scikit-learn's.
+- `tensor_like`: what makes a mixture a tensor for TensorFlow, Keras and NumPy.
+- `type_specs`: the names that SavedModels know our distributions by.
+
+Of components:
+
+- `tensors`: reads what they are made of, and rebuilds them.
+- `kinds`: the questions that each kind of them answers in its own way.
+- `univariate`: distributions as TFP has them, but for what it leaves out.
+- `reflected`: normal ones with limits.
+- `folding`: the geometry of that.
 """
 
 from tfmdn.distributions import univariate as univariate

@@ -1,6 +1,9 @@
-"""Pictures of densities: `conditional` draws what is predicted, `diagnostics` how good that is.
+"""Pictures of densities.
 
-`data` computes what they show, and `style` is what they have in common.
+- `conditional`: what is predicted.
+- `diagnostics`: how good that is.
+- `data`: what the figures show, computed some rows at a time.
+- `style`: how they are drawn.
 """
 
 from tfmdn.plots.conditional import components as components

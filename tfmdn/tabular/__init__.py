@@ -1,4 +1,7 @@
-"""From a table to a density: `regressor` is scikit-learn's interface, `recipe` what it trains.
+"""From a table to a density.
+
+- `regressor`: scikit-learn's interface, `tfmdn.MDNRegressor`.
+- `recipe`: what it trains, and how.
 
 Nothing is imported here: it needs scikit-learn, and `tfmdn.MDNRegressor` says so.
 """
