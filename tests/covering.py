@@ -1,8 +1,9 @@
 """Which cases of a product of parameters run by default: a covering array. `--exhaustive` runs the whole product.
 
-Under `@pytest.mark.covering(2)` those cases of a test run in which every pair of values of any two parameters occurs at
-least once; `covering(1)` keeps each value once. A `case` of tests/cases.py counts as three parameters: family,
-covariance and event shape. `@pytest.mark.exhaustive` leaves a test to `--exhaustive` altogether.
+Of each test those cases run in which every pair of values of any two parameters occurs at least once. A `case` of
+tests/cases.py counts as three parameters: family, covariance and event shape. With `@pytest.mark.covering(1)` every
+single value occurs, with 3 every triple. `@pytest.mark.by_default("name", ...)` names the cases that run. Those
+that are named on the command line run in any case.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Hashable, Sequence
 
 import pytest
 
+PAIRS = 2
+
 
 def covering(rows: Sequence[Sequence[Hashable]], strength: int) -> list[int]:
     """The numbers of some rows in which all combinations of `strength` columns' values occur that occur in any row.
@@ -22,7 +25,7 @@ def covering(rows: Sequence[Sequence[Hashable]], strength: int) -> list[int]:
     missing = [
         {
             (columns, tuple(row[column] for column in columns))
-            for columns in itertools.combinations(range(len(row)), strength)
+            for columns in itertools.combinations(range(len(row)), min(strength, len(row)))
         }
         for row in map(tuple, rows)
     ]
@@ -40,11 +43,17 @@ def factors(item: pytest.Function) -> tuple[Hashable, ...]:
     """The values of an item's parameters, as what can be compared: those of a case one by one."""
     values = []
     for name, value in item.callspec.params.items():
-        if name == "case":
-            values.extend(value)
-        else:
-            values.append((type(value), value) if isinstance(value, Hashable) else id(value))
-    return tuple(values)
+        values.extend(value if name == "case" and isinstance(value, tuple) else [value])
+    return tuple(map(comparable, values))
+
+
+def comparable(value: object) -> Hashable:
+    """The value, or where it has no hash, which object it is: stacked parameters share their objects."""
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return type(value), value
 
 
 def pytest_addoption(parser):
@@ -52,21 +61,29 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "covering(strength): by default, run cases that cover all tuples of parameters")
-    config.addinivalue_line("markers", "exhaustive: run with --exhaustive only")
+    config.addinivalue_line("markers", "covering(strength): the cases that run cover all pairs, triples ... of values")
+    config.addinivalue_line("markers", "by_default(*names): the cases that run")
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("exhaustive"):
+    if config.getoption("exhaustive") or any("[" in argument for argument in config.args):
         return
     products = collections.defaultdict(list)
-    left_out = {item for item in items if item.get_closest_marker("exhaustive")}
     for item in items:
-        marker = item.get_closest_marker("covering")
-        if marker and item not in left_out:
-            products[item.nodeid.partition("[")[0], marker.args[0]].append(item)
-    for (_, strength), cases in products.items():
-        chosen = covering([factors(case) for case in cases], strength)
-        left_out |= set(cases) - {cases[number] for number in chosen}
+        if hasattr(item, "callspec"):
+            products[item.nodeid.partition("[")[0]].append(item)
+    left_out = set(itertools.chain.from_iterable(map(left_out_of, products.values())))
     config.hook.pytest_deselected(items=[item for item in items if item in left_out])
     items[:] = [item for item in items if item not in left_out]
+
+
+def left_out_of(cases: list[pytest.Function]) -> list[pytest.Function]:
+    """Those of a test's cases that do not run by default."""
+    named, strength = cases[0].get_closest_marker("by_default"), cases[0].get_closest_marker("covering")
+    if not named:
+        chosen = covering(list(map(factors, cases)), strength.args[0] if strength else PAIRS)
+        return [case for number, case in enumerate(cases) if number not in set(chosen)]
+    unknown = set(named.args) - {case.callspec.id for case in cases}
+    if unknown:
+        raise pytest.UsageError(f"{cases[0].nodeid}: there are no cases {sorted(unknown)}.")
+    return [case for case in cases if case.callspec.id not in named.args]

@@ -25,7 +25,11 @@ def test_nothing_of_that_strength_is_left_out(strength):
     assert len(chosen) < [8, 30, 90][strength - 1]
 
 
-@pytest.mark.parametrize(("options", "passed"), [((), 6), (("--exhaustive",), 19)], ids=["default", "exhaustive"])
+@pytest.mark.parametrize(
+    ("options", "passed"),
+    [((), 8), (("--exhaustive",), 19), (("test_the_option.py::test_named[3]",), 1)],
+    ids=["default", "exhaustive", "named"],
+)
 def test_the_option(pytester, options, passed):
     pytester.makepyfile(
         """
@@ -37,16 +41,15 @@ def test_the_option(pytester, options, passed):
         def test_product(case, a):
             pass
 
-        @pytest.mark.covering(2)
         @pytest.mark.parametrize("b", ["x", "y"])
         class TestOthers:
             @pytest.mark.parametrize("c", [0])
             def test_pairs(self, b, c):
                 pass
 
-        @pytest.mark.exhaustive
+        @pytest.mark.by_default("1", "5")
         @pytest.mark.parametrize("a", range(7))
-        def test_left_out(a):
+        def test_named(a):
             pass
 
         def test_plain():

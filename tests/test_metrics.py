@@ -62,6 +62,7 @@ def test_round_trip(name, arguments):
     assert float(again(np.zeros(5), mixture)) == float(metric(np.zeros(5), mixture))
 
 
+@pytest.mark.covering(1)
 @every_metric
 @pytest.mark.parametrize("event_shape", [(), (2,)])
 def test_any_batches_give_the_same(name, arguments, event_shape):
@@ -132,6 +133,7 @@ def assert_results_equal(results, others):
         assert others[f"m{i}"] == pytest.approx(results[f"m{i}"], rel=tolerance(name)), name
 
 
+@pytest.mark.by_default("event_shape1-batches1")
 @pytest.mark.parametrize(("event_shape", "batches"), [((), [(96, Y), (7, Y[:, None]), (1, Y)]), ((1,), [(96, Y)])])
 def test_evaluate_in_any_batches(event_shape, batches):
     model = model_with(event_shape)

@@ -168,6 +168,7 @@ def gradients(score, y, mixture):
     return tape.gradient(total, sources)
 
 
+@pytest.mark.covering(1)
 @every_family
 @pytest.mark.parametrize("score", [scores.crps, scores.pinball_loss])
 def test_gradients_are_those_of_small_differences(case, score):

@@ -37,6 +37,7 @@ ASKED = [(case, question) for case in NORMALS for question in QUESTIONS]
 ASKED += [(case, "cdf") for case in DISTRIBUTIONS if case not in NORMALS]
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(
     ("case", "question"), ASKED, ids=lambda value: value if value in QUESTIONS else case_name(value)
 )
@@ -48,6 +49,7 @@ def test_answers_are_the_same(case, question):
     np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("batch_shape", "batch_size"), [((ROWS,), 7), ((ROWS, 2), 2), ((1, 3), 100)], ids=str)
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_any_batch(question, batch_shape, batch_size):
@@ -58,6 +60,7 @@ def test_any_batch(question, batch_shape, batch_size):
     np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize(
     ("weights_shape", "components_shape"), [((ROWS,), ()), ((), (ROWS,)), ((1,), (ROWS,))], ids=str

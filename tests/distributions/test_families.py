@@ -40,6 +40,7 @@ def test_density_integrates_to_one(case):
         assert scipy.integrate.simpson(density, x=grid) == pytest.approx(1.0, abs=1e-3)
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_sample_moments(case):
     # A larger floor of the scale keeps fourth moments, and so the error of a sample variance, moderate.
@@ -114,6 +115,7 @@ def test_cdf_is_the_integral_of_the_density(case):
     assert float(mixture[0].cdf(high) - mixture[0].cdf(low)) == pytest.approx(integral, abs=1e-4)
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_quantile_inverts_cdf(case):
     mixture = mixture_of(case)
@@ -140,6 +142,7 @@ def test_quantile_is_exact(case):
         np.testing.assert_allclose(quantiles[:, row], expected, rtol=1e-6, atol=1e-5 * narrowest)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("magnitude", [1e4, 1e10, 1e19, 1e30])
 @every_kind
 def test_gradients_are_finite_at_extreme_targets(case, magnitude):
@@ -155,6 +158,7 @@ def test_gradients_are_finite_at_extreme_targets(case, magnitude):
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("activation", links.SCALE_LINKS)
 @pytest.mark.parametrize("raw", [-1e30, -200.0, 200.0, 1e30])
 @pytest.mark.parametrize("case", DISTRIBUTIONS, ids=case_name)

@@ -204,6 +204,7 @@ def test_members_survive_slices_copies_casts_and_expand_dims():
 # In graphs, with gradients, and saved
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize("case", [("normal", "full", (3,)), ("student_t", "diag", ())], ids=case_name)
 def test_in_a_function(case, jit_compile):

@@ -138,6 +138,7 @@ def test_draws_in_a_graph_are_those_of_eager():
         np.testing.assert_allclose(ours, eager, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_draws_are_those_of_tfp_in_distribution(case):
     mixture = mixture_of(case, batch_shape=(2,))
@@ -265,6 +266,7 @@ def test_quantile_with_narrow_light_and_dead_components():
     np.testing.assert_allclose(mixture.quantile(levels), expected, atol=1e-6)
 
 
+@pytest.mark.by_default("normal-diag-scalar", "lognormal-diag-scalar", "laplace-diag-scalar")
 @every_scalar_kind
 def test_quantile_gradients_are_those_of_finite_differences(case):
     logits = tf.constant([0.3, -0.5], tf.float64)
@@ -322,6 +324,7 @@ def test_quantile_of_components_without_marginals_says_so():
 # Mode
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_mode_is_the_highest_point(case):
     mixture = mixture_of(case, batch_shape=(3,))
@@ -368,6 +371,7 @@ def test_mode_between_two_components_and_of_many():
 # Summaries
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_entropy_is_the_mean_of_the_negative_log_density(case):
     mixture = mixture_of(case, batch_shape=(2,))
@@ -493,6 +497,7 @@ GRAPH_KINDS = [
 EXECUTED = [(case, False) for case in GRAPH_KINDS] + [(case, True) for case in GRAPH_KINDS[:3]]
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize(
     ("case", "jit_compile"), EXECUTED, ids=lambda value: str(value) if isinstance(value, bool) else case_name(value)
@@ -506,6 +511,7 @@ def test_graph_and_xla_answer_as_eager_does(case, question, jit_compile):
     np.testing.assert_allclose(function(mixture), eager, rtol=2e-4, atol=2e-4 * spread)
 
 
+@pytest.mark.by_default("normal-full-3", "lognormal-diag-scalar")
 @pytest.mark.parametrize("case", GRAPH_KINDS, ids=case_name)
 def test_draws_under_xla(case):
     """TensorFlow's generators give other numbers under XLA, from the same distribution, and the same at each call."""
@@ -521,6 +527,7 @@ def test_draws_under_xla(case):
     np.testing.assert_allclose(entropy, mixture.entropy(20_000, seed=2), atol=0.1)
 
 
+@pytest.mark.by_default("normal-diag-scalar", "normal-full-3", "laplace-diag-3")
 @pytest.mark.parametrize("case", GRAPH_KINDS, ids=case_name)
 def test_unknown_batch_size_in_a_graph(case):
     layer = tfmdn.MDNLayer(4, case[2], family=case[0], covariance=case[1])

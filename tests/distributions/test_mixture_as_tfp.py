@@ -75,6 +75,7 @@ def pair(build, **kwargs):
     return tfmdn.Mixture(*build(), **kwargs), tfd.MixtureSameFamily(*build(), **kwargs)
 
 
+@pytest.mark.covering(1)
 @every_mixture
 @pytest.mark.parametrize("validate_args", [False, True])
 def test_shapes_density_and_moments_are_the_base_classs(build, validate_args):
@@ -93,6 +94,7 @@ def test_shapes_density_and_moments_are_the_base_classs(build, validate_args):
             np.testing.assert_allclose(getattr(ours, method)(), getattr(base, method)(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.covering(1)
 @every_mixture
 @pytest.mark.parametrize("sample_shape", [(), 3, [2, 5], (1,)], ids=str)
 def test_draws_have_the_base_classs_shape_dtype_and_moments(build, sample_shape):

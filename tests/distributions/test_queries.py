@@ -45,6 +45,7 @@ def by_scipy(truth, row, axes, y, each=False):
 # One component
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_a_component_is_the_one_of_its_number(case):
     mixture = mixture_of(case, dtype="float64")
@@ -82,6 +83,7 @@ def test_no_such_component(k):
 AXES = [0, -1, [1], [2, 0], [-1, 1], (0, 1, 2), np.array([2, 1, 0])]
 
 
+@pytest.mark.covering(1)
 @every_vector_kind
 def test_marginal_density_by_scipy(case):
     mixture = mixture_of(case, batch_shape=(2,), dtype="float64")
@@ -95,6 +97,7 @@ def test_marginal_density_by_scipy(case):
         np.testing.assert_allclose(marginal.log_prob(draws[..., axes]), expected, rtol=1e-8)
 
 
+@pytest.mark.covering(1)
 @every_vector_kind
 def test_conditional_density_is_the_ratio_of_densities(case):
     mixture = mixture_of(case, batch_shape=(2,), dtype="float64")
@@ -117,6 +120,7 @@ def test_conditional_density_is_the_ratio_of_densities(case):
         np.testing.assert_allclose(single.log_prob(y), expected, rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("unit", [1e-3, 1.0, 1e4])
 @every_normal_vector
 def test_conditional_density_by_quadrature(case, unit):
@@ -143,6 +147,7 @@ def assert_ratio_by_quadrature(pair, axis, known, unknown):
     assert float(pair.condition(axis, known).marginal(0).prob(unknown)) == pytest.approx(joint / total, rel=1e-7)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("distance", [1e2, 1e4, 1e8, 1e30])
 @every_normal_vector
 def test_condition_far_from_all_centres(case, distance):
@@ -203,6 +208,7 @@ def test_gradients_of_the_condition_are_those_of_finite_differences(case):
         assert slope == pytest.approx(float(high - low) / 2e-6, rel=1e-5, abs=1e-7), name
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(
     ("values_shape", "batch_shape", "expected"),
     [
@@ -356,6 +362,7 @@ def peaks_by_grid(truth, row):
     return np.array(sorted(peaks, reverse=True))
 
 
+@pytest.mark.by_default("laplace-diag-scalar", "lognormal-diag-scalar")
 @every_scalar_kind
 def test_modes_are_the_peaks_of_a_fine_grid(case):
     mixture = mixture_of(case, num_components=6, dtype="float64")
@@ -379,6 +386,7 @@ def test_the_number_of_modes_is_the_length_of_the_answer():
         assert log_prob.shape == (max_modes,)
 
 
+@pytest.mark.by_default("normal-full-3", "laplace-diag-3", "lognormal-diag-3")
 @pytest.mark.parametrize("case", [case for case in DISTRIBUTIONS if case[2]], ids=case_name)
 def test_modes_of_vectors_are_local_maxima(case):
     mixture = mixture_of(case, batch_shape=(3,), num_components=4)
@@ -409,6 +417,7 @@ def test_modes_of_components_apart_are_their_centres(covariance):
     assert np.isnan(modes.points[4:]).all()
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("distance", "count"), [(0.0, 1), (1.0, 1), (1.9, 1), (1.99, 1), (2.05, 2), (3.0, 2)])
 def test_two_equal_normals_have_two_modes_if_more_than_two_scales_apart(distance, count, dtype):
@@ -434,6 +443,7 @@ def test_bad_number_of_modes(max_modes):
 # Intervals and regions
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_as_much_probability_lies_below_an_interval_as_above(case):
     mixture = mixture_of(case, dtype="float64")
@@ -467,6 +477,7 @@ def region_by_grid(truth, row, coverage):
     return grid[np.flatnonzero(np.diff(np.concatenate([[0], is_inside, [0]])))].reshape(-1, 2)
 
 
+@pytest.mark.by_default("laplace-diag-scalar", "lognormal-diag-scalar")
 @every_scalar_kind
 def test_regions_are_those_of_a_fine_grid(case):
     mixture = mixture_of(case, batch_shape=(3,), num_components=6, dtype="float64")
@@ -490,6 +501,7 @@ def test_regions_are_those_of_a_fine_grid(case):
         assert np.sum(np.diff(truth.cdf(row, ends))[::2]) == pytest.approx(0.9, abs=2e-5)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("coverage", [1e-5, 1e-3, 1 - 1e-9])
 @every_scalar_kind
 def test_regions_in_float32_are_as_good_as_in_float64(case, coverage):
@@ -564,6 +576,7 @@ def test_graves_bias_is_a_special_case_of_temper(case):
         np.testing.assert_allclose(biased.log_prob(y), expected, rtol=1e-7)
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_draws_at_the_lowest_temperatures(case):
     mixture = mixture_of(case, batch_shape=(3,))
@@ -594,6 +607,7 @@ def covariances_of(fitted):
     }[fitted.covariance_type]()
 
 
+@pytest.mark.covering(1)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", [GaussianMixture, BayesianGaussianMixture])
 @pytest.mark.parametrize("size", [1, 2])
@@ -617,6 +631,7 @@ def test_mixtures_of_sklearn(covariance_type, size, kind):
     np.testing.assert_allclose(single.log_prob(np.float32(rows)), expected, rtol=1e-4)
 
 
+@pytest.mark.by_default("full", "tied")
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 def test_both_directions_of_a_joint_mixture_by_quadrature(covariance_type):
     fitted = GaussianMixture(12, covariance_type=covariance_type, random_state=0).fit(pairs_of_ha())
@@ -662,6 +677,7 @@ GRAPH_CASES = [
 ]
 
 
+@pytest.mark.by_default("normal-diag-scalar-graph", "normal-full-3-xla")
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize("case", GRAPH_CASES, ids=case_name)
 def test_graph_and_xla_answer_as_eager_does(case, jit_compile):

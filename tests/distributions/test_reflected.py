@@ -348,6 +348,7 @@ def test_answers_agree_with_draws(case):
     np.testing.assert_allclose(ends, np.stack([np.broadcast_to(end, ends.shape[1:]) for end in (low, high)]))
 
 
+@pytest.mark.by_default("('diag', (), (0.0, 1.0))", "('full', (2,), ([0.0, None], 1.0))")
 @pytest.mark.parametrize("case", LAYERS[:5], ids=str)
 def test_modes_are_not_below_any_draw(case):
     mixture = mixture_of(case)
@@ -457,6 +458,7 @@ def test_merged_and_tempered(case):
 # In models
 
 
+@pytest.mark.by_default("('diag', (), (0.0, 1.0))-False")
 @pytest.mark.parametrize(("case", "jit_compile"), [(LAYERS[0], False), (LAYERS[2], True), (LAYERS[4], False)], ids=str)
 def test_models_train_are_saved_and_exported(case, jit_compile, tmp_path):
     covariance, event_shape, support = case
@@ -479,6 +481,7 @@ def test_models_train_are_saved_and_exported(case, jit_compile, tmp_path):
     assert {"low", "high"} <= set(exported.signatures["serving_default"].structured_outputs)
 
 
+@pytest.mark.by_default("2")
 @pytest.mark.parametrize("num_components", [1, 2, 8])
 def test_components_as_wide_as_the_interval_keep_learning(num_components):
     """Held at their widest they must neither drift away nor be stuck."""
@@ -492,6 +495,7 @@ def test_components_as_wide_as_the_interval_keep_learning(num_components):
     assert learnt < {1: 0.25, 2: 0.12, 8: 0.02}[num_components]  # the truth: 0
 
 
+@pytest.mark.by_default("('diag', (), (0.0, 1.0))")
 @pytest.mark.parametrize("case", [LAYERS[0], LAYERS[4]], ids=str)
 def test_ensembles(case):
     covariance, event_shape, support = case

@@ -58,6 +58,7 @@ def test_derivatives_are_those_of_tfp(case, activation, sample_shape):
         np.testing.assert_allclose(own, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize(
     "case", [("normal", "diag", ()), ("normal", "diag", (3,)), ("normal", "full", (3,))], ids=case_name

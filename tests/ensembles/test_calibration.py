@@ -163,6 +163,7 @@ def rows_of(model, factor, num_rows=2_000):
 CASES = [*SCALAR_COMPONENTS, ("normal", "diag", (2,)), ("normal", "full", (3,)), ("student_t", "spherical", (3,))]
 
 
+@pytest.mark.by_default("normal-full-3", "student_t-spherical-3", "lognormal-diag-scalar")
 @pytest.mark.parametrize("case", CASES, ids=case_name)
 def test_the_factor_that_targets_were_drawn_with_is_found(case):
     model = ensemble(case)
@@ -197,6 +198,7 @@ def test_everything_predicted_is_calibrated(dtype, jit_compile, tmp_path):
     assert loaded.calibrate(x, y) == factor  # not on top of what was found
 
 
+@pytest.mark.by_default("normal-diag-scalar")
 @pytest.mark.parametrize(
     "case", [("normal", "diag", ()), ("student_t", "diag", ()), ("normal", "full", (2,))], ids=case_name
 )

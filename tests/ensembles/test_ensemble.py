@@ -159,6 +159,7 @@ class InPart(keras.layers.Layer):
         return {**super().get_config(), "constant": self.constant}
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("size", [1, 2, 5])
 @pytest.mark.parametrize("constant", ["weights", "components"])
 def test_what_is_the_same_for_all_rows_needs_no_axis(constant, size):
@@ -223,6 +224,7 @@ TRAININGS = {
 }
 
 
+@pytest.mark.by_default("adam, two architectures", "weights by member, clipped", "dropout", "regularized scales")
 @pytest.mark.parametrize("training", TRAININGS.values(), ids=TRAININGS)
 def test_members_learn_what_each_network_learns_alone(training):
     networks = [build() for build in training.get("builders", [network, network])]
@@ -241,6 +243,7 @@ def test_members_learn_what_each_network_learns_alone(training):
     np.testing.assert_allclose(losses, np.mean(alone, 0), rtol=1e-4)
 
 
+@pytest.mark.by_default("{'jit_compile': True}")
 @pytest.mark.parametrize("arguments", [{"run_eagerly": True}, {"jit_compile": True}], ids=str)
 def test_ways_to_execute_give_the_same_weights(arguments):
     networks, weights = [network(between=[BATCH_NORMALIZATION]) for _ in range(2)], []
@@ -311,6 +314,7 @@ def test_masked_steps_do_not_count():
     np.testing.assert_allclose(scores[1], scores[0], rtol=1e-5)
 
 
+@pytest.mark.by_default("regularized")
 @pytest.mark.parametrize("penalties", [{}, {**PENALTIES, "scale_regularizer": "l2"}], ids=["", "regularized"])
 def test_mirrored_strategy_trains_as_one_replica_does(penalties):
     weights, losses = [], []
@@ -352,6 +356,7 @@ def test_saved_models_with_named_tensors(tmp_path):
     np.testing.assert_allclose(served["log_prob"], ensemble(x).log_prob(Y), rtol=1e-5)
 
 
+@pytest.mark.by_default("subclassed")
 @pytest.mark.parametrize("build", [network, Subclassed], ids=["sequential", "subclassed"])
 def test_exported_by_keras(build, tmp_path):
     networks = [build(), build()]

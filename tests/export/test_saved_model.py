@@ -30,6 +30,7 @@ def model_of(case=("normal", "diag", ()), **kwargs):
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(8, "tanh"), layer])
 
 
+@pytest.mark.by_default("normal-diag-scalar", "normal-full-3", "lognormal-diag-scalar")
 @pytest.mark.parametrize("case", EXPORTED, ids=case_name)
 def test_every_signature_has_the_mixtures_numbers(case, tmp_path):
     model = model_of(case)
@@ -77,6 +78,7 @@ for rows in (1, 5):
 """
 
 
+@pytest.mark.by_default("normal-diag-scalar")
 @pytest.mark.parametrize("case", [("normal", "diag", ()), ("normal", "full", (3,))], ids=case_name)
 def test_loads_in_a_python_without_tfmdn_tfp_and_keras(case, tmp_path):
     model = model_of(case)

@@ -197,6 +197,7 @@ def test_steps_of_sequences_and_their_mask(layers):
     np.testing.assert_array_equal(received._keras_mask, [[True, False]])
 
 
+@pytest.mark.by_default("float64", "mixed_float16")
 @pytest.mark.parametrize("policy", ["float64", "mixed_float16", "mixed_bfloat16"])
 def test_dtype_policies(policy, layers):
     layer = tfmdn.MarginalFallback(novelty=NOVELTY, num_components=8, dtype=policy)

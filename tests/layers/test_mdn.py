@@ -39,6 +39,7 @@ class KerasLayerHarness(testing.TestCase):
         pass
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_keras_layer_harness(case):
     family, covariance, event_shape = case
@@ -72,6 +73,7 @@ def test_output_is_a_real_tfp_mixture(case, expected):
     assert isinstance(mixture.components_distribution, expected)
 
 
+@pytest.mark.covering(1)
 @every_kind
 @pytest.mark.parametrize("batch_shape", [(7,), (7, 2), (2, 3, 4)])
 def test_any_leading_batch_axes(case, batch_shape):
@@ -99,6 +101,7 @@ def test_params_size_is_the_width_of_the_dense_layer(case):
     assert layer.dense.kernel.shape == (5, layer.params_size)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("num_components", [1, 2, 5, 20, 100])
 @pytest.mark.parametrize("case", [case for case in COMPONENTS if case[0] != "lognormal"], ids=case_name)
 def test_no_component_is_born_dead(case, num_components):
@@ -214,6 +217,7 @@ def test_config_round_trip_keeps_every_argument():
         assert restored == value or restored.get_config() == value.get_config()
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(
     ("policy", "dtype"),
     [("float32", "float32"), ("mixed_float16", "float32"), ("mixed_bfloat16", "float32"), ("float64", "float64")],
@@ -294,6 +298,7 @@ def test_adapt_finds_location_and_scale(container, event_shape):
     assert np.all(np.asarray(mixture.stddev()[0]) / y.std(0) < 1.5)
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_an_adapted_layer_is_equivariant(case):
     """The density of a rescaled, shifted target is the density of the target, up to the Jacobian."""
@@ -455,6 +460,7 @@ def test_a_bias_initializer_of_the_users_own_is_left_alone(is_built):
     assert float(layer.target_location) == 49.5
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("case", [("normal", "full", (3,)), ("student_t", "diag", ())], ids=case_name)
 @pytest.mark.parametrize("background", [0.0, 0.01])
 def test_an_adapted_model_is_saved_and_exported(case, background, tmp_path):

@@ -203,6 +203,9 @@ def components_of(regressor):
     return type(tfmdn.distributions.tensors.under_independent(components)).__name__
 
 
+@pytest.mark.by_default(
+    "y0-arguments0-ReflectedNormal", "y2-arguments2-ReflectedMultivariateNormal", "y6-arguments6-Normal"
+)
 @pytest.mark.parametrize(
     ("y", "arguments", "kind"),
     [
@@ -221,6 +224,7 @@ def test_what_the_regressor_takes_for_the_targets(y, arguments, kind):
     assert np.isfinite(regressor.score(X, y))
 
 
+@pytest.mark.by_default("vector")
 @pytest.mark.parametrize("y", [100.0 * SHARES[:, 0] - 20.0, 100.0 * SHARES - 20.0], ids=["scalar", "vector"])
 def test_nothing_is_predicted_outside_of_a_given_support(y, tmp_path):
     given = (np.float32(-20.0), np.array(80.0))

@@ -68,6 +68,7 @@ FITTED = [("sequential", shapes, loss) for shapes in SHAPES for loss in LOSSES]
 FITTED += [("functional", "n1-scalar", "lambda"), ("subclassed", "n1-vector", "lambda")]
 
 
+@pytest.mark.by_default("sequential-n-scalar-class", "functional-n1-scalar-lambda", "subclassed-n1-vector-lambda")
 @pytest.mark.parametrize(("model", "shapes", "loss"), FITTED)
 def test_fit_lowers_the_loss(model, shapes, loss):
     target, event_shape = SHAPES[shapes]
@@ -83,6 +84,7 @@ def test_fit_lowers_the_loss(model, shapes, loss):
     assert results["width"] == pytest.approx(float(np.mean(model(X).stddev())), rel=1e-4)
 
 
+@pytest.mark.by_default("functional")
 @every_model
 def test_class_and_lambda_give_the_same_weights(build):
     weights = []
@@ -95,6 +97,7 @@ def test_class_and_lambda_give_the_same_weights(build):
     np.testing.assert_allclose(weights[2], weights[0], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.by_default("sequential")
 @every_model
 def test_a_sample_weight_is_a_repeated_row(build):
     repeats = np.random.default_rng(0).integers(0, 4, len(X))
@@ -109,6 +112,7 @@ def test_a_sample_weight_is_a_repeated_row(build):
     np.testing.assert_allclose(weights[1], weights[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.by_default("subclassed")
 @every_model
 def test_datasets_and_batches(build):
     model = compiled(build(), metrics=["mae"])
@@ -128,6 +132,7 @@ def test_datasets_and_batches(build):
         np.testing.assert_allclose(prediction, mean, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.by_default("subclassed")
 @every_model
 def test_ways_to_execute_give_the_same_weights(build):
     weights = []
@@ -140,6 +145,7 @@ def test_ways_to_execute_give_the_same_weights(build):
         np.testing.assert_allclose(weights[-1], weights[0], rtol=1e-3, atol=1e-3, err_msg=str(arguments))
 
 
+@pytest.mark.covering(1)
 @every_model
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
 def test_dtype_policies(build, policy):
@@ -165,6 +171,7 @@ def test_a_layer_after_the_mixture_gets_the_mean():
     assert not np.array_equal(before, model.layers[0].dense.kernel.numpy())
 
 
+@pytest.mark.by_default("dict")
 @pytest.mark.parametrize("kind", [dict, list])
 def test_two_heads_with_two_losses(kind):
     inputs = keras.Input((1,))
@@ -198,6 +205,7 @@ def sequence_model(event_shape=(2,)):
 
 
 # A bare function cannot know that NaN does not count.
+@pytest.mark.by_default("class-nan", "function-1000")
 @pytest.mark.parametrize(
     ("loss", "junk"),
     [(tfmdn.NegativeLogLikelihood(), 1e30), (tfmdn.NegativeLogLikelihood(), np.nan), (negative_log_prob, 1e3)],
@@ -275,6 +283,7 @@ def test_keras_file_loads_in_a_fresh_process(tmp_path):
     assert float(output[1]) == pytest.approx(model.evaluate(X, Y, verbose=0), rel=1e-5)
 
 
+@pytest.mark.by_default("subclassed")
 @every_model
 def test_weights_and_whole_models_round_trip(build, tmp_path):
     model = compiled(build())

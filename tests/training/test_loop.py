@@ -152,6 +152,19 @@ MODELS = {
 }
 
 
+@pytest.mark.by_default(
+    "metrics",
+    "own steps",
+    "without targets",
+    "averages",
+    "class_weight",
+    "validation_data",
+    "validation_steps",
+    "steps_per_epoch",
+    "steps_per_execution",
+    "tensors",
+    "pandas",
+)
 @pytest.mark.parametrize(("build", "arguments"), MODELS.values(), ids=MODELS)
 def test_equals_model_fit(build, arguments):
     assert_equal_to_keras(build, **arguments)
@@ -297,6 +310,7 @@ CALLBACKS = {
 }
 
 
+@pytest.mark.by_default("EarlyStopping", "SwapEMAWeights", "TensorBoard")
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_keras_callbacks(name, tmp_path):
     results = []
@@ -331,6 +345,7 @@ class Crash(keras.callbacks.Callback):
 KERAS_BACKUP, BACKUP = keras.callbacks.BackupAndRestore, tfmdn.BackupAndRestore
 
 
+@pytest.mark.by_default("BackupAndRestore-5-1-crash1", "BackupAndRestore-epoch-1-crash4", "BackupAndRestore-2-2-crash6")
 @pytest.mark.parametrize(
     ("backup", "save_freq", "steps_per_execution", "crash"),
     [
@@ -441,6 +456,7 @@ def uses_xla(model):
     return model._tfmdn_loops.train._compiled[True].experimental_get_tracing_count() > 0
 
 
+@pytest.mark.by_default("long", "short")
 @pytest.mark.parametrize(
     ("build", "compile_arguments", "steps", "expected"),
     [
