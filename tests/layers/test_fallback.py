@@ -13,6 +13,7 @@ import tensorflow_probability as tfp
 from cases import DISTRIBUTIONS, EVENT_SHAPES, case_name, layer_of, mixture_of
 
 import tfmdn
+from tfmdn import keras_internals
 from tfmdn.layers import families, kernels
 
 tfd = tfp.distributions
@@ -194,7 +195,7 @@ def test_steps_of_sequences_and_their_mask(layers):
     x = np.array([[[5.0, 5.0], [0.0, 0.0]]])
     received = model(x)
     assert received.batch_shape == (1, 2)
-    np.testing.assert_array_equal(received._keras_mask, [[True, False]])
+    np.testing.assert_array_equal(keras_internals.mask_of(received), [[True, False]])
 
 
 @pytest.mark.by_default("float64", "mixed_float16")

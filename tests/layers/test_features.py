@@ -10,6 +10,7 @@ import sklearn.preprocessing
 import tensorflow as tf
 
 import tfmdn
+from tfmdn import keras_internals
 from tfmdn.layers import features
 
 LAYERS = {
@@ -155,7 +156,7 @@ def test_masks_pass_through(name):
     inputs = keras.Input((None, 3))
     model = keras.Model(inputs, layer_of(name)(keras.layers.Masking()(inputs)))
     outputs = model(np.array([[[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]]))
-    np.testing.assert_array_equal(outputs._keras_mask, [[True, False]])
+    np.testing.assert_array_equal(keras_internals.mask_of(outputs), [[True, False]])
 
 
 # adapt

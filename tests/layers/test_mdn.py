@@ -9,6 +9,7 @@ from cases import COMPONENTS, case_name, layer_of
 from keras.src import testing
 
 import tfmdn
+from tfmdn import keras_internals
 
 tfd = tfp.distributions
 every_kind = pytest.mark.parametrize("case", COMPONENTS, ids=case_name)
@@ -259,7 +260,7 @@ def test_masks_pass_through():
     inputs = keras.Input((None, 2))
     masked = keras.layers.Masking()(inputs)
     mixture = keras.Model(inputs, tfmdn.MDNLayer(2)(masked))(np.array([[[1.0, 1.0], [0.0, 0.0]]]))
-    np.testing.assert_array_equal(mixture._keras_mask, [[True, False]])
+    np.testing.assert_array_equal(keras_internals.mask_of(mixture), [[True, False]])
 
 
 def test_a_row_of_nan_stays_alone():
