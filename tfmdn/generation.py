@@ -37,8 +37,8 @@ class Sequences(NamedTuple):
 
 def generate(
     step: Callable,
-    features,
-    state,
+    features: Any,
+    state: Any,
     num_steps: int | tf.Tensor,
     *,
     next_features: Callable | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -88,7 +89,7 @@ class ComponentHealth(keras.callbacks.Callback):
 
     def __init__(
         self,
-        data,
+        data: Any,
         layer: str | MDNLayer | None = None,
         frequency: int = 1,
         reseed: bool = False,

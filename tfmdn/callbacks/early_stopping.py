@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import functools
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfmdn import validation
 from tfmdn.ensembles.ensemble import Ensemble
@@ -60,10 +62,10 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
 
     def __init__(
         self,
-        x,
-        y,
-        held_out,
-        sample_weight=None,
+        x: Any,
+        y: ArrayLike,
+        held_out: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
         patience: int = 10,
         scale_temperature: float = 1.25,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
@@ -20,7 +21,7 @@ from tfmdn.distributions.mixture import Mixture
 tfd = tfp.distributions
 
 
-def merge(mixtures: Sequence[tfd.MixtureSameFamily], weights=None) -> Mixture:
+def merge(mixtures: Sequence[tfd.MixtureSameFamily], weights: ArrayLike | None = None) -> Mixture:
     """The mixture of mixtures: one `Mixture` of all their components, which remembers whose they are.
 
     Its density is the weighted mean of their densities, which is what an ensemble predicts. `decompose()` splits its

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfmdn import numerics, validation
 from tfmdn.distributions import coordinates, gaussian_mixtures, kinds, quantiles, regions, tensor_like, tensors
@@ -93,7 +94,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
         self._parameters = parameters
 
     @classmethod
-    def from_sklearn(cls, gaussian_mixture) -> Mixture:
+    def from_sklearn(cls, gaussian_mixture: Any) -> Mixture:
         """The same mixture as a fitted `sklearn.mixture.GaussianMixture`, in float64.
 
         Of a `BayesianGaussianMixture` it is the one of the expected weights and means that its `sample` draws from.
@@ -130,7 +131,14 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
 
     # Draws
 
-    def sample(self, sample_shape=(), seed=None, name="sample", batch_size: int | None = None, **kwargs) -> tf.Tensor:
+    def sample(
+        self,
+        sample_shape: int | Sequence[int] = (),
+        seed: int | tf.Tensor | None = None,
+        name: str = "sample",
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> tf.Tensor:
         """Draws of shape `[*sample_shape, *B, *E]`.
 
         Args:
@@ -173,7 +181,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
 
     # Cumulative probability. For a vector event these are of each coordinate by itself: shape [S, B, E], not [S, B].
 
-    def cdf(self, value, name="cdf", batch_size: int | None = None, **kwargs) -> tf.Tensor:
+    def cdf(self, value: ArrayLike, name: str = "cdf", batch_size: int | None = None, **kwargs: Any) -> tf.Tensor:
         """The probability of values up to `value`, of each coordinate by itself.
 
         Args:
@@ -204,7 +212,9 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
         log_probs = getattr(marginals, method)(self._pad_sample_dims(y))
         return numerics.log_sum_exp(log_weights + log_probs, self._component_axis)
 
-    def quantile(self, value, name="quantile", batch_size: int | None = None, **kwargs) -> tf.Tensor:
+    def quantile(
+        self, value: ArrayLike, name: str = "quantile", batch_size: int | None = None, **kwargs: Any
+    ) -> tf.Tensor:
         """The inverse of `cdf`: the y below which the probability is `value`, of each coordinate by itself.
 
         Exact to float32's last digits wherever the density is not 0, and differentiable in `value` and in all
@@ -259,7 +269,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
 
     # Summaries
 
-    def mode(self, name="mode", batch_size: int | None = None, **kwargs) -> tf.Tensor:
+    def mode(self, name: str = "mode", batch_size: int | None = None, **kwargs: Any) -> tf.Tensor:
         """The point of highest density, `[*B, *E]`. No gradient.
 
         Args:
@@ -286,7 +296,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
         weights = self.mixture_distribution.probs_parameter()[..., tf.newaxis, tf.newaxis]
         return tf.reduce_sum(weights * (within + between), -3)  # [B, D, D]
 
-    def entropy(self, num_samples: int = 1000, seed=None, name: str = "entropy") -> tf.Tensor:
+    def entropy(self, num_samples: int = 1000, seed: int | tf.Tensor | None = None, name: str = "entropy") -> tf.Tensor:
         """Differential entropy in nats `[*B]`, estimated from draws: the mean of -log_prob over `num_samples` of them.
 
         The standard error is about 0.7 / sqrt(num_samples) nats for one normal component, and somewhat more for
@@ -379,7 +389,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
         """
         return self.copy(components_distribution=coordinates.marginal(self.components_distribution, axes))
 
-    def condition(self, axes: int | Sequence[int], values) -> Mixture:
+    def condition(self, axes: int | Sequence[int], values: ArrayLike) -> Mixture:
         """The distribution of the other coordinates of a vector, given the values of some.
 
         Of a mixture of (x, y) that was fitted jointly it gives p(y | x) for any x, and p(x | y) as well.

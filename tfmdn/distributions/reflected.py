@@ -16,6 +16,7 @@ import math
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfmdn.distributions import kinds
 from tfmdn.distributions.folding import (
@@ -118,7 +119,16 @@ class ReflectedNormal(Reflected):
     0.7979
     """
 
-    def __init__(self, loc, scale, low, high, validate_args=False, allow_nan_stats=True, name: str = "ReflectedNormal"):
+    def __init__(
+        self,
+        loc: ArrayLike,
+        scale: ArrayLike,
+        low: ArrayLike,
+        high: ArrayLike,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "ReflectedNormal",
+    ):
         parameters = dict(locals())
         del parameters["__class__"]
         super().__init__(parameters)
@@ -285,12 +295,12 @@ class ReflectedMultivariateNormal(Reflected):
 
     def __init__(
         self,
-        loc,
-        scale_tril,
-        low,
-        high,
-        validate_args=False,
-        allow_nan_stats=True,
+        loc: ArrayLike,
+        scale_tril: ArrayLike,
+        low: ArrayLike,
+        high: ArrayLike,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
         name: str = "ReflectedMultivariateNormal",
     ):
         parameters = dict(locals())

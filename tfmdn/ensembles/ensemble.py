@@ -8,11 +8,13 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, validation
 from tfmdn.distributions.merging import merge, merge_first_axis
@@ -64,7 +66,7 @@ class Ensemble(keras.Model):
         models: Sequence[keras.Model],
         weights_by_member: bool = False,
         max_gradient_norm: float | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         # The networks cast their inputs, some of which may need the digits of float64.
         super().__init__(**{"autocast": False, **kwargs})
@@ -86,7 +88,7 @@ class Ensemble(keras.Model):
         self._predict_in_graph = tf.function(predict, reduce_retracing=True, autograph=False)
         self.build(self._input_shape())
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Its networks are built. Keras notes the shape, and exports by it."""
 
     def _input_shape(self):
@@ -120,7 +122,7 @@ class Ensemble(keras.Model):
         # A Sequential that was not called knows its inputs, but has no `input`.
         return network.inputs[0] if isinstance(network, keras.Sequential) else network.input
 
-    def members(self, inputs, training: bool = False) -> list[Mixture]:
+    def members(self, inputs: Any, training: bool = False) -> list[Mixture]:
         """The mixtures that the networks predict, each of batch shape `[B]`."""
         return list(itertools.chain.from_iterable(map(vectorized.unstacked, self._stacked_mixtures(inputs, training))))
 
@@ -189,7 +191,9 @@ class Ensemble(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         return super().test_step((x, y, self._row_weights(sample_weight)))
 
-    def member_scores(self, x, y, sample_weight, scale_temperature: float = 1.0) -> tf.Tensor:
+    def member_scores(
+        self, x: Any, y: ArrayLike, sample_weight: ArrayLike, scale_temperature: float = 1.0
+    ) -> tf.Tensor:
         """The weighted sum of each member's negative log-likelihood on rows of its own: `[M]`.
 
         Args:
@@ -212,7 +216,9 @@ class Ensemble(keras.Model):
             of_stacks.append(tf.reduce_sum(scores, list(range(1, scores.shape.rank))))
         return tf.cast(tf.concat(of_stacks, 0), keras.config.floatx())
 
-    def calibrate(self, x, y, held_out=None, sample_weight=None) -> float:
+    def calibrate(
+        self, x: Any, y: ArrayLike, held_out: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Makes the prediction as broad as rows show it should be that members have not learnt from.
 
         A network that has learnt as much as it can is a little too sure of itself, while members that disagree make
@@ -311,7 +317,7 @@ class Ensemble(keras.Model):
         """Each weight, with a first axis of members, and which of the M members these are."""
         return [(variable, span) for stack, span in zip(self._stacks, self._spans) for variable in stack.variables]
 
-    def set_in_all_members(self, variable_of: Callable[[keras.Model], keras.Variable], value) -> None:
+    def set_in_all_members(self, variable_of: Callable[[keras.Model], keras.Variable], value: ArrayLike) -> None:
         """Gives a variable the same value in all members.
 
         Args:

@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -16,7 +17,7 @@ from tfmdn.distributions.mixture import Mixture
 
 
 def export_saved_model(
-    model: keras.Model, path: str | os.PathLike, input_signature=None, verbose: bool = False
+    model: keras.Model, path: str | os.PathLike, input_signature: Any = None, verbose: bool = False
 ) -> None:
     """Writes a model whose output is a mixture as a SavedModel with everything a server is asked for.
 

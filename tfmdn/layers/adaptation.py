@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 # Enough for statistics to one percent.
 SAMPLE_SIZE = 20_000
@@ -112,7 +113,7 @@ class AdaptedLayer(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
-    def adapt(self, x) -> None:
+    def adapt(self, x: ArrayLike | tf.data.Dataset) -> None:
         """Learns the layer's state from data, before training.
 
         Args:

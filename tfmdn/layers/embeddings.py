@@ -6,6 +6,7 @@ Shapes in comments: B batch, F features, C frequencies, T bins.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -38,7 +39,7 @@ class PeriodicEmbedding(keras.layers.Layer):
     TensorShape([5, 27])
     """
 
-    def __init__(self, num_frequencies: int = 8, units: int = 8, frequency_scale: float = 0.3, **kwargs):
+    def __init__(self, num_frequencies: int = 8, units: int = 8, frequency_scale: float = 0.3, **kwargs: Any):
         super().__init__(**kwargs)
         self.num_frequencies = validation.positive_integer("num_frequencies", num_frequencies)
         self.units = validation.positive_integer("units", units)
@@ -103,7 +104,7 @@ class PiecewiseLinearEmbedding(adaptation.AdaptedLayer):
     [[0.0, -0.5, -0.5], [0.5, 0.0, -0.5], [2.0, 0.5, 0.0]]
     """
 
-    def __init__(self, num_bins: int = 16, **kwargs):
+    def __init__(self, num_bins: int = 16, **kwargs: Any):
         super().__init__(**kwargs)
         self.num_bins = validation.positive_integer("num_bins", num_bins)
 

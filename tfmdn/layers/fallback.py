@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import keras
 import numpy as np
 import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfmdn import validation
 from tfmdn.distributions import gaussian_mixtures, merging
@@ -75,7 +77,7 @@ class MarginalFallback(keras.layers.Layer):
     (True, True)
     """
 
-    def __init__(self, novelty: float = 1e-3, num_points: int = 1000, num_components: int = 10, **kwargs):
+    def __init__(self, novelty: float = 1e-3, num_points: int = 1000, num_components: int = 10, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)
         self.novelty = validation.fraction("novelty", novelty)
         self.num_points = validation.positive_integer("num_points", num_points)
@@ -131,7 +133,7 @@ class MarginalFallback(keras.layers.Layer):
                 f"shape is {mixture_shape}."
             )
 
-    def novelty_of(self, x) -> tf.Tensor:
+    def novelty_of(self, x: ArrayLike) -> tf.Tensor:
         """The probability `[*B]` that inputs `[*B, F]` do not belong to the data.
 
         Raises:
@@ -175,7 +177,7 @@ class MarginalFallback(keras.layers.Layer):
             member_sizes=None,
         )
 
-    def adapt(self, x, y=None) -> None:
+    def adapt(self, x: ArrayLike | tf.data.Dataset, y: ArrayLike | None = None) -> None:
         """Learns where the data is, and the marginal of the target.
 
         The bandwidth of the kernels is the one under which held-out fifths of the kept inputs are the likeliest; the

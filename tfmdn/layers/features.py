@@ -5,6 +5,8 @@ Shapes in comments: B batch, F features.
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -37,7 +39,7 @@ class Standardization(adaptation.AdaptedLayer):
     [[0.0], [1.0], [2.0]]
     """
 
-    def __init__(self, margin: float | None = 1.0, **kwargs):
+    def __init__(self, margin: float | None = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.margin = None if margin is None else validation.nonnegative_number("margin", margin)
 
@@ -96,7 +98,7 @@ class NoiseRegularization(adaptation.AdaptedLayer):
     (True, False)
     """
 
-    def __init__(self, factor: float = 1.0, seed: int | None = None, **kwargs):
+    def __init__(self, factor: float = 1.0, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.factor = validation.nonnegative_number("factor", factor)
         self.seed = seed

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, validation
 from tfmdn.distributions.mixture import Mixture
@@ -100,14 +102,14 @@ class MDNLayer(keras.layers.Layer):
         support: str | tuple | None = None,
         background: float = 0.0,
         convert_to_tensor: str | Callable[[Mixture], tf.Tensor] = "mean",
-        kernel_initializer=None,
-        bias_initializer=None,
-        scale_regularizer=None,
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        **kwargs,
+        kernel_initializer: str | keras.Initializer | None = None,
+        bias_initializer: str | keras.Initializer | None = None,
+        scale_regularizer: str | keras.Regularizer | None = None,
+        kernel_regularizer: str | keras.Regularizer | None = None,
+        bias_regularizer: str | keras.Regularizer | None = None,
+        kernel_constraint: str | keras.constraints.Constraint | None = None,
+        bias_constraint: str | keras.constraints.Constraint | None = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.num_components = validation.positive_integer("num_components", num_components)
@@ -229,7 +231,7 @@ class MDNLayer(keras.layers.Layer):
             low, high = background_lib.append(low * ones, -math.inf), background_lib.append(high * ones, math.inf)
         return {"low": low, "high": high}
 
-    def adapt(self, y) -> None:
+    def adapt(self, y: ArrayLike | tf.data.Dataset) -> None:
         """Learns the location and the scale of the target, and starts the components on the targets.
 
         Call it once before training. The mixture is then in the target's own units, and `min_scale` and `max_scale`

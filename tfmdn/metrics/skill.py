@@ -69,8 +69,8 @@ class SkillScore(ScoreMetric):
         score: str = "nll",
         max_components: int = 10,
         reference: dict[str, Sequence] | None = None,
-        name="skill_score",
-        dtype=None,
+        name: str = "skill_score",
+        dtype: str | None = None,
     ):
         super().__init__(shape=(2,), name=name, dtype=dtype)
         self.score = validation.one_of("score", score, REFERENCE_SCORES)

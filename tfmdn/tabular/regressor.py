@@ -122,7 +122,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         x_noise: float = Recipe.x_noise,
         y_noise: float = Recipe.y_noise,
         calibrate: bool = Recipe.calibrate,
-        random_state=None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ):
         self.num_components = num_components
@@ -216,7 +216,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     @overload
     def predict(self, X: ArrayLike, return_std: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
 
-    def predict(self, X, return_std=False):
+    def predict(self, X: ArrayLike, return_std: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """The mean of the targets, `(n,)` or `(n, d)`; with `return_std` a tuple of it and the standard deviation."""
         X, index = self._checked(X)
         questions = (Mixture.mean, Mixture.stddev) if return_std else (Mixture.mean,)
@@ -247,7 +247,9 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         tail = round(0.5 - 0.5 * coverage, 15)  # 0.05 for 0.9, as the name of a column
         return self.predict_quantiles(X, [tail, 1.0 - tail])
 
-    def sample(self, X: ArrayLike, num_samples: int = 1, random_state=None) -> np.ndarray:
+    def sample(
+        self, X: ArrayLike, num_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> np.ndarray:
         """Draws from the predictive distributions: `(n, num_samples)`, for d outputs `(n, num_samples, d)`."""
         num_samples = validation.positive_integer("num_samples", num_samples)
         X, _ = self._checked(X)

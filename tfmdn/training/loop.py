@@ -8,9 +8,11 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Collection
+from typing import Any
 
 import keras
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, validation
 from tfmdn.training.rows import Batches, Rows
@@ -21,8 +23,8 @@ XLA_STEPS = 2_000
 
 def fit(
     model: keras.Model,
-    x,
-    y=None,
+    x: Any,
+    y: Any = None,
     batch_size: int | None = None,
     epochs: int = 1,
     verbose: int | str = "auto",
@@ -31,7 +33,7 @@ def fit(
     validation_data: tuple | None = None,
     shuffle: bool = True,
     class_weight: dict[int, float] | None = None,
-    sample_weight=None,
+    sample_weight: ArrayLike | None = None,
     initial_epoch: int = 0,
     steps_per_epoch: int | None = None,
     validation_steps: int | None = None,

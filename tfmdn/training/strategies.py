@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -51,7 +53,7 @@ class MultiWorkerMirroredStrategy(tf.distribute.MultiWorkerMirroredStrategy):
         """Whether this worker is the one that writes files and logs: the first, or the only one."""
         return self.extended.should_checkpoint
 
-    def reduce(self, reduce_op, value, axis):
+    def reduce(self, reduce_op: Any, value: Any, axis: int | None) -> Any:
         """As TensorFlow's, also for what Keras passes on: whole batches, and the scalars that metrics are."""
         if keras.tree.is_nested(value):
             # Keras asks for a batch to see shapes and dtypes. The workers' batches may differ in size, which a true
@@ -60,7 +62,7 @@ class MultiWorkerMirroredStrategy(tf.distribute.MultiWorkerMirroredStrategy):
         is_scalar = not self.experimental_local_results(value)[0].shape.rank
         return super().reduce(reduce_op, value, axis=None if is_scalar else axis)
 
-    def gather(self, value, axis):
+    def gather(self, value: Any, axis: int) -> Any:
         """As TensorFlow's, also for mixtures, of which it gathers the tensors that they stand for."""
         if not all(isinstance(part, tf.Tensor) for part in self.experimental_local_results(value)):
             value = self.run(tf.convert_to_tensor, args=(value,))
