@@ -2,8 +2,9 @@
 
 Of each test those cases run in which every pair of values of any two parameters occurs at least once. A `case` of
 tests/cases.py counts as three parameters: family, covariance and event shape. With `@pytest.mark.covering(1)` every
-single value occurs, with 3 every triple. `@pytest.mark.by_default("name", ...)` names the cases that run. Those
-that are named on the command line run in any case.
+single value occurs, with 3 every triple. `@pytest.mark.by_default("name", ...)` names the cases that run, and
+`@pytest.mark.exhaustive` leaves a test to `--exhaustive` altogether. Tests that the command line names run with all
+their cases.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import collections
 import itertools
 from collections.abc import Hashable, Sequence
 
+import hypothesis
 import pytest
 
 PAIRS = 2
+EXAMPLES = {False: 10, True: 100}  # that Hypothesis draws, without and with --exhaustive
 
 
 def covering(rows: Sequence[Sequence[Hashable]], strength: int) -> list[int]:
@@ -63,15 +66,19 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "covering(strength): the cases that run cover all pairs, triples ... of values")
     config.addinivalue_line("markers", "by_default(*names): the cases that run")
+    config.addinivalue_line("markers", "exhaustive: run with --exhaustive only")
+
+    profile = hypothesis.settings(max_examples=EXAMPLES[config.getoption("exhaustive")], deadline=None)
+    hypothesis.settings.register_profile("tfmdn", profile)
+    hypothesis.settings.load_profile("tfmdn")
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("exhaustive") or any("[" in argument for argument in config.args):
+    if config.getoption("exhaustive") or any("::" in argument for argument in config.args):
         return
     products = collections.defaultdict(list)
     for item in items:
-        if hasattr(item, "callspec"):
-            products[item.nodeid.partition("[")[0]].append(item)
+        products[item.nodeid.partition("[")[0]].append(item)
     left_out = set(itertools.chain.from_iterable(map(left_out_of, products.values())))
     config.hook.pytest_deselected(items=[item for item in items if item in left_out])
     items[:] = [item for item in items if item not in left_out]
@@ -79,6 +86,10 @@ def pytest_collection_modifyitems(config, items):
 
 def left_out_of(cases: list[pytest.Function]) -> list[pytest.Function]:
     """Those of a test's cases that do not run by default."""
+    if cases[0].get_closest_marker("exhaustive"):
+        return cases
+    if not hasattr(cases[0], "callspec"):
+        return []
     named, strength = cases[0].get_closest_marker("by_default"), cases[0].get_closest_marker("covering")
     if not named:
         chosen = covering(list(map(factors, cases)), strength.args[0] if strength else PAIRS)

@@ -27,7 +27,7 @@ def test_nothing_of_that_strength_is_left_out(strength):
 
 @pytest.mark.parametrize(
     ("options", "passed"),
-    [((), 8), (("--exhaustive",), 19), (("test_the_option.py::test_named[3]",), 1)],
+    [((), 8), (("--exhaustive",), 20), (("test_the_option.py::test_named[3]",), 1)],
     ids=["default", "exhaustive", "named"],
 )
 def test_the_option(pytester, options, passed):
@@ -50,6 +50,10 @@ def test_the_option(pytester, options, passed):
         @pytest.mark.by_default("1", "5")
         @pytest.mark.parametrize("a", range(7))
         def test_named(a):
+            pass
+
+        @pytest.mark.exhaustive
+        def test_left_out():
             pass
 
         def test_plain():

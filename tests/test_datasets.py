@@ -21,6 +21,7 @@ def test_best_nll(problem, limit):
     assert problem.best_nll == pytest.approx(limit, abs=1e-3)
 
 
+@pytest.mark.by_default("bishop", "bishop-normal", "sinusoid")
 @problems
 def test_best_nll_is_the_mean_of_log_prob(problem, limit):
     x, y = problem.sample(3000, seed=5)

@@ -46,6 +46,7 @@ def test_a_killed_process_goes_on(tmp_path):
     assert list(backup.parent.iterdir()) == []
 
 
+@pytest.mark.exhaustive
 def test_a_killed_worker_ends_the_others_and_all_go_on(tmp_path):
     command = [faulty_training.__file__, tmp_path]
     survivor, killed = run([*command, "batch"], num_workers=2)

@@ -9,7 +9,7 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 from cases import COMPONENTS, SCALAR_COMPONENTS, SciPyMixture, case_name, layer_of, mixture_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -569,7 +569,6 @@ def scalar_mixtures(draw):
     return tfmdn.Mixture(tfd.Categorical(logits=logits), tfd.Normal(loc, scale))
 
 
-@settings(max_examples=40, deadline=None)
 @given(scalar_mixtures(), st.data())
 def test_any_scalar_mixture(mixture, data):
     batch = mixture.batch_shape[0]

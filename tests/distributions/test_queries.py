@@ -417,7 +417,7 @@ def test_modes_of_components_apart_are_their_centres(covariance):
     assert np.isnan(modes.points[4:]).all()
 
 
-@pytest.mark.covering(1)
+@pytest.mark.by_default("0.0-1-float64", "1.9-1-float32", "2.05-2-float32", "3.0-2-float64")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("distance", "count"), [(0.0, 1), (1.0, 1), (1.9, 1), (1.99, 1), (2.05, 2), (3.0, 2)])
 def test_two_equal_normals_have_two_modes_if_more_than_two_scales_apart(distance, count, dtype):

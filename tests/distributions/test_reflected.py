@@ -386,6 +386,7 @@ def test_conditional_of_merged_mixtures_and_outside_of_the_limits():
         assert np.isnan(limited.condition(0, 1.2).log_prob(tf.fill(limited.event_shape[0] - 1, 0.5))).all()
 
 
+@pytest.mark.exhaustive
 def test_conditional_in_a_graph_of_unknown_batch_size():
     layer = tfmdn.MDNLayer(3, 2, covariance="full", support=(0.0, 1.0), kernel_initializer="he_normal")
     x, values = np.random.default_rng(1).normal(size=(4, 6)).astype("float32"), np.full(4, 0.4, "float32")
@@ -515,6 +516,7 @@ def test_ensembles(case):
     assert np.isfinite(ensemble.calibrate(x, y))
 
 
+@pytest.mark.exhaustive
 def test_two_replicas():
     rng = np.random.default_rng(9)
     x, y = rng.normal(size=(32, 3)).astype("float32"), rng.uniform(size=32).astype("float32")

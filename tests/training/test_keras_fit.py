@@ -313,6 +313,7 @@ def test_clone_summary_and_plot(build, tmp_path):
         assert (tmp_path / "model.png").stat().st_size > 1000
 
 
+@pytest.mark.by_default("jax")
 @pytest.mark.parametrize("backend", ["numpy", "jax", "torch"])
 def test_another_backend_is_refused(backend):
     output = subprocess.run(

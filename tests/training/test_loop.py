@@ -170,6 +170,7 @@ def test_equals_model_fit(build, arguments):
     assert_equal_to_keras(build, **arguments)
 
 
+@pytest.mark.exhaustive
 def test_equals_model_fit_in_mixed_precision():
     keras.config.set_dtype_policy("mixed_float16")
     assert_equal_to_keras(plain)
@@ -191,6 +192,7 @@ def test_structures_of_features_and_targets():
     np.testing.assert_allclose(np.add(metrics["mixture_loss"], metrics["point_loss"]), metrics["loss"], rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_a_strategy_of_one_replica():
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
         weights, metrics = trained(tfmdn.fit, plain)
