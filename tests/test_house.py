@@ -16,12 +16,13 @@ ROOT = pathlib.Path(tfmdn.__file__).parents[1]
 PACKAGE = ROOT / "tfmdn"
 # Each room, a folder or a file, and the rooms that its files import: none but those above it.
 ROOMS = {
+    "tfp_internals": set(),
     "validation": set(),
     "files": set(),
     "numerics": set(),
     "keras_internals": set(),
     "datasets": {"validation"},
-    "distributions": {"numerics", "validation"},
+    "distributions": {"numerics", "tfp_internals", "validation"},
     "scores": {"distributions", "keras_internals", "numerics", "validation"},
     "losses": {"keras_internals", "scores", "validation"},
     "metrics": {"distributions", "keras_internals", "numerics", "scores", "validation"},

@@ -8,11 +8,15 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfmdn
-from tfmdn.distributions import reflected, univariate
+from tfmdn.distributions import reflected, rescaled, univariate
 
 tfd = tfp.distributions
 
 COMPONENTS = {
+    "RescaledNormal": lambda x: rescaled.RescaledNormal(x, 0.0, 5.0, 2.0),
+    "RescaledMultivariateNormalDiag": lambda x: rescaled.RescaledMultivariateNormalDiag(
+        x[..., tf.newaxis], [0.0], [5.0], [2.0]
+    ),
     "LogNormal": lambda x: univariate.LogNormal(x, 1.0),
     "StudentT": lambda x: univariate.StudentT(5.0, x, 1.0),
     "ReflectedNormal": lambda x: reflected.ReflectedNormal(x, 1.0, 0.0, np.inf),
@@ -31,7 +35,7 @@ def test_names_in_saved_models(name, tmp_path):
     )
     module.serve.get_concrete_function()
     tf.saved_model.save(module, str(tmp_path))
-    names = set(re.findall(rb"\btfmdn\.[\w.]*", (tmp_path / "saved_model.pb").read_bytes()))
+    names = set(re.findall(rb"tfmdn\.[\w.]*", (tmp_path / "saved_model.pb").read_bytes()))
     assert names == {b"tfmdn.Mixture_ACTTypeSpec", f"tfmdn.{name}_ACTTypeSpec".encode()}
     x = np.ones((1, 2), np.float32)
     loaded = tf.saved_model.load(str(tmp_path)).serve(x)

@@ -14,9 +14,11 @@
 
 Of components:
 
-- `tensors`: reads what they are made of, and rebuilds them.
+- `tensors`: reads, maps and rebuilds what they and mixtures are made of. Masks go along.
+- `densities`: log densities that stay finite however far away a target is.
 - `kinds`: the questions that each kind of them answers in its own way.
 - `univariate`: distributions as TFP has them, but for what it leaves out.
+- `rescaled`: normal ones that know their parameters in standard units, as an `MDNLayer` outputs them.
 - `reflected`: normal ones with limits.
 - `folding`: the geometry of that.
 """

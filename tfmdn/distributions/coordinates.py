@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics, validation
-from tfmdn.distributions import folding, reflected, tensors
+from tfmdn.distributions import densities, folding, reflected, tensors
 
 tfd = tfp.distributions
 
@@ -71,7 +71,7 @@ def conditional(
     _check_values(components, values, len(chosen))
     values = values[..., tf.newaxis, :]  # [S, B, 1, n]
     if _is_factorized(components):
-        log_prob = tensors.log_prob(_gathered(components, chosen), values)
+        log_prob = densities.log_prob(_gathered(components, chosen), values)
         return _gathered(components, others), log_weights + log_prob
     joint = _reordered(components, chosen + others)
     n = len(chosen)
@@ -122,7 +122,7 @@ def _given(loc: tf.Tensor, scale_tril: tf.Tensor, values: tf.Tensor) -> tuple[tf
     n = values.shape[-1]
     known = tfd.MultivariateNormalTriL(loc[..., :n], scale_tril[..., :n, :n])
     z = known.scale.solvevec(values - known.loc)  # [S, B, K, n]
-    return loc[..., n:] + tf.linalg.matvec(scale_tril[..., n:, :n], z), tensors.log_prob(known, values)
+    return loc[..., n:] + tf.linalg.matvec(scale_tril[..., n:, :n], z), densities.log_prob(known, values)
 
 
 def _split_axes(components: tfd.Distribution, axes) -> tuple[list[int], list[int]]:

@@ -14,8 +14,17 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfmdn import numerics, validation
-from tfmdn.distributions import coordinates, gaussian_mixtures, kinds, quantiles, regions, tensor_like, tensors
+from tfmdn import numerics, tfp_internals, validation
+from tfmdn.distributions import (
+    coordinates,
+    densities,
+    gaussian_mixtures,
+    kinds,
+    quantiles,
+    regions,
+    tensor_like,
+    tensors,
+)
 from tfmdn.distributions import modes as modes_lib
 from tfmdn.distributions.batching import in_batches
 from tfmdn.distributions.type_specs import registered
@@ -91,7 +100,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
             allow_nan_stats=allow_nan_stats,
             name=name,
         )
-        self._parameters = parameters
+        tfp_internals.set_parameters(self, parameters)
 
     @classmethod
     def from_sklearn(cls, gaussian_mixture: Any) -> Mixture:
@@ -122,7 +131,8 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
 
     def _per_mixture_component_log_prob(self, y):
         log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())  # [B, K]
-        return tensors.log_prob(self.components_distribution, self._pad_sample_dims(y)) + log_weights  # [S, B, K]
+        y = tfp_internals.pad_sample_dims(self, y)
+        return densities.log_prob(self.components_distribution, y) + log_weights  # [S, B, K]
 
     def _log_prob(self, y):
         log_probs = self._per_mixture_component_log_prob(y)
@@ -177,7 +187,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
         batch_shape = tf.broadcast_dynamic_shape(tf.shape(probs)[:-1], components_shape)
         index = _draw_index(n, probs, batch_shape, index_seed)  # [S, B]
         draws = tensors.take(components, values, batch_shape, index).sample(seed=component_seed)  # [S, B, E]
-        return self._reparameterize_sample(draws, components.event_shape_tensor()) if self._reparameterize else draws
+        return tfp_internals.with_gradients_of_parameters(self, draws, components.event_shape_tensor())
 
     # Cumulative probability. For a vector event these are of each coordinate by itself: shape [S, B, E], not [S, B].
 
@@ -209,7 +219,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
     def _log_of_marginals(self, method, y):
         marginals = tensors.marginals(self.components_distribution)
         log_weights = self._pad_event_dims(tf.math.log_softmax(self.mixture_distribution.logits_parameter()))
-        log_probs = getattr(marginals, method)(self._pad_sample_dims(y))
+        log_probs = getattr(marginals, method)(tfp_internals.pad_sample_dims(self, y))
         return numerics.log_sum_exp(log_weights + log_probs, self._component_axis)
 
     def quantile(
@@ -303,7 +313,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
         mixtures of very different ones.
         """
         num_samples = validation.positive_integer("num_samples", num_samples)
-        with self._name_and_control_scope(name):
+        with tfp_internals.name_scope(self, name):
             return -tf.reduce_mean(self.log_prob(self.sample(num_samples, seed=seed)), 0)
 
     def decompose(self) -> Decomposition:

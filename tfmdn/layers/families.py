@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import validation
-from tfmdn.distributions import reflected, tensors, univariate
+from tfmdn.distributions import reflected, rescaled, tensors, univariate
 from tfmdn.layers import links
 
 tfd = tfp.distributions
@@ -180,26 +180,29 @@ class ComponentSpec:
                 name: value if name == "loc" else value[..., tf.newaxis, :] + tf.zeros_like(parameters["loc"])
                 for name, value in parameters.items()
             }
-        loc, log_scale = parameters["loc"], parameters.pop("log_scale")
-        log_unit = self.log_unit(scale)
-        parameters = {**parameters, **limits, "loc": location + scale * loc, "scale": tf.exp(log_scale + log_unit)}
-        if self.covariance == "spherical":
-            log_scale += log_unit - tf.math.log(scale)
+        if self.family == "normal" and self.covariance != "full" and not self.has_limits:
+            return self._normal(location, scale, **parameters)
+        log_scale = parameters.pop("log_scale") + self.log_unit(scale)
+        parameters = {**parameters, **limits, "loc": location + scale * parameters["loc"], "scale": tf.exp(log_scale)}
         if self.event_shape:
             parameters = {name: tf.linalg.matrix_transpose(value) for name, value in parameters.items()}  # [B, K, D]
         if self.covariance == "full":
             scale_tril = _scale_tril(parameters["scale"], parameters["correlation"])
             joint = reflected.ReflectedMultivariateNormal if self.has_limits else tfd.MultivariateNormalTriL
             return joint(parameters["loc"], scale_tril, *(parameters[name] for name in limits))
-        if self.has_limits:
-            distribution = reflected.ReflectedNormal(**parameters)
-            return tfd.Independent(distribution, 1) if self.event_shape else distribution
-        if self.family == "normal" and self.event_shape:
-            distribution = tfd.MultivariateNormalDiag(parameters["loc"], parameters["scale"])
-        else:
-            distribution = FAMILIES[self.family].distribution(**parameters)
-            distribution = tfd.Independent(distribution, 1) if self.event_shape else distribution
-        return tensors.remember_parameters(distribution, loc, log_scale, location, scale)
+        kind = reflected.ReflectedNormal if self.has_limits else FAMILIES[self.family].distribution
+        distribution = kind(**parameters)
+        return tfd.Independent(distribution, 1) if self.event_shape else distribution
+
+    def _normal(self, location: tf.Tensor, scale: tf.Tensor, loc: tf.Tensor, log_scale: tf.Tensor) -> tfd.Distribution:
+        """Normal components of independent coordinates: of centres and log scales `[B, *E, K]` in standard units."""
+        if self.covariance == "spherical" and self.event_shape:  # one unit for all coordinates, as there is one scale
+            unit = tf.exp(self.log_unit(scale))
+            loc, scale = loc * (scale / unit), unit * tf.ones_like(scale)
+        parameters = loc, log_scale, location, scale
+        if not self.event_shape:
+            return rescaled.RescaledNormal(*parameters)
+        return rescaled.RescaledMultivariateNormalDiag(*map(tf.linalg.matrix_transpose, parameters))  # [B, K, D]
 
 
 def components_of_moments(components: tfd.Distribution, mean: tf.Tensor, stddev: tf.Tensor) -> tfd.Distribution:

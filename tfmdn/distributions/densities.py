@@ -1,0 +1,144 @@
+"""Log densities of components that stay finite however far away a target is.
+
+Shapes in comments: S samples, B batch, K components, E event, D coordinates.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn.distributions import rescaled
+from tfmdn.numerics import HALF_LOG_TWO_PI, reach
+
+tfd = tfp.distributions
+
+
+def log_prob(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor:
+    """log density of `y` `[S, B, 1, E]` under each component: `[S, B, K]`.
+
+    The same mathematics as `components.log_prob(y)`. Normal components keep a finite value and a finite gradient
+    however far away y is: beyond `reach` standard deviations the log density stays what it is there, where its
+    square would overflow and its gradient turn into NaN.
+    """
+    # With validate_args TFP's own checks must run; a subclass may have a density of its own.
+    stable = None if components.validate_args else STABLE_LOG_PROBS.get(type(components))
+    return components.log_prob(y) if stable is None else stable(components, y)
+
+
+def _normal_log_prob(components, y):
+    return _standard_normal_log_prob(y, components.loc, _log_of(components.scale)) - HALF_LOG_TWO_PI
+
+
+def _rescaled_log_prob(components, y):
+    """The logarithm of the scale saves another one, and its gradient; y takes less to standardise than K centres do."""
+    scale = components.target_scale
+    z = (y - components.target_location) / scale
+    log_prob = _standard_normal_log_prob(z, components.standard_loc, components.standard_log_scale)
+    return log_prob - tf.math.log(scale) - HALF_LOG_TWO_PI
+
+
+def _diag_log_prob(components, y):
+    scale_diag = components.parameters["scale_diag"]
+    if components.loc is None or scale_diag is None:
+        return components.log_prob(y)
+    log_scale = _log_of(tf.convert_to_tensor(scale_diag, components.dtype))
+    log_prob = _standard_normal_log_prob(y, components.loc, log_scale, axis=-1)
+    return log_prob - _event_size(components, y) * HALF_LOG_TWO_PI
+
+
+def _rescaled_diag_log_prob(components, y):
+    scale = components.target_scale
+    z = (y - components.target_location) / scale  # [S, B, 1, D]
+    # With the components on the last axis, the sum over the coordinates is vectorised.
+    z, loc, log_scale = map(tf.linalg.matrix_transpose, (z, components.standard_loc, components.standard_log_scale))
+    log_prob = _standard_normal_log_prob(z, loc, log_scale, axis=-2) - tf.reduce_sum(tf.math.log(scale), -1)
+    return log_prob - _event_size(components, y) * HALF_LOG_TWO_PI
+
+
+def _event_size(components, y):
+    return tf.cast(components.event_shape[0] or tf.shape(y)[-1], components.dtype)
+
+
+def _log_of(scale):
+    return tf.math.log(tf.abs(scale))  # TFP allows any scale but 0
+
+
+def _standard_normal_log_prob(y, loc, log_scale, axis: int | None = None) -> tf.Tensor:
+    """-z^2 / 2 - log_scale for z = (y - loc) / scale, summed over `axis` if there is one.
+
+    The gradient of its own saves operations and arrays as large as z, which has as many elements as there are
+    components times coordinates for each y.
+    """
+
+    @tf.custom_gradient
+    def of_tensors(y, loc, log_scale):
+        def gradient(upstream):
+            upstream = upstream if axis is None else tf.expand_dims(upstream, axis)
+            z, inverse_scale = _residuals(y, loc, log_scale)
+            pull = upstream * z
+            slope = pull * inverse_scale
+            return _sum_to(-slope, y), _sum_to(slope, loc), _sum_to(pull * z - upstream, log_scale)
+
+        # A graph overwrites arrays that it no longer needs. Eagerly, three times as many would be held at once.
+        log_prob = _summed_log_prob_in_graph if tf.executing_eagerly() else _summed_log_prob
+        return log_prob(y, loc, log_scale, axis), gradient
+
+    return of_tensors(*map(tf.convert_to_tensor, (y, loc, log_scale)))
+
+
+def _summed_log_prob(y, loc, log_scale, axis):
+    z, _ = _residuals(y, loc, log_scale)
+    half_square = 0.5 * tf.square(z)
+    if axis is None:
+        return -half_square - log_scale
+    return -tf.reduce_sum(half_square, axis) - tf.reduce_sum(log_scale, axis)
+
+
+_summed_log_prob_in_graph = tf.function(_summed_log_prob, autograph=False, reduce_retracing=True)
+
+
+def _residuals(y, loc, log_scale) -> tuple[tf.Tensor, tf.Tensor]:
+    """(y - loc) / scale, held within reach, and 1 / scale."""
+    inverse_scale, limit = tf.exp(-log_scale), reach(log_scale.dtype)
+    return tf.clip_by_value((y - loc) * inverse_scale, -limit, limit), inverse_scale
+
+
+def _sum_to(gradient: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """The gradient of `value`, which was broadcast to the shape of `gradient`."""
+    if gradient.shape.is_fully_defined() and gradient.shape == value.shape:
+        return gradient
+    shape = tf.shape(value)
+    axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=shape, s1=tf.shape(gradient))
+    return tf.reshape(tf.reduce_sum(gradient, axes), shape)
+
+
+def _tril_log_prob(components, y):
+    scale_tril = components.parameters["scale_tril"]
+    if components.loc is None or scale_tril is None:
+        return components.log_prob(y)
+    scale_tril = tf.convert_to_tensor(scale_tril, components.dtype)
+    diagonal = tf.abs(tf.linalg.diag_part(scale_tril))  # TFP allows any diagonal but 0
+    # Rows in units of their own scale: neither the difference nor the solution then leaves the range of the dtype.
+    z = _divide_held(y - components.loc, diagonal)  # [S, B, K, D]
+    unit_tril = scale_tril / diagonal[..., tf.newaxis]
+    z = tf.linalg.LinearOperatorLowerTriangular(unit_tril).solvevec(z)
+    z = _divide_held(z, tf.ones_like(z))
+    return -tf.reduce_sum(0.5 * tf.square(z) + tf.math.log(diagonal) + HALF_LOG_TWO_PI, -1)
+
+
+STABLE_LOG_PROBS = {
+    tfd.Normal: _normal_log_prob,
+    rescaled.RescaledNormal: _rescaled_log_prob,
+    tfd.MultivariateNormalDiag: _diag_log_prob,
+    rescaled.RescaledMultivariateNormalDiag: _rescaled_diag_log_prob,
+    tfd.MultivariateNormalTriL: _tril_log_prob,
+}
+
+
+def _divide_held(difference: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    """difference / scale, held within reach. Below it, value and gradient are those of the plain quotient."""
+    limit = tf.stop_gradient(reach(scale.dtype) * scale)
+    difference += tf.zeros_like(limit)  # clip_by_value does not broadcast, and a gradient passes only to the full shape
+    # The difference is what is held: the quotient's gradient would still square the difference itself.
+    return tf.grad_pass_through(lambda value: tf.clip_by_value(value, -limit, limit))(difference) / scale
