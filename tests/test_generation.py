@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfmdn
-from tfmdn.distributions.mixture import stateless_seed
+from tfmdn.numerics import stateless_seed
 
 tfd = tfp.distributions
 fold_in = tf.random.experimental.stateless_fold_in

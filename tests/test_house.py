@@ -22,7 +22,7 @@ ROOMS = {
     "numerics": set(),
     "keras_internals": set(),
     "datasets": {"validation"},
-    "distributions": {"numerics", "tfp_internals", "validation"},
+    "distributions": {"keras_internals", "numerics", "tfp_internals", "validation"},
     "scores": {"distributions", "keras_internals", "numerics", "validation"},
     "losses": {"keras_internals", "scores", "validation"},
     "metrics": {"distributions", "keras_internals", "numerics", "scores", "validation"},
@@ -42,7 +42,7 @@ ROOMS = {
         "validation",
     },
     "export": {"distributions"},
-    "plots": {"distributions", "keras_internals", "scores", "validation"},
+    "plots": {"distributions", "numerics", "scores", "validation"},
 }
 # What an extra installs. The modules named import it when they are imported, the others when it is used.
 OPTIONAL = {"sklearn": {"tabular.regressor"}, "pandas": set(), "matplotlib": set()}

@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics, validation
-from tfmdn.distributions.mixture import Mixture, checked_tensor, stateless_seed
+from tfmdn.distributions.mixture import Mixture
 
 tfd = tfp.distributions
 
@@ -105,14 +105,14 @@ def generate(
     """
     tensors = tf.nest.map_structure(tf.convert_to_tensor, (features, state))
     temperatures = (
-        checked_tensor("temperature", temperature, validation.positive_number, tf.float64),
-        checked_tensor("scale_temperature", scale_temperature, validation.positive_number, tf.float64),
+        numerics.checked_tensor("temperature", temperature, validation.positive_number, tf.float64),
+        numerics.checked_tensor("scale_temperature", scale_temperature, validation.positive_number, tf.float64),
     )
     # Without them a mixture of any components can be drawn from.
     is_tempered = any(tf.is_tensor(value) or value != 1 for value in (temperature, scale_temperature))
     settings = (
-        checked_tensor("num_steps", num_steps, validation.positive_integer, tf.int32),
-        tfp.random.sanitize_seed(stateless_seed(seed)),
+        numerics.checked_tensor("num_steps", num_steps, validation.positive_integer, tf.int32),
+        tfp.random.sanitize_seed(numerics.stateless_seed(seed)),
         *(temperatures if is_tempered else ()),
     )
     # In a graph the loop is a part of that graph alone, and a number of steps that is known there stays known.

@@ -1,8 +1,10 @@
-"""Arithmetic that stays finite however far away a target is, and axes of tensors."""
+"""Arithmetic that stays finite however far away a target is, axes of tensors, and arguments as tensors."""
 
 from __future__ import annotations
 
 import math
+import numbers
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -49,3 +51,16 @@ def norm(x: tf.Tensor, event_rank: int) -> tf.Tensor:
     unit = tf.stop_gradient(tf.maximum(tf.reduce_max(tf.abs(x), -1, keepdims=True), tiny))
     squares = tf.reduce_sum(tf.square(x / unit), -1)  # 1 or more, or 0 at x = 0
     return unit[..., 0] * tf.sqrt(tf.maximum(squares, 0.5)) * tf.cast(squares > 0, x.dtype)
+
+
+def checked_tensor(name: str, value, check: Callable, dtype: tf.DType) -> tf.Tensor:
+    """A number that passes `check(name, value)`, as a tensor. A tensor, of unknown value in a graph, is only cast."""
+    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(check(name, value), dtype)
+
+
+def stateless_seed(seed):
+    """An integer of any size as the two int32 that TensorFlow's stateless operations take; any other seed as it is."""
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool):
+        return seed
+    seed = int(seed)
+    return tf.constant([(seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF], tf.int32)

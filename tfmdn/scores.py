@@ -7,6 +7,7 @@ Shapes in comments: S samples, B batch, K components, E event, Q levels.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,7 +18,6 @@ from numpy.typing import ArrayLike
 from tfmdn import keras_internals, numerics, validation
 from tfmdn.distributions import deviations, tensors
 from tfmdn.distributions.batching import in_batches
-from tfmdn.distributions.mixture import stateless_seed
 
 tfd = tfp.distributions
 
@@ -95,12 +95,8 @@ def _crps_of_coordinates(y: tf.Tensor, mixture: tfd.MixtureSameFamily) -> tf.Ten
     first, second = np.triu_indices(mixture.components_distribution.batch_shape[-1])
     times = numerics.with_trailing_axes(tf.constant(np.where(first == second, 1.0, 2.0), y.dtype), -1 - axis)
     pair_weights = times * tf.gather(weights, first, axis=axis) * tf.gather(weights, second, axis=axis)
-    values = tensors.parameters(marginals)
     between = deviations.absolute_difference(
-        *(
-            tensors.with_parameters(marginals, {k: tf.gather(v, pair, axis=axis) for k, v in values.items()})
-            for pair in (first, second)
-        )
+        *(tensors.map(functools.partial(tf.gather, indices=pair), marginals, axis=axis) for pair in (first, second))
     )
     return tf.reduce_sum(weights * to_target, axis) - 0.5 * tf.reduce_sum(pair_weights * between, axis)
 
@@ -140,7 +136,7 @@ def energy_score(
 
 def _energy_score(y: tf.Tensor, mixture: tfd.MixtureSameFamily, num_samples: int, seed) -> tf.Tensor:
     axis = _component_axis(mixture)
-    seed = stateless_seed(seed)
+    seed = numerics.stateless_seed(seed)
     component_seed, mixture_seed = tfp.random.split_seed(seed, salt="energy_score")
     weights = _weights(mixture)  # [B, K]
     draws = mixture.components_distribution.sample(num_samples, seed=component_seed)  # [S, B, K, E]

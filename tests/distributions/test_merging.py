@@ -58,7 +58,7 @@ def test_density_is_the_weighted_mean_of_the_members(case):
         assert isinstance(merged, tfmdn.Mixture)
         assert merged.member_sizes == (4, 1, 3)
         assert merged.mixture_distribution.logits.shape == (3, 8)
-        assert isinstance(merged.components_distribution, type(members[0].components_distribution))
+        assert isinstance(members[0].components_distribution, type(merged.components_distribution))
         expected = scipy.special.logsumexp(log_probs, 0, b=shares_of(weights)[:, None, None])
         np.testing.assert_allclose(merged.log_prob(y), expected, rtol=1e-8, atol=1e-8)
 

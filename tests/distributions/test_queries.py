@@ -126,8 +126,8 @@ def test_conditional_density_is_the_ratio_of_densities(case):
 def test_conditional_density_by_quadrature(case, unit):
     pair = mixture_of(case, batch_shape=(1,), dtype="float64")[0].marginal([0, 2])
     values = tensors.parameters(pair.components_distribution)
-    pair = tensors.mixture_with_parameters(
-        pair, pair.mixture_distribution.logits, {key: unit * v for key, v in values.items()}
+    pair = tensors.rebuild(
+        pair, {"logits": pair.mixture_distribution.logits, **{key: unit * v for key, v in values.items()}}
     )
     for axis, known, unknown in [(0, 0.0, 0.5), (0, 1.0, -1.0), (1, 0.5, 0.0), (1, -2.0, 1.0)]:
         assert_ratio_by_quadrature(pair, axis, unit * known, unit * unknown)
@@ -194,7 +194,7 @@ def test_gradients_of_the_condition_are_those_of_finite_differences(case):
     parameters |= {"logits": mixture.mixture_distribution.logits, "values": tf.constant([[0.3], [-0.4]], tf.float64)}
 
     def ask(logits, values, **parameters):
-        conditional = tensors.mixture_with_parameters(mixture, logits, parameters).condition([1], values)
+        conditional = tensors.rebuild(mixture, {"logits": logits, **parameters}).condition([1], values)
         return tf.reduce_sum(conditional.log_prob([0.1, 0.7]) + tf.reduce_sum(conditional.mean(), -1))
 
     rng = np.random.default_rng(0)
@@ -287,14 +287,11 @@ def test_a_row_of_nan_is_nan_and_leaves_the_others_alone(case):
     conditional, without = mixture.condition(0, values), mixture.condition(0, [0.0, 0.0, 1.0])
     np.testing.assert_array_equal(np.isnan(conditional.mean()).all(-1), [False, True, False])
     np.testing.assert_array_equal(conditional.mean()[::2], without.mean()[::2])
-    broken = tensors.mixture_with_parameters(
-        mixture,
-        mixture.mixture_distribution.logits,
-        {
-            key: value * tf.reshape(values + 1.0, [3] + [1] * (value.shape.rank - 1))
-            for key, value in tensors.parameters(mixture.components_distribution).items()
-        },
-    )
+    broken = {
+        key: value * tf.reshape(values + 1.0, [3] + [1] * (value.shape.rank - 1))
+        for key, value in tensors.parameters(mixture.components_distribution).items()
+    }
+    broken = tensors.rebuild(mixture, {"logits": mixture.mixture_distribution.logits, **broken})
     np.testing.assert_array_equal(np.isnan(broken.marginal([2, 0]).stddev()).all(-1), [False, True, False])
 
 

@@ -82,6 +82,14 @@ def test_slices_and_graphs_keep_the_kind(shape):
     np.testing.assert_allclose(log_prob(passed, y), log_prob(components, y), rtol=1e-12)
 
 
+@every_shape
+def test_they_merge_with_what_is_made_of_them(shape):
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=tf.zeros([4], tf.float64)), COMPONENTS[shape])
+    merged = tfmdn.merge([mixture, mixture.temper(scale_temperature=2.0)])
+    assert type(merged.components_distribution) is type(COMPONENTS[shape].plain())
+    np.testing.assert_allclose(merged.mean(), mixture.mean())
+
+
 def test_arguments_are_checked_where_that_is_asked_for():
     with pytest.raises(tf.errors.InvalidArgumentError, match="positive"):
         rescaled.RescaledNormal(0.0, 0.0, 0.0, -1.0, validate_args=True)

@@ -65,7 +65,7 @@ def test_the_density_is_that_of_bayes_rule(case, layers):
     assert weight[-1] > 0.99
     np.testing.assert_allclose(layer.novelty_of(x), weight, rtol=2e-3, atol=1e-6)
     received = layer(mixture, x)
-    assert type(received.components_distribution) is type(mixture.components_distribution)
+    assert isinstance(mixture.components_distribution, type(received.components_distribution))
     marginal = layer._marginal_like(mixture)
     expected = (1.0 - weight) * mixture.prob(y) + weight * marginal.prob(y)
     np.testing.assert_allclose(received.prob(y), expected, rtol=2e-3, atol=1e-7)

@@ -37,35 +37,28 @@ def in_batches(function: Callable, mixture, values: Sequence, batch_size: int, e
         )
     if mixture.batch_shape[0]:
         batch_size = min(batch_size, mixture.batch_shape[0])
-    logits = mixture.mixture_distribution.logits_parameter()
-    parameters = tensors.parameters(mixture.components_distribution)
+    mixture = tensors.map(tf.identity, mixture)  # what must be computed for it, once and not for each batch
     num_rows = mixture.batch_shape_tensor()[0]
     values = [tf.convert_to_tensor(value, mixture.dtype) for value in values]
 
-    def rows_of(tensor, rows, trailing_axes):
-        """Those rows of a tensor with so many axes behind those of the batch, unless it is the same for all rows."""
-        axis = -batch_rank - trailing_axes
-        if tensor.shape.rank < -axis or (tensor.shape[axis] == 1 and mixture.batch_shape[0] != 1):
-            return tensor
-        return tf.gather(tensor, rows, axis=axis)
+    def value_rows(value, rows):
+        """Those rows of a value, unless it is the same for all."""
+        axis = -batch_rank - mixture.event_shape.rank
+        is_same = value.shape.rank < -axis or (value.shape[axis] == 1 and mixture.batch_shape[0] != 1)
+        return value if is_same else tf.gather(value, rows, axis=axis)
 
-    def of_batch(start):
+    def compute_batch(start):
         # The last batch is filled up with copies of the last row, so that all have one shape.
         rows = tf.minimum(start + tf.range(batch_size), num_rows - 1)
-        components_rank = mixture.components_distribution.batch_shape.rank - 1  # but for the axis of K
-        part = tensors.mixture_with_parameters(
-            mixture,
-            rows_of(logits, rows, 1),
-            {name: rows_of(value, rows, value.shape.rank - components_rank) for name, value in parameters.items()},
-        )
-        result = function(part, start, *(rows_of(value, rows, mixture.event_shape.rank) for value in values))
+        part = tensors.map(functools.partial(tf.gather, indices=rows), mixture, axis=0)
+        result = function(part, start, *(value_rows(value, rows) for value in values))
         return tf.experimental.numpy.moveaxis(result, -batch_rank - event_rank, 0)  # [batch_size, S, ...]
 
-    def of_all():
+    def compute_all():
         starts = tf.range(0, num_rows, batch_size)
-        results = tf.map_fn(of_batch, starts, fn_output_signature=mixture.dtype, parallel_iterations=1)
+        results = tf.map_fn(compute_batch, starts, fn_output_signature=mixture.dtype, parallel_iterations=1)
         results = tf.reshape(results, tf.concat([[-1], tf.shape(results)[2:]], 0))[:num_rows]
         return tf.experimental.numpy.moveaxis(results, 0, -batch_rank - event_rank)
 
     # A partial of its own: TensorFlow would count the traces of all calls together, and warn of too many.
-    return tf.function(functools.partial(of_all), autograph=False)()
+    return tf.function(functools.partial(compute_all), autograph=False)()

@@ -72,7 +72,7 @@ def _standard_normal_log_prob(y, loc, log_scale, axis: int | None = None) -> tf.
     """
 
     @tf.custom_gradient
-    def of_tensors(y, loc, log_scale):
+    def with_gradient(y, loc, log_scale):
         def gradient(upstream):
             upstream = upstream if axis is None else tf.expand_dims(upstream, axis)
             z, inverse_scale = _residuals(y, loc, log_scale)
@@ -84,7 +84,7 @@ def _standard_normal_log_prob(y, loc, log_scale, axis: int | None = None) -> tf.
         log_prob = _summed_log_prob_in_graph if tf.executing_eagerly() else _summed_log_prob
         return log_prob(y, loc, log_scale, axis), gradient
 
-    return of_tensors(*map(tf.convert_to_tensor, (y, loc, log_scale)))
+    return with_gradient(*map(tf.convert_to_tensor, (y, loc, log_scale)))
 
 
 def _summed_log_prob(y, loc, log_scale, axis):

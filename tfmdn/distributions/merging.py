@@ -5,7 +5,6 @@ Shapes in comments: M mixtures, B batch, K components, E event.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
+from tfmdn import keras_internals
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
 
@@ -33,7 +33,8 @@ def merge(mixtures: Sequence[tfd.MixtureSameFamily], weights: ArrayLike | None =
       weights: the weight of each mixture, 0 or more. They are divided by their sum. None means equal weights.
 
     Returns:
-      A `Mixture` that stands for the same tensor as the first of the mixtures, where one is needed.
+      A `Mixture` that stands for the same tensor as the first of the mixtures, where one is needed. Of masked mixtures
+      those steps count that count in all.
 
     Raises:
       ValueError: if there is no mixture, if they are not of one kind, or if the weights do not fit.
@@ -63,19 +64,15 @@ def join(mixtures: Sequence[tfd.MixtureSameFamily], log_weights: Sequence) -> Mi
       mixtures: of batch shapes that broadcast to `B`.
       log_weights: for each mixture a number, or a tensor that broadcasts to `[*B]`.
     """
-    logits = [
-        tf.math.log_softmax(mixture.mixture_distribution.logits_parameter())
-        + tf.cast(log_weight, mixture.dtype)[..., tf.newaxis]
-        for mixture, log_weight in zip(mixtures, log_weights)
-    ]
-    first = mixtures[0].components_distribution
-    values = [tensors.parameters(mixture.components_distribution) for mixture in mixtures]
-    joined = {
-        name: _side_by_side([value[name] for value in values], values[0][name].shape.rank - first.batch_shape.rank)
-        for name in values[0]
-    }
-    sizes = tuple(itertools.chain.from_iterable(map(_member_sizes, mixtures)))
-    return _merged(mixtures[0], _side_by_side(logits, 0), joined, sizes)
+    joined = tensors.concat([_weighted(*pair) for pair in zip(mixtures, log_weights)], axis=-1)
+    return _with_members(joined, tuple(itertools.chain.from_iterable(map(_member_sizes, mixtures))))
+
+
+def _weighted(mixture: tfd.MixtureSameFamily, log_weight) -> tfd.MixtureSameFamily:
+    """The same mixture with normalised logits, to which the logarithm of its weight is added."""
+    values = tensors.read(mixture)
+    log_weight = tf.cast(log_weight, mixture.dtype)[..., tf.newaxis]
+    return tensors.rebuild(mixture, {**values, "logits": tf.math.log_softmax(values["logits"]) + log_weight})
 
 
 def merge_first_axis(mixture: Mixture) -> Mixture:
@@ -91,20 +88,24 @@ def merge_first_axis(mixture: Mixture) -> Mixture:
         num_components, *trailing = value.shape[rank:]
         return tf.reshape(value, tf.concat([tf.shape(value)[: rank - 1], [size * num_components, *trailing]], 0))
 
-    logits = tf.math.log_softmax(mixture.mixture_distribution.logits_parameter()) - math.log(size)
-    values = tensors.parameters(mixture.components_distribution)
+    values = tensors.read(mixture)
+    steps = values.pop("mask", None)
+    values["logits"] = tf.math.log_softmax(values["logits"]) - math.log(size)
     values = {name: side_by_side(value) for name, value in values.items()}
-    return _merged(mixture, side_by_side(logits), values, size * _member_sizes(mixture))
+    if steps is not None:
+        values["mask"] = tf.reduce_all(steps, 0)
+    return _with_members(tensors.rebuild(mixture, values), size * _member_sizes(mixture))
 
 
-def _merged(like: tfd.MixtureSameFamily, logits: tf.Tensor, values: dict, member_sizes: tuple[int, ...]) -> Mixture:
-    """A mixture of components of the kind of another's, which stands for the same tensor."""
-    return Mixture(
-        tfd.Categorical(logits=logits),
-        tensors.with_parameters(like.components_distribution, values),
-        convert_to_tensor=like.parameters.get("convert_to_tensor", "mean"),
+def _with_members(mixture: tfd.MixtureSameFamily, member_sizes: tuple[int, ...]) -> Mixture:
+    """The same mixture as a `Mixture` that remembers whose its components are."""
+    merged = Mixture(
+        mixture.mixture_distribution,
+        mixture.components_distribution,
+        convert_to_tensor=mixture.parameters.get("convert_to_tensor", "mean"),
         member_sizes=member_sizes,
     )
+    return keras_internals.masked(merged, keras_internals.mask_of(mixture))
 
 
 def _check_one_kind(mixtures: list) -> None:
@@ -122,8 +123,9 @@ def _kind(mixture) -> tuple:
     if not isinstance(mixture, tfd.MixtureSameFamily):
         raise TypeError(f"`merge` needs mixtures, such as an MDNLayer's output. Received: {type(mixture).__name__}.")
     components = mixture.components_distribution
-    inner = tensors.under_independent(components)
-    return type(components).__name__, type(inner).__name__, tuple(mixture.event_shape), mixture.dtype.name
+    inner = tensors.plain(components)
+    outer = components if isinstance(components, tfd.Independent) else inner
+    return type(outer).__name__, type(inner).__name__, tuple(mixture.event_shape), mixture.dtype.name
 
 
 def _log_weights(weights, count: int) -> np.ndarray:
@@ -139,15 +141,3 @@ def _log_weights(weights, count: int) -> np.ndarray:
 
 def _member_sizes(mixture) -> tuple[int, ...]:
     return getattr(mixture, "member_sizes", None) or (mixture.mixture_distribution.logits_parameter().shape[-1],)
-
-
-def _side_by_side(values: list[tf.Tensor], event_ndims: int) -> tf.Tensor:
-    """Tensors `[*B, K, *E]` of several mixtures, broadcast to one batch shape and joined along K."""
-    if any(value.shape[: -1 - event_ndims] != values[0].shape[: -1 - event_ndims] for value in values):
-        shapes = [tf.shape(value) for value in values]
-        batch_shape = functools.reduce(tf.broadcast_dynamic_shape, [s[: tf.size(s) - 1 - event_ndims] for s in shapes])
-        values = [
-            tf.broadcast_to(value, tf.concat([batch_shape, s[tf.size(s) - 1 - event_ndims :]], 0))
-            for value, s in zip(values, shapes)
-        ]
-    return tf.concat(values, -1 - event_ndims)

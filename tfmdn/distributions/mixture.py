@@ -5,9 +5,8 @@ Shapes in comments: S samples, B batch, K components, E event, Q probabilities.
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,12 +15,11 @@ from numpy.typing import ArrayLike
 
 from tfmdn import numerics, tfp_internals, validation
 from tfmdn.distributions import (
-    coordinates,
     densities,
     gaussian_mixtures,
     kinds,
     quantiles,
-    regions,
+    queries,
     tensor_like,
     tensors,
 )
@@ -32,15 +30,8 @@ from tfmdn.distributions.type_specs import registered
 tfd = tfp.distributions
 
 
-class Decomposition(NamedTuple):
-    """The two parts of a variance, each `[*B, *E]`."""
-
-    aleatoric: tf.Tensor
-    epistemic: tf.Tensor
-
-
 @registered
-class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
+class Mixture(tensor_like.TensorLike, queries.Queries, tfd.MixtureSameFamily):
     """A mixture distribution that TensorFlow, Keras and NumPy also take as a tensor.
 
     It is a `tfd.MixtureSameFamily`, but for `cdf` and its kin, which are of each coordinate of a vector by itself.
@@ -160,7 +151,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
             beside the draws, which are others than without it.
           **kwargs: passed on to TFP.
         """
-        seed = stateless_seed(seed)
+        seed = numerics.stateless_seed(seed)
         if batch_size is not None:
             seed = tfp.random.sanitize_seed(seed)
             return self._in_batches(
@@ -218,9 +209,11 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
 
     def _log_of_marginals(self, method, y):
         marginals = tensors.marginals(self.components_distribution)
-        log_weights = self._pad_event_dims(tf.math.log_softmax(self.mixture_distribution.logits_parameter()))
+        event_rank = self.event_shape.rank
+        log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
+        log_weights = numerics.with_trailing_axes(log_weights, event_rank)
         log_probs = getattr(marginals, method)(tfp_internals.pad_sample_dims(self, y))
-        return numerics.log_sum_exp(log_weights + log_probs, self._component_axis)
+        return numerics.log_sum_exp(log_weights + log_probs, -1 - event_rank)
 
     def quantile(
         self, value: ArrayLike, name: str = "quantile", batch_size: int | None = None, **kwargs: Any
@@ -274,8 +267,9 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
 
     def _quantile(self, value):
         marginals = tensors.marginals(self.components_distribution)
-        logits = self._pad_event_dims(self.mixture_distribution.logits_parameter())
-        return quantiles.mixture_quantile(marginals, logits, value, self._component_axis)
+        event_rank = self.event_shape.rank
+        logits = numerics.with_trailing_axes(self.mixture_distribution.logits_parameter(), event_rank)
+        return quantiles.mixture_quantile(marginals, logits, value, -1 - event_rank)
 
     # Summaries
 
@@ -297,7 +291,7 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
 
     def _covariance(self):
         components = self.components_distribution
-        if self.event_shape.rank != 1 or not tensors.is_factorized(components):
+        if self.event_shape.rank != 1 or not tensors.is_independent_of_scalars(components):
             return super()._covariance()
         # TFP has no covariance for Independent. The law of total variance, as in the base class.
         shift = components.mean() - self.mean()[..., tf.newaxis, :]  # [B, K, D]
@@ -316,213 +310,8 @@ class Mixture(tensor_like.TensorLike, tfd.MixtureSameFamily):
         with tfp_internals.name_scope(self, name):
             return -tf.reduce_mean(self.log_prob(self.sample(num_samples, seed=seed)), 0)
 
-    def decompose(self) -> Decomposition:
-        """Splits the variance of a mixture of mixtures: how far the members are spread, and how far they disagree.
-
-        By the law of total variance, the mean of the members' variances (aleatoric: what x does not tell of y, and more
-        data would not either) and the variance of their means (epistemic: what the model does not know, and more data
-        would tell). Their sum is `variance()`. A mixture that was not merged has one member, and so no epistemic part.
-
-        Returns:
-          A named tuple of `aleatoric` and `epistemic`, each of shape `[*B, *E]`, in squared units of the target.
-        """
-        components, axis = self.components_distribution, self._component_axis
-        overall_mean = tf.expand_dims(self.mean(), axis)
-        weights = self._pad_event_dims(self.mixture_distribution.probs_parameter())  # [B, K, E]
-        sizes = list(self.member_sizes or [tf.shape(weights)[axis]])
-        parts = [tf.split(part, sizes, axis) for part in (weights, components.mean(), components.variance())]
-        aleatoric, epistemic = 0.0, 0.0
-        for weight, mean, variance in zip(*parts):
-            share = tf.reduce_sum(weight, axis, keepdims=True)
-            member_mean = tf.math.divide_no_nan(tf.reduce_sum(weight * mean, axis, keepdims=True), share)
-            aleatoric += tf.reduce_sum(weight * (variance + tf.square(mean - member_mean)), axis)
-            epistemic += tf.squeeze(share * tf.square(member_mean - overall_mean), axis)
-        return Decomposition(aleatoric, epistemic)
-
-    def temper(self, temperature: float | tf.Tensor = 1.0, scale_temperature: float | tf.Tensor = 1.0) -> Mixture:
-        """A sharper or broader mixture of the same components: logits / temperature, scales * scale_temperature.
-
-        Below 1 both sharpen. Graves' (2013) bias b is `temperature=1 / (1 + b), scale_temperature=exp(-b)`. As scalar
-        tensors, which are not checked, one graph serves all temperatures.
-
-        Args:
-          temperature: above 0. Towards 0 the component of the largest weight remains.
-          scale_temperature: above 0. Towards 0 every draw lies at the centre of its component.
-        """
-        temperature = checked_tensor("temperature", temperature, validation.positive_number, self.dtype)
-        scale_temperature = checked_tensor(
-            "scale_temperature", scale_temperature, validation.positive_number, self.dtype
-        )
-        components = self.components_distribution
-        values = tensors.parameters(components)
-        if not any(name.startswith("scale") for name in values):
-            raise ValueError(f"The components have no scale to temper. Received: {components}.")
-        log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
-        # The largest becomes 0, and remains 0 divided by any number but 0.
-        log_ratios = log_weights - tf.reduce_max(log_weights, -1, keepdims=True)
-        temperature = tf.maximum(temperature, np.finfo(self.dtype.as_numpy_dtype).tiny)
-        values = tensors.with_scales(values, scale_temperature)
-        return tensors.mixture_with_parameters(self, log_ratios / temperature, values)
-
-    # Parts
-
-    def component(self, k: int) -> tfd.Distribution:
-        """The distribution of component `k` by itself, of batch shape `B`. Negative numbers count from the last.
-
-        Example:
-
-        >>> mixture = tfmdn.Mixture(tfd.Categorical(probs=[0.25, 0.75]), tfd.Normal([-1.0, 1.0], [0.1, 0.2]))
-        >>> float(mixture.component(-1).mean())
-        1.0
-        """
-        k = validation.index("k", k, self.mixture_distribution.logits_parameter().shape[-1])
-        return self._components_at(tf.fill(self.batch_shape_tensor(), k))
-
-    def most_likely_component(self) -> tfd.Distribution:
-        """For each row of the batch the component of the largest weight: a distribution of batch shape `B`."""
-        index = tf.argmax(self.mixture_distribution.logits_parameter(), -1, tf.int32)
-        return self._components_at(tf.broadcast_to(index, self.batch_shape_tensor()))
-
-    def marginal(self, axes: int | Sequence[int]) -> Mixture:
-        """The distribution of some coordinates of a vector, whatever the others are.
-
-        Args:
-          axes: as NumPy takes them: an integer gives a mixture of scalar events, a list of n integers one of event
-            shape `(n,)`, in the order of the list. Negative integers count from the last coordinate.
-
-        Returns:
-          A mixture of the same batch shape and weights, in closed form.
-
-        Raises:
-          ValueError: if the events are not vectors, or have no such axes.
-          NotImplementedError: if the components' coordinates are neither independent nor jointly normal.
-        """
-        return self.copy(components_distribution=coordinates.marginal(self.components_distribution, axes))
-
-    def condition(self, axes: int | Sequence[int], values: ArrayLike) -> Mixture:
-        """The distribution of the other coordinates of a vector, given the values of some.
-
-        Of a mixture of (x, y) that was fitted jointly it gives p(y | x) for any x, and p(x | y) as well.
-
-        Args:
-          axes: an integer or a list of n integers. Negative ones count from the last coordinate.
-          values: what is known: for an integer of shape `[*B]`, for a list `[*B, n]`. They broadcast, and more axes
-            before those are more rows of the result's batch.
-
-        Returns:
-          A mixture of the coordinates that are left, in their order: a vector even if it is one, as in
-          `np.delete(y, axes, -1)`. `marginal(0)` makes a scalar of that one. The result is in closed form. Its weights
-          are those of the components at the values, computed in log space, so that they are right far from all centres;
-          NaN where the values lie beyond the limits of all components. Of correlated coordinates with limits it has
-          three times as many components for each known coordinate.
-
-        Raises:
-          ValueError: if the events are not vectors, have no such axes or no other, or if the values do not fit.
-          NotImplementedError: if the components' coordinates are neither independent nor jointly normal.
-
-        Example:
-
-        >>> joint = tfmdn.Mixture(
-        ...     tfd.Categorical(probs=[0.5, 0.5]),
-        ...     tfd.MultivariateNormalTriL([[-1.0, 0.0], [1.0, 3.0]], [[1.0, 0.0], [0.8, 0.6]]),
-        ... )
-        >>> y_given_x = joint.condition(0, [-1.0, 0.0, 1.0]).marginal(0)
-        >>> y_given_x.mean().numpy().round(3)
-        array([0.167, 1.5  , 2.833], dtype=float32)
-        """
-        log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
-        components, logits = coordinates.conditional(self.components_distribution, log_weights, axes, values)
-        times = logits.shape[-1] // log_weights.shape[-1]
-        return self.copy(
-            mixture_distribution=tfd.Categorical(logits=logits),
-            components_distribution=components,
-            member_sizes=self.member_sizes and tuple(times * size for size in self.member_sizes),
-        )
-
-    # Peaks and regions
-
-    def modes(self, max_modes: int) -> modes_lib.Modes:
-        """The local maxima of the density, from the highest down. No gradient.
-
-        They are found by climbing from every component's centre. That finds them all but in unusual mixtures, such as
-        that of a low peak amid three components of a plane.
-
-        Args:
-          max_modes: how many to return. There are seldom more than components.
-
-        Returns:
-          A named tuple of `points` `[max_modes, *B, *E]` and their `log_prob` `[max_modes, *B]`. Where there are fewer
-          modes than that, NaN and -inf follow.
-
-        Example:
-
-        >>> mixture = tfmdn.Mixture(tfd.Categorical(probs=[0.3, 0.6, 0.1]), tfd.Normal([-3.0, 2.0, 2.5], 1.0))
-        >>> mixture.modes(3).points.numpy().round(3)
-        array([ 2.066, -3.   ,    nan], dtype=float32)
-        """
-        return modes_lib.modes(self, validation.positive_integer("max_modes", max_modes))
-
-    def interval(self, coverage: float = 0.9, batch_size: int | None = None) -> tf.Tensor:
-        """The central interval, of each coordinate by itself: as much probability lies below it as above.
-
-        Args:
-          coverage: the probability of the interval, strictly between 0 and 1.
-          batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
-
-        Returns:
-          The two ends, `[*B, *E, 2]`, differentiable as `quantile` is.
-        """
-        tail = 0.5 - 0.5 * validation.fraction("coverage", coverage)
-        return tf.stack(tf.unstack(self.quantile([tail, 1.0 - tail], batch_size=batch_size)), -1)
-
-    def highest_density_region(self, coverage: float = 0.9) -> tf.Tensor:
-        """The smallest region of a scalar that has probability `coverage`: one interval, or several. No gradient.
-
-        Between two peaks, where a central interval has no choice but to contain the gap, it leaves the gap out.
-
-        Args:
-          coverage: the probability of all of the intervals together, strictly between 0 and 1.
-
-        Returns:
-          The ends of K disjoint intervals, `[K, *B, 2]`, from left to right. Where there are fewer, NaN follows.
-
-        Raises:
-          ValueError: if the events are not scalars. `marginal` takes one coordinate of a vector.
-
-        Example:
-
-        >>> mixture = tfmdn.Mixture(tfd.Categorical(probs=[0.5, 0.5]), tfd.Normal([-5.0, 5.0], 1.0))
-        >>> mixture.highest_density_region(0.9).numpy().round(3)
-        array([[-6.645, -3.355],
-               [ 3.355,  6.645]], dtype=float32)
-        """
-        if self.event_shape.rank != 0:
-            raise ValueError(
-                "`highest_density_region` is of scalar events; `marginal(axis)` takes one coordinate of a vector. "
-                f"Received: an event of shape {self.event_shape}."
-            )
-        # In float32 densities near a peak are equal to the last digit.
-        region = regions.highest_density_region(tf.cast(self, tf.float64), validation.fraction("coverage", coverage))
-        return tf.cast(region, self.dtype)
-
-    # Helpers
-
     def _in_batches(self, batch_size: int, function: Callable, *values) -> tf.Tensor:
         return in_batches(function, self, values, batch_size, self.event_shape.rank)
-
-    def _components_at(self, index: tf.Tensor) -> tfd.Distribution:
-        """For each row the component whose number stands in `index` `[*B]`."""
-        components = self.components_distribution
-        values = tensors.parameters(components)
-        return tensors.take(components, values, tf.shape(index), index[tf.newaxis])[0]
-
-    @property
-    def _component_axis(self) -> int:
-        """The axis of K in a tensor `[..., K, E]`."""
-        return -1 - self.event_shape.rank
-
-    def _pad_event_dims(self, weights: tf.Tensor) -> tf.Tensor:
-        return numerics.with_trailing_axes(weights, self.event_shape.rank)
 
 
 def _draw_index(n, probs: tf.Tensor, batch_shape: tf.Tensor, seed) -> tf.Tensor:
@@ -536,19 +325,6 @@ def _draw_index(n, probs: tf.Tensor, batch_shape: tf.Tensor, seed) -> tf.Tensor:
     index = tf.searchsorted(cumulative, uniform, side="right")  # [prod(B), n]
     index = tf.minimum(index, num_components - 1)  # weights of NaN would point beyond the last, into the next row
     return tf.reshape(tf.transpose(index), tf.concat([[n], batch_shape], 0))
-
-
-def checked_tensor(name: str, value, check: Callable, dtype: tf.DType) -> tf.Tensor:
-    """A number that passes `check(name, value)`, as a tensor. A tensor, of unknown value in a graph, is only cast."""
-    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(check(name, value), dtype)
-
-
-def stateless_seed(seed):
-    """An integer of any size as the two int32 that TensorFlow's stateless operations take; any other seed as it is."""
-    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool):
-        return seed
-    seed = int(seed)
-    return tf.constant([(seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF], tf.int32)
 
 
 # TensorFlow looks for the class itself, and does not take a base class for it.

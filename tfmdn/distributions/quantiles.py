@@ -33,12 +33,11 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     if logarithms is not None:  # in log y no tail is long, and quantiles commute with exp
         return tf.exp(mixture_quantile(logarithms, logits, probability, axis))
     dtype = marginals.dtype
-    values = tensors.parameters(marginals)
-    marginals = tensors.with_parameters(marginals, {k: tf.cast(v, tf.float64) for k, v in values.items()})
+    marginals = tensors.map(lambda value: tf.cast(value, tf.float64), marginals)
     weights = tf.nn.softmax(tf.cast(logits, tf.float64), axis)  # float32 weights would sum to 1 only within 1e-7
     probability = tf.cast(probability, tf.float64)
 
-    def of_mixture(function, y):
+    def mix(function, y):
         return tf.reduce_sum(weights * function(tf.expand_dims(y, axis)), axis)
 
     def cdf(y):
@@ -48,7 +47,7 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     low, high = _cantelli_bounds(marginals, weights, probability, axis)
     is_finite = tf.math.is_finite(low) & tf.math.is_finite(high)
     root = tfp.math.find_root_chandrupatla(
-        lambda y: of_mixture(cdf, y) - probability,
+        lambda y: mix(cdf, y) - probability,
         tf.where(is_finite, low, 0.0),
         tf.where(is_finite, high, 0.0),
         position_tolerance=1e-9 * tf.reduce_min(marginals.stddev(), axis),
@@ -64,8 +63,8 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     # The gradient of the root is that of one Newton step from it (the implicit function theorem).
     is_finite = tf.math.is_finite(y)
     root = tf.where(is_finite, y, 0.0)
-    slope = tf.stop_gradient(of_mixture(marginals.prob, root))
-    step = (probability - of_mixture(marginals.cdf, root)) / tf.maximum(slope, 1e-30)
+    slope = tf.stop_gradient(mix(marginals.prob, root))
+    step = (probability - mix(marginals.cdf, root)) / tf.maximum(slope, 1e-30)
     return tf.cast(tf.where(is_finite, root + (step - tf.stop_gradient(step)), y), dtype)
 
 

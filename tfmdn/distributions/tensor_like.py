@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn import keras_internals
 from tfmdn.distributions import tensors
 
 tfd = tfp.distributions
@@ -40,6 +41,17 @@ class TensorLike:
         else:
             tensor = keras.saving.get_registered_object(stand_in)(self)
         return tf.convert_to_tensor(tensor) if dtype is None else tf.cast(tensor, dtype)
+
+    def copy(self, **overrides) -> tfd.Distribution:
+        """As TFP's. The mask that Keras gave the mixture goes along, unless the copy is of another batch shape."""
+        copy, mask = super().copy(**overrides), keras_internals.mask_of(self)
+        is_kept = mask is not None and copy.batch_shape == self.batch_shape
+        return keras_internals.masked(copy, mask if is_kept else None)
+
+    def __getitem__(self, slices) -> tfd.Distribution:
+        """As TFP's: a part of the batch. The mask that Keras gave the mixture goes along."""
+        mask = tensors.mask(self)
+        return keras_internals.masked(super().__getitem__(slices), None if mask is None else mask[slices])
 
     def numpy(self) -> np.ndarray:
         """The tensor that the mixture stands for, as a NumPy array (eagerly only)."""
@@ -82,9 +94,8 @@ def expand_dims(input: TensorLike, axis=None, name=None):
     """
     if input.event_shape.rank != 0 or axis not in (-1, input.shape.rank):
         return tf.expand_dims(tf.convert_to_tensor(input), axis, name=name)
-    components = input.components_distribution
-    values = {key: value[..., tf.newaxis] for key, value in tensors.parameters(components).items()}
-    return input.copy(components_distribution=tfd.Independent(tensors.with_parameters(components, values), 1))
+    components = tensors.map(lambda value: value[..., tf.newaxis], input.components_distribution)
+    return input.copy(components_distribution=tfd.Independent(components, 1))
 
 
 def cast(x: TensorLike, dtype, name=None):
@@ -97,9 +108,7 @@ def cast(x: TensorLike, dtype, name=None):
         return x
     if dtype not in (tf.float32, tf.float64):
         return tf.cast(tf.convert_to_tensor(x), dtype, name=name)
-    values = tensors.parameters(x.components_distribution)
-    values = {key: tf.cast(value, dtype) for key, value in values.items()}
-    return tensors.mixture_with_parameters(x, tf.cast(x.mixture_distribution.logits_parameter(), dtype), values)
+    return tensors.map(lambda value: tf.cast(value, dtype), x)
 
 
 def conversion_name(convert_to_tensor: str | Callable[[tfd.Distribution], tf.Tensor]) -> str:

@@ -1,4 +1,6 @@
-"""What TFP does not answer about the components of a mixture: one distribution whose last batch axis K counts them.
+"""What a mixture and its components are made of, by name: read, mapped and rebuilt. A mask travels along.
+
+Components are one distribution whose last batch axis K counts them.
 
 Shapes in comments: S samples, B batch, K components, E event.
 """
@@ -6,10 +8,12 @@ Shapes in comments: S samples, B batch, K components, E event.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn import keras_internals, numerics
 from tfmdn.distributions import reflected, rescaled
 
 tfd = tfp.distributions
@@ -26,8 +30,7 @@ def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
     Raises:
       NotImplementedError: if the distribution is made of other distributions, or has batch axes of unknown number.
     """
-    inner = under_independent(components)
-    inner = inner.plain() if isinstance(inner, rescaled.Rescaled) else inner
+    inner = plain(components)
     if components.batch_shape.rank is None or inner.batch_shape.rank is None:
         raise NotImplementedError(f"The number of batch axes of {components} is not known.")
     # The dtype of a Bernoulli is int32, that of its parameter is not.
@@ -43,10 +46,132 @@ def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
             )
         values[name] = tf.convert_to_tensor(value, dtype_hint=dtype_hint)
         batch_ndims[name] = values[name].shape.rank - properties.event_ndims
-    return broadcast_batch(values, batch_ndims)
+    return _broadcast_batch(values, batch_ndims)
 
 
-def broadcast_batch(values: dict[str, tf.Tensor], batch_ndims: dict[str, int]) -> dict[str, tf.Tensor]:
+def read(mixture: tfd.MixtureSameFamily) -> dict[str, tf.Tensor]:
+    """All that a mixture is made of, by name, each tensor broadcast to `[*B, K, ...]`.
+
+    That is its `logits`, the `parameters` of its components, and, if Keras has masked it, its `mask` `[*B]`.
+    """
+    values, steps = _read_in_full(mixture), mask(mixture)
+    return values if steps is None else {**values, "mask": steps}
+
+
+def rebuild(mixture: tfd.MixtureSameFamily, values: dict[str, tf.Tensor]) -> tfd.MixtureSameFamily:
+    """The same kind of mixture of other tensors, named as `read` names them. Without a `mask` it keeps its own."""
+    values = {"mask": keras_internals.mask_of(mixture), **values}
+    logits, steps = values.pop("logits"), values.pop("mask")
+    copy = mixture.copy(
+        mixture_distribution=tfd.Categorical(logits=logits),
+        components_distribution=with_parameters(mixture.components_distribution, values),
+    )
+    return keras_internals.masked(copy, steps)
+
+
+def map(function: Callable, *distributions: tfd.Distribution, axis: int | None = None) -> tfd.Distribution:
+    """The distribution that is made of what a function makes of each of the tensors of one distribution, or of several.
+
+    Args:
+      function: `function(*values)` of the tensors that have one name, one of each distribution; with an `axis`
+        `function(*values, axis=axis)`, with that axis in these tensors, counted from the end.
+      *distributions: mixtures of one kind, or components of one kind. Of several, what is before `axis` broadcasts.
+      axis: the axis of the components' batch shape `[*B, K]` that the function acts on: 0 is the first of the batch, -1
+        that of K. A tensor that is the same all along it stays as it is, unless there are several. None for a function
+        that acts on each number, or on events.
+
+    Returns:
+      A distribution of the kind of the first one. The mask of a mixture goes along: through the function if `axis` is
+      one of the batch, else as it is; of several mixtures a step then counts that counts in all.
+    """
+    first, is_one = distributions[0], len(distributions) == 1
+    batch_shape = _batch_shape(first)
+    from_end = axis if axis is None or axis < 0 else axis - batch_shape.rank
+    values, event_ndims = _read_as_it_is(first)
+    sources = [values] if is_one else [_read_in_full(distribution) for distribution in distributions]
+
+    def mapped(values, at):
+        if from_end is None:
+            return function(*values)
+        if not is_one:
+            return function(*_broadcast_before(values, at), axis=at)
+        (value,) = values
+        is_same = value.shape.rank < -at or (value.shape[at] == 1 and batch_shape[from_end] != 1)
+        return value if is_same else function(value, axis=at)
+
+    result = {
+        name: mapped([source[name] for source in sources], from_end and from_end - event_ndims[name]) for name in values
+    }
+    if not isinstance(first, tfd.MixtureSameFamily):
+        return with_parameters(first, result)
+    masks = [mask(distribution) for distribution in distributions]
+    if all(steps is None for steps in masks):
+        return rebuild(first, result)
+    if from_end in (None, -1):
+        result["mask"] = functools.reduce(tf.logical_and, [steps for steps in masks if steps is not None])
+    else:
+        result["mask"] = mapped([_all_if_none(*pair) for pair in zip(masks, distributions)], from_end + 1)
+    return rebuild(first, result)
+
+
+def concat(mixtures: Sequence[tfd.MixtureSameFamily], axis: int) -> tfd.MixtureSameFamily:
+    """Mixtures of one kind side by side, along an axis as in `map`."""
+    return map(lambda *values, axis: tf.concat(values, axis), *mixtures, axis=axis)
+
+
+def mask(mixture: tfd.Distribution) -> tf.Tensor | None:
+    """Which steps of sequences Keras has not masked, booleans `[*B]`; None if none is masked."""
+    steps, rank = keras_internals.mask_of(mixture), mixture.batch_shape.rank
+    if steps is None or steps.shape.rank == rank:
+        return steps
+    # It may lack the last axes of the batch.
+    steps = numerics.with_trailing_axes(steps, rank - steps.shape.rank)
+    return tf.broadcast_to(steps, mixture.batch_shape_tensor())
+
+
+def _all_if_none(steps: tf.Tensor | None, mixture: tfd.Distribution) -> tf.Tensor:
+    return tf.ones(mixture.batch_shape_tensor(), tf.bool) if steps is None else steps
+
+
+def _batch_shape(distribution: tfd.Distribution) -> tf.TensorShape:
+    """`[*B, K]`."""
+    if not isinstance(distribution, tfd.MixtureSameFamily):
+        return distribution.batch_shape
+    return distribution.batch_shape + distribution.components_distribution.batch_shape[-1:]
+
+
+def _read_as_it_is(distribution: tfd.Distribution) -> tuple[dict[str, tf.Tensor], dict[str, int]]:
+    """The tensors of a mixture, or of components, without a mask; and how many axes each has behind `[*B, K]`.
+
+    Logits or components may be the same in each row, and then lack axes.
+    """
+    is_mixture = isinstance(distribution, tfd.MixtureSameFamily)
+    components = distribution.components_distribution if is_mixture else distribution
+    values = parameters(components)
+    event_ndims = {name: value.shape.rank - components.batch_shape.rank for name, value in values.items()}
+    if is_mixture:
+        values["logits"], event_ndims["logits"] = distribution.mixture_distribution.logits_parameter(), 0
+    return values, event_ndims
+
+
+def _read_in_full(distribution: tfd.Distribution) -> dict[str, tf.Tensor]:
+    """The same, each tensor with all axes."""
+    values, event_ndims = _read_as_it_is(distribution)
+    batch_ndims = {name: value.shape.rank - event_ndims[name] for name, value in values.items()}
+    is_full = len({tuple(value.shape[: batch_ndims[name]]) for name, value in values.items()}) == 1
+    return values if is_full else _broadcast_batch(values, batch_ndims)
+
+
+def _broadcast_before(values: list[tf.Tensor], axis: int) -> list[tf.Tensor]:
+    """Tensors whose axes before one of them, counted from the end, are broadcast to those of each other."""
+    if all(value.shape[:axis] == values[0].shape[:axis] for value in values):
+        return values
+    shapes = [tf.shape(value) for value in values]
+    before = functools.reduce(tf.broadcast_dynamic_shape, [shape[:axis] for shape in shapes])
+    return [tf.broadcast_to(value, tf.concat([before, shape[axis:]], 0)) for value, shape in zip(values, shapes)]
+
+
+def _broadcast_batch(values: dict[str, tf.Tensor], batch_ndims: dict[str, int]) -> dict[str, tf.Tensor]:
     """Tensors of which the first so many axes are those of a batch, broadcast to one batch shape."""
     static_shapes = [value.shape[: batch_ndims[name]] for name, value in values.items()]
     static_batch_shape = functools.reduce(tf.broadcast_static_shape, static_shapes)
@@ -76,16 +201,6 @@ def with_scales(values: dict[str, tf.Tensor], factor) -> dict[str, tf.Tensor]:
     return {name: factor * value if name.startswith("scale") else value for name, value in values.items()}
 
 
-def mixture_with_parameters(
-    mixture: tfd.MixtureSameFamily, logits: tf.Tensor, values: dict[str, tf.Tensor]
-) -> tfd.MixtureSameFamily:
-    """The same kind of mixture of other logits and component parameters."""
-    return mixture.copy(
-        mixture_distribution=tfd.Categorical(logits=logits),
-        components_distribution=with_parameters(mixture.components_distribution, values),
-    )
-
-
 def take(
     components: tfd.Distribution, values: dict[str, tf.Tensor], batch_shape: tf.Tensor, index: tf.Tensor
 ) -> tfd.Distribution:
@@ -110,8 +225,8 @@ def take(
     return with_parameters(components, tf.nest.map_structure(gather, values))
 
 
-def is_factorized(components: tfd.Distribution) -> bool:
-    """Whether the coordinates of the event are univariate distributions side by side."""
+def is_independent_of_scalars(components: tfd.Distribution) -> bool:
+    """Whether it is a `tfd.Independent` of univariate distributions, one for each coordinate."""
     return isinstance(components, tfd.Independent) and components.distribution.event_shape.rank == 0
 
 
@@ -123,7 +238,7 @@ def marginals(components: tfd.Distribution) -> tfd.Distribution:
     """
     if components.event_shape.rank == 0:
         return components
-    if is_factorized(components):
+    if is_independent_of_scalars(components):
         return components.distribution
     if isinstance(components, tfd.MultivariateNormalLinearOperator):
         return tfd.Normal(components.mean(), components.stddev())
@@ -132,6 +247,12 @@ def marginals(components: tfd.Distribution) -> tfd.Distribution:
     raise NotImplementedError(
         f"The coordinates of {type(components).__name__} have no known distribution of their own."
     )
+
+
+def plain(components: tfd.Distribution) -> tfd.Distribution:
+    """What is under a `tfd.Independent`, of the kind that `loc` and `scale` describe if it is a `Rescaled` normal."""
+    inner = under_independent(components)
+    return inner.plain() if isinstance(inner, rescaled.Rescaled) else inner
 
 
 def under_independent(components: tfd.Distribution) -> tfd.Distribution:

@@ -136,9 +136,7 @@ class Ensemble(keras.Model):
     def _merged(self, mixtures: list[Mixture]) -> Mixture:
         """The mixture of all members, of those of the stacks. The steps count in it that count for each member."""
         of_stacks = list(map(merge_first_axis, mixtures))
-        merged = of_stacks[0] if len(of_stacks) == 1 else merge(of_stacks, [stack.size for stack in self._stacks])
-        masks = [tf.reduce_all(mask, 0) for mask in map(keras_internals.mask_of, mixtures) if mask is not None]
-        return keras_internals.masked(merged, functools.reduce(tf.logical_and, masks) if masks else None)
+        return of_stacks[0] if len(of_stacks) == 1 else merge(of_stacks, [stack.size for stack in self._stacks])
 
     def _predict(self, inputs, training, scale_temperature):
         def predict(network):

@@ -13,7 +13,6 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from tfmdn import keras_internals
 from tfmdn.distributions import tensors as tensors_lib
 from tfmdn.distributions.mixture import Mixture
 
@@ -37,7 +36,7 @@ class Run:
     def mixture(self, scale_temperature: tf.Tensor) -> Mixture:
         """The mixtures of all members as one of batch shape `[M, *B]`, its scales multiplied by a factor."""
         factor = tf.cast(scale_temperature, self.structure.dtype)
-        return _with_tensors(self.structure, tensors_lib.with_scales(self.tensors, factor))
+        return tensors_lib.rebuild(self.structure, tensors_lib.with_scales(self.tensors, factor))
 
     def update_states(self) -> None:
         for variable, value in self.states:
@@ -75,7 +74,7 @@ class Stack:
             seen["mixture"] = mixture
             seen["changed"] = [old is not new for old, new in zip(values, after)]
             states = [new for new, changed in zip(after, seen["changed"]) if changed]
-            return _tensors(mixture), results, states
+            return tensors_lib.read(mixture), results, states
 
         arguments = ([tf.convert_to_tensor(variable) for variable in self.variables], *columns)
         if self.size == 1:  # nothing to vectorise, which would take time, and which some operations cannot be
@@ -90,24 +89,5 @@ class Stack:
 
 def unstacked(mixture: Mixture) -> list[Mixture]:
     """The mixtures of the members, of one of all of them whose batch shape is `[M, *B]`."""
-    tensors = {name: tf.unstack(tensor) for name, tensor in _tensors(mixture).items()}
-    return [_with_tensors(mixture, dict(zip(tensors, member))) for member in zip(*tensors.values())]
-
-
-def _tensors(mixture: Mixture) -> dict[str, tf.Tensor]:
-    """All that a mixture is made of, by name: its logits, component parameters, and mask if it has one."""
-    components, mask = mixture.components_distribution, keras_internals.mask_of(mixture)
-    values = tensors_lib.parameters(components)
-    batch_ndims = dict.fromkeys(values, components.batch_shape.rank)
-    values["logits"] = mixture.mixture_distribution.logits_parameter()
-    batch_ndims["logits"] = values["logits"].shape.rank
-    if len({tuple(value.shape[: batch_ndims[name]]) for name, value in values.items()}) > 1:
-        # Some are the same in each row, and lack axes. Another axis before them would take the place of these.
-        values = tensors_lib.broadcast_batch(values, batch_ndims)
-    return values if mask is None else {**values, "mask": mask}
-
-
-def _with_tensors(mixture: Mixture, tensors: dict[str, tf.Tensor]) -> Mixture:
-    """The same kind of mixture, made of other tensors, named as `_tensors` names them."""
-    logits, mask = tensors.pop("logits"), tensors.pop("mask", None)
-    return keras_internals.masked(tensors_lib.mixture_with_parameters(mixture, logits, tensors), mask)
+    values = {name: tf.unstack(value) for name, value in tensors_lib.read(mixture).items()}
+    return [tensors_lib.rebuild(mixture, dict(zip(values, member))) for member in zip(*values.values())]

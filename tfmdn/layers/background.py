@@ -38,13 +38,11 @@ def append(value: tf.Tensor, constant) -> tf.Tensor:
 
 def apart(mixture: Mixture) -> tuple[Mixture, Mixture]:
     """The mixture that a head with a `background` predicts without it, and the background alone."""
-    axis = mixture.batch_shape.rank
-    values = tensors.parameters(mixture.components_distribution)
-
-    def part(index: slice, logits: tf.Tensor) -> Mixture:
-        of_part = {name: value[(slice(None),) * axis + (index,)] for name, value in values.items()}
-        return tensors.mixture_with_parameters(mixture, logits, of_part)
-
-    logits = mixture.mixture_distribution.logits_parameter()
-    # The background's own logit may be that of a weight of 0.
-    return part(slice(-1), logits[..., :-1]), part(slice(-1, None), tf.zeros_like(logits[..., -1:]))
+    sizes = [mixture.components_distribution.batch_shape[-1] - 1, 1]
+    others, background = (
+        tensors.map(lambda value, axis, index=index: tf.split(value, sizes, axis)[index], mixture, axis=-1)
+        for index in range(2)
+    )
+    values = tensors.read(background)
+    # Its own logit may be that of a weight of 0.
+    return others, tensors.rebuild(background, {**values, "logits": tf.zeros_like(values["logits"])})

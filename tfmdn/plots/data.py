@@ -13,9 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmdn import keras_internals, scores, validation
+from tfmdn import numerics, scores, validation
 from tfmdn.distributions import tensors
-from tfmdn.distributions.mixture import Mixture, stateless_seed
+from tfmdn.distributions.mixture import Mixture
 
 BATCH_SIZE = 10_000
 # What a model may be.
@@ -102,11 +102,8 @@ def _checked(mixture, num_rows: int) -> Mixture:
 
 
 def _part(mixture: Mixture, rows: slice) -> Mixture:
-    """Some rows of a mixture, with the mask that Keras gave it."""
-    if mixture.batch_shape[0] == rows.stop - rows.start:
-        return mixture  # which saves TFP's slicing, slower than most of what is asked of a mixture
-    mask = keras_internals.mask_of(mixture)
-    return keras_internals.masked(mixture[rows], None if mask is None else mask[rows])
+    is_all = mixture.batch_shape[0] == rows.stop - rows.start
+    return mixture if is_all else mixture[rows]  # TFP's slicing is slower than most of what is asked of a mixture
 
 
 def evaluate(
@@ -160,7 +157,7 @@ def draws(model, x: np.ndarray, num_samples: int, seed: int | None) -> tuple[np.
 
 def _seed_of_batch(seed: int, start: int):
     # The first batch has the draws of the mixture's own `sample`, the others none that another seed has.
-    return tf.random.experimental.stateless_fold_in(stateless_seed(seed), start) if start else seed
+    return tf.random.experimental.stateless_fold_in(numerics.stateless_seed(seed), start) if start else seed
 
 
 def integral_transform(model, x, y) -> np.ndarray:

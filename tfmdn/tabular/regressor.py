@@ -426,9 +426,4 @@ def _names(y) -> list | None:
 
 def _concatenated(mixtures: list[Mixture]) -> Mixture:
     """The mixtures of some rows after the others' along the first axis."""
-    if len(mixtures) == 1:
-        return mixtures[0]
-    values = [tensors.parameters(mixture.components_distribution) for mixture in mixtures]
-    joined = {name: tf.concat([value[name] for value in values], 0) for name in values[0]}
-    logits = tf.concat([mixture.mixture_distribution.logits_parameter() for mixture in mixtures], 0)
-    return tensors.mixture_with_parameters(mixtures[0], logits, joined)
+    return mixtures[0] if len(mixtures) == 1 else tensors.concat(mixtures, axis=0)
