@@ -44,6 +44,8 @@ ROOMS = {
     "export": {"distributions"},
     "plots": {"distributions", "numerics", "scores", "validation"},
 }
+# Where names are used that Keras, TFP and others keep to themselves.
+INTERNALS = {"keras_internals", "tfp_internals"}
 # What an extra installs. The modules named import it when they are imported, the others when it is used.
 OPTIONAL = {"sklearn": {"tabular.regressor"}, "pandas": set(), "matplotlib": set()}
 MODULES = {
@@ -81,6 +83,40 @@ PUBLIC = {name: getattr(tfmdn, name) for name in [*public_names(tfmdn), "MDNRegr
     for namespace in NAMESPACES
     for name in public_names(getattr(tfmdn, namespace))
 }
+
+
+def own_names(tree):
+    """What a module defines, in any way: functions, arguments and what is assigned to."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield f"_{node.arg}"  # `setattr(self, f"_{name}", value)`
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
+            yield node.attr
+
+
+def used_names(tree):
+    """The names of attributes that a module reads and sets, of its own objects and of others."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr", "setattr", "delattr"):
+            yield getattr(node.args[1], "value", "")
+
+
+def test_what_others_keep_private_is_used_in_one_place():
+    own = {name for tree in MODULES.values() for name in own_names(tree)} | {"_replace", "_asdict"}  # of named tuples
+    places = {
+        (module, name)
+        for module in set(MODULES) - INTERNALS
+        for name in used_names(MODULES[module])
+        if re.match("_(?!_|tfmdn_)", str(name)) and name not in own
+    }
+    assert places == set()
+    assert [module for module, tree in MODULES.items() if "keras.src" in ast.unparse(tree)] == []
 
 
 def test_every_module_has_its_place():

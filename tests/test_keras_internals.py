@@ -1,13 +1,11 @@
 """Keras has the names that `keras_internals` uses, and does what they are for. Else it is said, and not left undone."""
 
 import functools
-import re
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_house import PACKAGE
 
 import tfmdn
 from tfmdn import keras_internals
@@ -43,14 +41,6 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_keras_has_the_name(name):
     assert hasattr(NAMES[name](), name), f"Keras {keras.__version__}: see tfmdn/keras_internals.py"
-
-
-def test_all_private_names_stand_in_one_place():
-    private = {name for name in NAMES if name.startswith("_")} | {"src"}
-    for path in PACKAGE.rglob("*.py"):
-        is_place = path.name == "keras_internals.py"
-        found = private & set(re.findall(r"\.(\w+)", path.read_text().replace('"_keras_mask"', "._keras_mask")))
-        assert found == (private - {"src"} if is_place else set()), path
 
 
 # Masks

@@ -65,7 +65,7 @@ class Extremes:
     def __init__(self, row_shape: tuple[int, ...]):
         self.lowest, self.highest = np.full(row_shape, np.inf), np.full(row_shape, -np.inf)
 
-    def of(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def recorded(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """The batches `[n, *row_shape]` themselves. Rows that are not finite do not count."""
         for rows in batches:
             finite = rows[np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))]

@@ -47,7 +47,7 @@ class Units:
         """
         extremes = adaptation.Extremes(event_shape)
         batches = (_rows(batch, event_shape) for batch in adaptation.batches(y, part=1))
-        rows = adaptation.sample_rows(extremes.of(batches), event_shape)
+        rows = adaptation.sample_rows(extremes.recorded(batches), event_shape)
         if not len(rows):
             raise ValueError("`adapt` needs at least one row of finite targets. Received none.")
         limits = () if support is None else _limits(rows, extremes, support, event_shape)
