@@ -27,7 +27,7 @@ def check_archive(archive: pathlib.Path, folder: pathlib.Path, tests_with: pathl
         held = {member.name.partition("/")[2] for member in file if member.isfile()}
         file.extractall(folder, filter="data")
     tracked = set(subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).split())
-    tracked = {path for path in tracked if not path.startswith((".ci/", ".git"))}
+    tracked = {path for path in tracked if not path.startswith(".git")}
     made = {path for path in held if path == "PKG-INFO" or path.startswith("tfmdn.egg-info/")}
     lacking, unknown = sorted(tracked - held), sorted(held - tracked - made)
     if lacking or unknown:
