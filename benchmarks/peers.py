@@ -74,7 +74,7 @@ class Tfmdn(Method):
 def prediction_of(mixture, seed: int = 0) -> Prediction:
     """The parameters of a `tfmdn.Mixture` of normal components; of others, as those with limits, density and draws."""
     kind = mixture.components_distribution
-    scale_name = NORMAL_SCALES.get(type(tensors.under_independent(kind)).__name__)
+    scale_name = NORMAL_SCALES.get(type(tensors.plain(kind)).__name__)
     shape = mixture.shape
     if scale_name is None:
         return Sampled(
