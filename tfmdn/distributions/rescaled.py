@@ -37,14 +37,20 @@ class Rescaled:
         loc = self._target_location + self._target_scale * self._standard_loc
         return loc, tf.exp(self._standard_log_scale + tf.math.log(self._target_scale))
 
-    def plain(self) -> tfd.Distribution:
-        """The same distribution, of TFP's own kind and parameters."""
+    plain_kind: type[tfd.Distribution]  # TFP's own
+
+    def plain_arguments(self) -> dict:
+        """What the same distribution of TFP's own kind is made of."""
         raise NotImplementedError
+
+    def plain(self) -> tfd.Distribution:
+        """The same distribution, of TFP's own kind."""
+        return self.plain_kind(**self.plain_arguments())
 
     def copy(self, **overrides) -> tfd.Distribution:
         """As TFP's. With another `loc` or scale it is of TFP's own kind."""
         is_own = overrides.keys() <= self.parameters.keys()
-        return super().copy(**overrides) if is_own else self.plain().copy(**overrides)
+        return super().copy(**overrides) if is_own else self.plain_kind(**{**self.plain_arguments(), **overrides})
 
     def _batch_shape_tensor(self, **_):
         return super()._batch_shape_tensor()  # TFP's normals pass `loc` and `scale` on, which it would not know
@@ -83,8 +89,11 @@ class RescaledNormal(Rescaled, tfd.Normal):
     def _parameter_properties(cls, dtype, num_classes=None):
         return {name: tfp.util.ParameterProperties() for name in PARAMETERS}
 
-    def plain(self) -> tfd.Normal:
-        return tfd.Normal(self.loc, self.scale, self.validate_args, self.allow_nan_stats)
+    plain_kind = tfd.Normal
+
+    def plain_arguments(self) -> dict:
+        flags = {"validate_args": self.validate_args, "allow_nan_stats": self.allow_nan_stats}
+        return {"loc": self.loc, "scale": self.scale, **flags}
 
 
 @registered
@@ -120,8 +129,8 @@ class RescaledMultivariateNormalDiag(Rescaled, tfd.MultivariateNormalDiag):
     def _parameter_properties(cls, dtype, num_classes=None):
         return {name: tfp.util.ParameterProperties(event_ndims=1) for name in PARAMETERS}
 
-    def plain(self) -> tfd.MultivariateNormalDiag:
-        scale_diag = self.scale.diag_part()
-        return tfd.MultivariateNormalDiag(
-            self.loc, scale_diag, validate_args=self.validate_args, allow_nan_stats=self.allow_nan_stats
-        )
+    plain_kind = tfd.MultivariateNormalDiag
+
+    def plain_arguments(self) -> dict:
+        flags = {"validate_args": self.validate_args, "allow_nan_stats": self.allow_nan_stats}
+        return {"loc": self.loc, "scale_diag": self.scale.diag_part(), **flags}

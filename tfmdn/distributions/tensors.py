@@ -30,14 +30,16 @@ def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
     Raises:
       NotImplementedError: if the distribution is made of other distributions, or has batch axes of unknown number.
     """
-    inner = plain(components)
+    inner = under_independent(components)
+    is_rescaled = isinstance(inner, rescaled.Rescaled)
+    kind, arguments = (inner.plain_kind, inner.plain_arguments()) if is_rescaled else (type(inner), inner.parameters)
     if components.batch_shape.rank is None or inner.batch_shape.rank is None:
         raise NotImplementedError(f"The number of batch axes of {components} is not known.")
     # The dtype of a Bernoulli is int32, that of its parameter is not.
     dtype_hint = inner.dtype if inner.dtype.is_floating else tf.float32
     values, batch_ndims = {}, {}
-    for name, properties in type(inner).parameter_properties(inner.dtype).items():
-        value = inner.parameters.get(name)
+    for name, properties in kind.parameter_properties(inner.dtype).items():
+        value = arguments.get(name)
         if value is None:
             continue
         if not properties.is_tensor or not isinstance(properties.event_ndims, int):
