@@ -11,22 +11,36 @@ import tensorflow_probability as tfp
 
 import tfmdn
 from tfmdn.distributions import tensors
-from tfmdn.layers import families
+from tfmdn.layers import families, specs
 
 tfd = tfp.distributions
 
 EVENT_SHAPES = [(), (1,), (3,)]
-# family, covariance, event_shape: all that can be combined.
+# family, covariance, event_shape, of families that share their code with others: each covariance and shape once. What
+# is true of all is tested of them in test_families, and the rest in test_further_families.
+FURTHER_COMPONENTS = [
+    ("gamma", "diag", ()),
+    ("gamma", "diag", (3,)),
+    ("weibull", "diag", ()),
+    ("weibull", "diag", (1,)),
+    ("gumbel", "diag", ()),
+    ("gumbel", "spherical", (3,)),
+    ("von_mises", "diag", ()),
+    ("von_mises", "diag", (3,)),
+]
+FURTHER = {family for family, *_ in FURTHER_COMPONENTS}
+POSITIVE = [name for name, family in families.FAMILIES.items() if family.is_positive]
+# All that can be combined of the others.
 COMPONENTS = [
     (family, covariance, event_shape)
     for family in families.FAMILIES
-    for covariance in families.COVARIANCES
+    for covariance in specs.COVARIANCES
     for event_shape in EVENT_SHAPES
-    if covariance != "full" or (family == "normal" and event_shape != ())
+    if family not in FURTHER and (covariance != "full" or (family == "normal" and event_shape != ()))
 ]
 # One of each class of distribution: for what only sees the distribution, not how a layer makes its parameters.
 DISTRIBUTIONS = [case for case in COMPONENTS if case[1] != "spherical" and case[2] != (1,)]
-SCALAR_COMPONENTS = [(family, "diag", ()) for family in families.FAMILIES]
+SCALAR_COMPONENTS = [case for case in COMPONENTS if case[1:] == ("diag", ())]
 
 
 def two_replicas() -> tf.distribute.Strategy:
@@ -60,6 +74,29 @@ def mixture_of(case, batch_shape=(5,), num_components=4, **kwargs) -> tfmdn.Mixt
     return layer_of(case, num_components, kernel_initializer="he_normal", **kwargs)(0.5 * features)
 
 
+class CutVonMises:
+    """SciPy's von Mises distribution of angles between -pi and pi."""
+
+    def __init__(self, loc, scale):
+        self._periodic = scipy.stats.vonmises(scale**-2, loc)
+        self._length = scipy.special.i1e(scale**-2) / scipy.special.i0e(scale**-2)
+
+    def logpdf(self, y):
+        return self._periodic.logpdf(y)
+
+    def cdf(self, y):
+        return self._periodic.cdf(y) - self._periodic.cdf(-np.pi)
+
+    def sf(self, y):
+        return self._periodic.cdf(np.pi) - self._periodic.cdf(y)
+
+    def ppf(self, p):
+        return scipy.optimize.brentq(lambda y: self.cdf(y) - p, -np.pi, np.pi)
+
+    def std(self):
+        return np.sqrt(-2 * np.log(self._length))
+
+
 class SciPyMixture:
     """A `Mixture` of batch shape `[B]` by SciPy, in float64."""
 
@@ -84,6 +121,10 @@ class SciPyMixture:
             "logistic": lambda: scipy.stats.logistic(p["loc"], scale),
             "student_t": lambda: scipy.stats.t(p["df"], p["loc"], scale),
             "lognormal": lambda: scipy.stats.lognorm(scale, scale=np.exp(p["loc"])),
+            "gamma": lambda: scipy.stats.gamma(1 + scale**-2, scale=np.exp(p["loc"]) / (1 + scale**-2)),
+            "weibull": lambda: scipy.stats.weibull_min(1 + 1 / scale, scale=np.exp(p["loc"])),
+            "gumbel": lambda: scipy.stats.gumbel_r(p["loc"], scale),
+            "von_mises": lambda: CutVonMises(p["loc"], scale),
         }[self.family]()
 
     def component_log_prob(self, row, k, y):

@@ -16,7 +16,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, numerics, validation
-from tfmdn.distributions import deviations, tensors
+from tfmdn.distributions import deviations, kinds, tensors
 from tfmdn.distributions.batching import in_batches
 
 tfd = tfp.distributions
@@ -59,8 +59,8 @@ def crps(y_true: ArrayLike, mixture: tfd.MixtureSameFamily, batch_size: int | No
 
     Args:
       y_true: targets, as in `negative_log_likelihood`.
-      mixture: a mixture of normal components, with limits or without, or of Laplace, logistic, Student-t or lognormal
-        ones.
+      mixture: a mixture of components of any family of `MDNLayer`. Of angles it is the score of Grimit et al. (2006),
+        with distances along the circle.
       batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
 
     Returns:
@@ -143,7 +143,8 @@ def _energy_score(y: tf.Tensor, mixture: tfd.MixtureSameFamily, num_samples: int
     others = tf.stop_gradient(mixture.sample(num_samples, seed=mixture_seed))  # [S, B, E]
 
     def mean_distance(points):  # of X from them: [B]
-        difference = draws - tf.expand_dims(points, axis)  # [S, B, K, E]
+        # [S, B, K, E]
+        difference = kinds.difference(mixture.components_distribution, draws, tf.expand_dims(points, axis))
         return tf.reduce_mean(tf.reduce_sum(weights * numerics.norm(difference, -1 - axis), -1), 0)
 
     spread = mean_distance(others)

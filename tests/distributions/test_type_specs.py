@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfmdn
-from tfmdn.distributions import reflected, rescaled, univariate
+from tfmdn.distributions import gamma, gumbel, reflected, rescaled, univariate, von_mises, weibull
 
 tfd = tfp.distributions
 
@@ -19,6 +19,10 @@ COMPONENTS = {
     ),
     "LogNormal": lambda x: univariate.LogNormal(x, 1.0),
     "StudentT": lambda x: univariate.StudentT(5.0, x, 1.0),
+    "Gumbel": lambda x: gumbel.Gumbel(x, 1.0),
+    "Gamma": lambda x: gamma.Gamma(x, 1.0),
+    "Weibull": lambda x: weibull.Weibull(x, 1.0),
+    "VonMises": lambda x: von_mises.VonMises(x, 1.0),
     "ReflectedNormal": lambda x: reflected.ReflectedNormal(x, 1.0, 0.0, np.inf),
     "ReflectedMultivariateNormal": lambda x: reflected.ReflectedMultivariateNormal(
         x[..., tf.newaxis], [[1.0]], [0.0], [np.inf]

@@ -583,7 +583,11 @@ BAD_ARGUMENTS = [
     ({"event_shape": 1.5}, "Received: event_shape=1.5."),
     ({"event_shape": "3"}, "Received: event_shape='3'."),
     ({"event_shape": None}, "Received: event_shape=None."),
-    ({"family": "gauss"}, "`family` must be one of 'normal', 'laplace', 'logistic', 'student_t', 'lognormal'."),
+    (
+        {"family": "gauss"},
+        "`family` must be one of 'normal', 'laplace', 'logistic', 'student_t', 'lognormal', "
+        "'gamma', 'weibull', 'gumbel', 'von_mises'.",
+    ),
     ({"family": None}, "Received: family=None."),
     ({"covariance": "tied"}, "`covariance` must be one of 'diag', 'spherical', 'full'. Received: covariance='tied'."),
     ({"scale_activation": "relu"}, "`scale_activation` must be one of 'exp', 'softplus', 'elu+1'."),

@@ -57,6 +57,6 @@ def test_targets_in_standard_units(arguments):
 
 
 def test_what_is_learnt_is_also_the_rows_in_these_units():
-    units, rows = Units.learned(Y, families.FAMILIES["normal"], (2,), None, "float64")
+    units, rows, _ = Units.learned(Y, families.FAMILIES["normal"], (2,), None, "float64")
     np.testing.assert_allclose(rows, units.standardize(Y))
     np.testing.assert_allclose([rows.mean(0), rows.std(0)], [[0.0, 0.0], [1.0, 1.0]], atol=1e-9)

@@ -20,11 +20,16 @@ Of components:
 - `kinds`: the questions that each kind of them answers in its own way.
 - `univariate`: distributions as TFP has them, but for what it leaves out.
 - `rescaled`: normal ones that know their parameters in standard units, as an `MDNLayer` outputs them.
+- `location_scale`: what our own of two parameters share.
+- `gumbel`, `gamma`, `weibull`: maxima, and what is positive.
+- `von_mises`: angles, and their means.
 - `reflected`: normal ones with limits.
 - `folding`: the geometry of that.
 """
 
+from tfmdn.distributions import gamma as gamma
 from tfmdn.distributions import univariate as univariate
+from tfmdn.distributions import weibull as weibull
 from tfmdn.distributions.merging import merge as merge
 from tfmdn.distributions.mixture import Mixture as Mixture
 from tfmdn.distributions.reflected import ReflectedMultivariateNormal as ReflectedMultivariateNormal

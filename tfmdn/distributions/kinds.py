@@ -25,6 +25,40 @@ def logarithm(components: tfd.Distribution) -> tfd.Distribution | None:
     return None
 
 
+@functools.singledispatch
+def may_overshoot(components: tfd.Distribution) -> bool:
+    """Whether the mean shift may step beyond the peak, as it may where a density is skewed."""
+    return False
+
+
+@functools.singledispatch
+def period(components: tfd.Distribution) -> float | None:
+    """By how much values of y differ that are the same, such as 2 pi for angles; None if all differ."""
+    return None
+
+
+def check_not_periodic(method: str, components: tfd.Distribution) -> None:
+    """Raises NotImplementedError for angles."""
+    if period(components) is not None:
+        raise NotImplementedError(f"`{method}` is not defined for angles. Received: {components}.")
+
+
+def difference(components: tfd.Distribution, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """first - second, by the shorter way round where values are periodic."""
+    turn, difference = period(components), first - second
+    return difference if turn is None else difference - turn * tf.round(difference / turn)
+
+
+@period.register
+def _(components: tfd.Independent):
+    return period(components.distribution)
+
+
+@may_overshoot.register
+def _(components: tfd.Independent):
+    return may_overshoot(components.distribution)
+
+
 @limits.register
 def _(components: tfd.Independent):
     return limits(components.distribution)

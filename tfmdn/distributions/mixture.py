@@ -22,6 +22,7 @@ from tfmdn.distributions import (
     queries,
     tensor_like,
     tensors,
+    von_mises,
 )
 from tfmdn.distributions import modes as modes_lib
 from tfmdn.distributions.batching import in_batches
@@ -233,7 +234,7 @@ class Mixture(tensor_like.TensorLike, queries.Queries, tfd.MixtureSameFamily):
           **kwargs: passed on to TFP.
 
         Returns:
-          Quantiles. -inf (0 for lognormal components, the limit where there is one) at 0, inf at 1 likewise, NaN
+          Quantiles. -inf (0 for positive components, the limit where there is one) at 0, inf at 1 likewise, NaN
           outside [0, 1].
 
         Raises:
@@ -289,7 +290,14 @@ class Mixture(tensor_like.TensorLike, queries.Queries, tfd.MixtureSameFamily):
         """The point of highest density, found by fixed-point iteration from every component's centre. No gradient."""
         return modes_lib.highest_density_point(self)
 
+    def _mean(self):
+        return super()._mean() if kinds.period(self.components_distribution) is None else von_mises.mean(self)
+
+    def _variance(self):
+        return super()._variance() if kinds.period(self.components_distribution) is None else von_mises.variance(self)
+
     def _covariance(self):
+        kinds.check_not_periodic("covariance", self.components_distribution)
         components = self.components_distribution
         if self.event_shape.rank != 1 or not tensors.is_independent_of_scalars(components):
             return super()._covariance()

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics
-from tfmdn.distributions import folding, quantiles, reflected, tensors
+from tfmdn.distributions import folding, kinds, quantiles, reflected, tensors
 
 tfd = tfp.distributions
 tnp = tf.experimental.numpy
@@ -21,6 +21,8 @@ tnp = tf.experimental.numpy
 # How near to its centre a component's pull is still resolved, in standard deviations (a Laplace's is infinite there).
 NEAREST = 1e-4
 MAX_STEPS = 500
+# Where a step may overshoot, the best of it and of these parts of it is taken.
+SHORTER_STEPS = [0.4, 0.15, 0.05, 0.01]
 # Where to look for a dip between two points, in parts of their distance: peaks can be far narrower than that.
 WAY_TO_A_PEAK = 0.5 * 0.25 ** np.arange(12)
 
@@ -54,7 +56,8 @@ def modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
         best = tf.argmax(remaining, 0)
         height = tf.reduce_max(remaining, 0)  # [B]
         peak = _choose(points, best)  # [B, E]
-        is_apart = [mixture.log_prob(points + part * (peak - points)) < log_prob - rounding for part in WAY_TO_A_PEAK]
+        way = kinds.difference(mixture.components_distribution, peak, points)
+        is_apart = [mixture.log_prob(points + part * way) < log_prob - rounding for part in WAY_TO_A_PEAK]
         remaining = tf.where(tf.reduce_any(is_apart, 0), remaining, -np.inf)
         is_peak = numerics.with_trailing_axes(height > -np.inf, mixture.event_shape.rank)
         peaks = tf.tensor_scatter_nd_update(peaks, [[index]], [tf.where(is_peak, peak, np.nan)])
@@ -119,15 +122,19 @@ def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor) -> tf.Tensor:
     event_rank = mixture.event_shape.rank
     # [S, B, E]: one search from each centre, as samples
     starts = tnp.moveaxis(_for_each_row(mixture, centres), -1 - event_rank, 0)
-    move = _mean_shift(components, event_rank)
+    move = mean_shift(components, event_rank)
+    parts = SHORTER_STEPS if kinds.may_overshoot(components) else []
     narrowest = tf.reduce_min(components.stddev(), -1 - event_rank)  # [B, E]
     rounding = 4.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps
 
     def step(index, y, _):
         responsibilities = mixture.posterior_marginal(y).probs_parameter()  # [S, B, K]
         moved = tf.ensure_shape(move(responsibilities, y), y.shape)  # a graph may not know it
+        if len(parts):
+            shorter = tf.stack([y + part * (moved - y) for part in (1.0, *parts)])
+            moved = _choose(shorter, tf.argmax(mixture.log_prob(shorter), 0))
         still = tf.maximum(1e-6 * narrowest, rounding * tf.abs(y))
-        return index + 1, moved, tf.reduce_any(tf.abs(moved - y) > still)
+        return index + 1, moved, tf.reduce_any(tf.abs(kinds.difference(components, moved, y)) > still)
 
     _, ends, _ = tf.while_loop(
         lambda index, _, moving: moving & (index < MAX_STEPS), step, (0, starts, tf.constant(True))
@@ -145,7 +152,7 @@ def _choose(points: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
 
 
 @functools.singledispatch
-def _mean_shift(components: tfd.Distribution, event_rank: int):
+def mean_shift(components: tfd.Distribution, event_rank: int):
     """The function of responsibilities `[S, B, K]` and y `[S, B, E]` that moves y to the weighted mean of centres."""
     marginals = tensors.marginals(components)
     centres = marginals.mode()  # [B, K, E]
@@ -163,13 +170,13 @@ def _mean_shift(components: tfd.Distribution, event_rank: int):
     return move
 
 
-@_mean_shift.register
+@mean_shift.register
 def _(components: tfd.Independent, event_rank):
     inner = components.distribution
-    return _mean_shift(tensors.marginals(components) if inner.event_shape.rank else inner, event_rank)
+    return mean_shift(tensors.marginals(components) if inner.event_shape.rank else inner, event_rank)
 
 
-@_mean_shift.register
+@mean_shift.register
 def _(marginals: reflected.ReflectedNormal, event_rank):
     """Mean shift with the normals and their reflections as components."""
     interval, scale = marginals.interval, marginals.scale  # [B, K, E]
@@ -186,7 +193,7 @@ def _(marginals: reflected.ReflectedNormal, event_rank):
     return move
 
 
-@_mean_shift.register
+@mean_shift.register
 def _(components: tfd.MultivariateNormalLinearOperator, event_rank):
     """Mean shift with each component's precision matrix in the place of its pull."""
     loc = components.mean()  # [B, K, D]

@@ -44,7 +44,8 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
         p = marginals.cdf(y)  # NaN outside the support of some of TFP's families, such as gamma
         return tf.where(tf.math.is_nan(p), tf.cast(y > marginals.mean(), p.dtype), p)
 
-    low, high = _cantelli_bounds(marginals, weights, probability, axis)
+    bounds = _cantelli_bounds if kinds.period(marginals) is None else _cut
+    low, high = bounds(marginals, weights, probability, axis)
     is_finite = tf.math.is_finite(low) & tf.math.is_finite(high)
     root = tfp.math.find_root_chandrupatla(
         lambda y: mix(cdf, y) - probability,
@@ -78,6 +79,14 @@ def _cantelli_bounds(marginals, weights, probability, axis) -> tuple[tf.Tensor, 
     odds = probability / (1.0 - probability)
     low, high = mean - stddev / tf.sqrt(odds), mean + stddev * tf.sqrt(odds)
     return tf.stop_gradient(low), tf.stop_gradient(high)
+
+
+def _cut(marginals, weights, probability, axis) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where values that are periodic are cut."""
+    low, high = kinds.limits(marginals)
+    zeros = tf.reduce_sum(tf.zeros_like(weights * marginals.mean()), axis)
+    zeros += 0.0 * tf.sqrt(probability * (1.0 - probability))  # NaN outside of [0, 1]
+    return low + zeros, high + zeros
 
 
 def check_continuous(components: tfd.Distribution) -> None:

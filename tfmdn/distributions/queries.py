@@ -14,7 +14,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, numerics, validation
-from tfmdn.distributions import coordinates, regions, tensors
+from tfmdn.distributions import coordinates, kinds, regions, tensors
 from tfmdn.distributions import modes as modes_lib
 
 tfd = tfp.distributions
@@ -43,6 +43,7 @@ class Queries:
           A named tuple of `aleatoric` and `epistemic`, each of shape `[*B, *E]`, in squared units of the target.
         """
         components, axis = self.components_distribution, -1 - self.event_shape.rank
+        kinds.check_not_periodic("decompose", components)
         overall_mean = tf.expand_dims(self.mean(), axis)
         weights = self.mixture_distribution.probs_parameter()
         weights = numerics.with_trailing_axes(weights, self.event_shape.rank)  # [B, K, E]
@@ -205,7 +206,8 @@ class Queries:
           coverage: the probability of all of the intervals together, strictly between 0 and 1.
 
         Returns:
-          The ends of K disjoint intervals, `[K, *B, 2]`, from left to right. Where there are fewer, NaN follows.
+          The ends of K disjoint intervals, `[K, *B, 2]`, from left to right. Where there are fewer, NaN follows. Of
+          angles, which are cut at -pi and pi, K + 1.
 
         Raises:
           ValueError: if the events are not scalars. `marginal` takes one coordinate of a vector.

@@ -38,6 +38,12 @@ def highest_density_region(mixture: tfd.MixtureSameFamily, coverage: float) -> t
     logarithms = kinds.logarithm(components)  # in which a positive one is wide or narrow
     searched, to_y = (components, tf.identity) if logarithms is None else (logarithms, tf.exp)
     centres, scales = searched.mode(), searched.stddev()
+    max_intervals = tf.shape(centres)[-1]
+    turn = kinds.period(components)
+    if turn is not None:  # beyond the cut a peak goes on at the other end, and an interval across it comes as two
+        centres = tf.concat([centres - turn, centres, centres + turn], -1)
+        scales = tf.tile(tf.minimum(scales, 1.0), [*[1] * (scales.shape.rank - 1), 3])
+        max_intervals += 1
     reach = 4.0 / math.sqrt(1.0 - coverage)  # by Chebyshev, at most (1 - coverage) / 16 lies farther away
     shape = tf.concat([mixture.batch_shape_tensor(), tf.shape(centres)[-1:]], 0)
     centres, scales = (tnp.moveaxis(tf.broadcast_to(part, shape), -1, 0) for part in (centres, scales))  # [K, B]
@@ -45,6 +51,9 @@ def highest_density_region(mixture: tfd.MixtureSameFamily, coverage: float) -> t
     mean = mixture.mean()
 
     def at(y):
+        if turn is not None:
+            inside = tf.clip_by_value(y, *kinds.limits(components))
+            return tf.where(y == inside, mixture.log_prob(inside), -np.inf), mixture.cdf(inside)
         log_prob, cdf = mixture.log_prob(y), mixture.cdf(y)
         # NaN is what some of TFP's families, such as gamma, have outside of their support.
         is_nan = tf.math.is_nan(log_prob)
@@ -62,11 +71,15 @@ def highest_density_region(mixture: tfd.MixtureSameFamily, coverage: float) -> t
     steps = LINEAR * np.sinh(np.linspace(-highest, highest, 2 * math.ceil(highest * LINEAR / SPACING) + 1))
     samples = evaluate(_along(centres, scales, steps))
     for _ in range(REFINEMENTS):
-        left, right, _ = _bounds(*samples, coverage, tf.shape(centres)[0])
+        left, right, _ = _bounds(*samples, coverage, max_intervals)
         inner = _along(left, right - left, np.arange(1, PARTS) / PARTS)  # [I, P, 2, B]
-        inner = tf.reshape(inner, tf.concat([tf.shape(centres)[:1], [-1], tf.shape(inner)[3:]], 0))
+        inner = tf.reshape(inner, tf.concat([[max_intervals, -1], tf.shape(inner)[3:]], 0))
         samples = [tf.concat(pair, 0) for pair in zip(samples, evaluate(inner))]
-    _, _, bounds = _bounds(*samples, coverage, tf.shape(centres)[0])
+    left, right, bounds = _bounds(*samples, coverage, max_intervals)
+    if turn is not None:
+        low, high = (tf.constant(limit, bounds.dtype) for limit in kinds.limits(components))
+        at_cut = tf.where(left < low, low, tf.where(right > high, high, bounds))
+        bounds = tf.where(tf.math.is_nan(bounds), bounds, at_cut)
     return tf.stop_gradient(tnp.moveaxis(to_y(bounds), 1, -1))
 
 
@@ -86,7 +99,10 @@ def _bounds(points, log_prob, cdf, coverage, max_intervals) -> tuple[tf.Tensor, 
     order = tf.argsort(points, 0)
     points, log_prob, cdf = (tnp.take_along_axis(values, order, 0) for values in (points, log_prob, cdf))
     top = tf.reduce_max(log_prob, 0)
-    log_prob = tf.maximum(log_prob, top - DEPTH)
+    # What may lie beyond the outermost points does not count.
+    number = numerics.with_trailing_axes(tf.range(tf.shape(points)[0]), points.shape.rank - 1)
+    is_outermost = (number == 0) | (number == tf.shape(points)[0] - 1)
+    log_prob = tf.where(is_outermost, top - DEPTH, tf.maximum(log_prob, top - DEPTH))
     resolution = np.finfo(log_prob.dtype.as_numpy_dtype)
 
     def excess(level):

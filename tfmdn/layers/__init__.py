@@ -2,6 +2,7 @@
 
 - `mdn`: the head, `MDNLayer`.
 - `families`: one record for each kind of component, of all that differs between kinds.
+- `specs`: what a component of a head is, with everything settled.
 - `links`: how raw outputs become scales.
 - `outputs`: which raw outputs mean what.
 - `units`: the target's units and limits, which `adapt` learns.

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
-from tfmdn.layers import families, outputs, starts
+from tfmdn.layers import outputs, specs, starts
 
 # Its scale, in units of the target's scale.
 SCALE = 1.5
@@ -23,7 +23,7 @@ def logits_with(logits: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
     return append(tf.math.log_softmax(logits) + tf.math.log1p(-weight), tf.math.log(weight))
 
 
-def values_with(values: dict[str, tf.Tensor], spec: families.ComponentSpec) -> dict[str, tf.Tensor]:
+def values_with(values: dict[str, tf.Tensor], spec: specs.ComponentSpec) -> dict[str, tf.Tensor]:
     """Parameters `[B, *shape, K]` of components in standard units, with those of the background behind."""
     start = starts.Start(np.zeros((1, math.prod(spec.event_shape))), np.ones(1), np.ones(1))
     own = {p.name: p.constrain(raw) for p, raw in zip(spec.parameters, outputs.initial_raw(spec, start))}

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from tfmdn import keras_internals, validation
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.distributions.tensor_like import conversion_name
-from tfmdn.layers import adaptation, families, outputs, starts
+from tfmdn.layers import adaptation, families, outputs, specs, starts
 from tfmdn.layers import background as background_lib
 from tfmdn.layers import support as support_lib
 from tfmdn.layers.units import Units
@@ -35,7 +35,9 @@ class MDNLayer(keras.layers.Layer):
       num_components: the number of mixture components K.
       event_shape: the shape of one target: `()` for a scalar, an integer n or `(n,)` for a vector.
       family: the kind of component: "normal", "laplace", "logistic", "student_t" (its degrees of freedom are learned
-        and stay above 2.1) or "lognormal" (for targets greater than 0).
+        and stay above 2.1); "gumbel" (maxima, skewed to the right); "lognormal", "gamma" or "weibull" (for targets
+        greater than 0; the shape of the last two is above 1, so that no density is infinite at 0); or "von_mises" (for
+        angles in radians, of which those that differ by 2 pi are the same).
       covariance: "diag" for a scale in each coordinate; "spherical" for one scale in all coordinates, as in
         Bishop (1994); "full" for correlated coordinates (family "normal" and vectors only).
       scale_activation: how the network's output becomes a scale. "exp": it is the logarithm of the scale, which bends
@@ -43,7 +45,8 @@ class MDNLayer(keras.layers.Layer):
         of it, cut at `max_scale`.
       min_scale: the smallest scale a component can have, in units of the target's scale (which is 1 before `adapt`).
         It keeps a component from collapsing onto a single target, where the density would grow without bound.
-      max_scale: the largest scale, in the same units. None means 1000, for "lognormal" 5.
+      max_scale: the largest scale, in the same units. None means 1000, for "lognormal" 5, for "gamma",
+        "weibull" and "von_mises" 10.
       support: where targets can lie, for family "normal": a pair (low, high) of numbers, None for no limit, or lists
         with one for each coordinate. Components are then reflected at the limits
         (`tfmdn.distributions.ReflectedNormal`): no density lies outside, and at a limit it does not fall to 0. "auto":
@@ -114,7 +117,7 @@ class MDNLayer(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_components = validation.positive_integer("num_components", num_components)
         self.event_shape = validation.event_shape(event_shape)
-        self.spec = families.component_spec(
+        self.spec = specs.component_spec(
             family, covariance, self.event_shape, scale_activation, min_scale, max_scale, support is not None
         )
         self.raw_outputs = outputs.Outputs(self.spec, self.num_components)
@@ -259,10 +262,10 @@ class MDNLayer(keras.layers.Layer):
         110.0
         """
         family = families.FAMILIES[self.family]
-        units, rows = Units.learned(y, family, self.event_shape, self.support, self.density_dtype)
+        units, rows, place = Units.learned(y, family, self.event_shape, self.support, self.density_dtype)
         self.set_units(units)
         rng = np.random.default_rng(adaptation.SAMPLING_SEED)
-        self._start = starts.clusters(rows.reshape(len(rows), -1), self.num_components, rng)
+        self._start = starts.clusters(rows.reshape(len(rows), -1), self.num_components, rng).moved(*place)
         if self.built and self.bias_initializer is None:
             self.dense.bias.assign(self._initial_bias(self.dense.bias.shape, self.dense.bias.dtype))
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmdn import numerics
-from tfmdn.layers import families, starts
+from tfmdn.layers import specs, starts
 
 
 class ParameterBlock(NamedTuple):
@@ -40,7 +40,7 @@ class Outputs:
       num_components: K.
     """
 
-    spec: families.ComponentSpec
+    spec: specs.ComponentSpec
     num_components: int
 
     @property
@@ -75,7 +75,7 @@ class Outputs:
         return np.concatenate([values.ravel() for values in raw])
 
 
-def initial_raw(spec: families.ComponentSpec, start: starts.Start) -> list[np.ndarray]:
+def initial_raw(spec: specs.ComponentSpec, start: starts.Start) -> list[np.ndarray]:
     """The raw values that each parameter of the components starts at, `[*shape, K]`."""
     k = len(start.scales)
     centres = start.centres.reshape(k, *spec.event_shape)

@@ -6,6 +6,7 @@ Shapes in comments: N rows, K components, D coordinates.
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 
 import numpy as np
@@ -23,6 +24,11 @@ class Start:
     centres: np.ndarray
     scales: np.ndarray
     weights: np.ndarray
+
+    def moved(self, mean: np.ndarray, stddev: np.ndarray) -> Start:
+        """The start in units in which what is 0 and 1 now is `mean` and `stddev` from it, `[*E]` each."""
+        scales = self.scales * math.exp(np.log(stddev).mean())
+        return Start(mean.ravel() + stddev.ravel() * self.centres, scales, self.weights)
 
 
 def spread(num_components: int, size: int) -> Start:

@@ -32,8 +32,8 @@ class Units:
     @classmethod
     def learned(
         cls, y, family: families.Family, event_shape: tuple[int, ...], support: str | tuple | None, dtype: str
-    ) -> tuple[Units, np.ndarray]:
-        """The units of targets, and a sample of the targets in these.
+    ) -> tuple[Units, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """The units of targets, and a sample of the targets.
 
         Args:
           y: targets `[*B, *E]`, or a dataset of them, as in `MDNLayer.adapt`.
@@ -43,7 +43,8 @@ class Units:
           dtype: what the units will be kept in.
 
         Returns:
-          The units; and rows `[n, *E]` of location 0 and scale 1, whose outliers have come nearer.
+          The units; rows `[n, *E]` of mean 0 and standard deviation 1, whose outliers have come nearer; and what these
+          are in the units, `[*E]` each, which are others for some families.
         """
         extremes = adaptation.Extremes(event_shape)
         batches = (_rows(batch, event_shape) for batch in adaptation.batches(y, part=1))
@@ -52,8 +53,10 @@ class Units:
             raise ValueError("`adapt` needs at least one row of finite targets. Received none.")
         limits = () if support is None else _limits(rows, extremes, support, event_shape)
         rows = adaptation.within_fences(family.standardize(rows))
-        location, scale = adaptation.location_and_scale(rows, dtype)
-        return cls(family, location, scale, limits), (rows - location) / scale
+        centre, spread = adaptation.location_and_scale(rows, dtype)
+        location, scale = (centre, spread) if family.units is None else family.units(centre)
+        place = (centre - location) / scale, spread / scale
+        return cls(family, location, scale, limits), (rows - centre) / spread, place
 
     @property
     def statistics(self) -> dict[str, np.ndarray]:

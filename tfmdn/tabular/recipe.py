@@ -19,7 +19,7 @@ from tfmdn import validation
 from tfmdn.callbacks.early_stopping import EnsembleEarlyStopping
 from tfmdn.distributions import folding
 from tfmdn.ensembles.ensemble import Ensemble
-from tfmdn.layers import families, features
+from tfmdn.layers import families, features, specs
 from tfmdn.layers import support as support_lib
 from tfmdn.layers.mdn import MDNLayer
 from tfmdn.layers.units import Units
@@ -125,11 +125,15 @@ class Recipe:
                 raise ValueError(f"`hidden_units` must be {expected}. Received: hidden_units={self.hidden_units!r}.")
             sizes = tuple(validation.positive_integer("hidden_units", units) for units in self.hidden_units)
             object.__setattr__(self, "hidden_units", sizes)
-        if self.y_noise and self.family == "lognormal":
+        if self.y_noise and self._excludes_zero:
             raise ValueError(
-                "Noise could bring targets below 0, which family='lognormal' excludes. "
+                f"Noise could bring targets below 0, which family={self.family!r} excludes. "
                 f"Received: y_noise={self.y_noise}. Use y_noise=0."
             )
+
+    @property
+    def _excludes_zero(self) -> bool:
+        return self.family in families.FAMILIES and families.FAMILIES[self.family].is_positive
 
     def _set_positive_integer(self, name: str) -> None:
         # Of Python's: Keras and JSON refuse NumPy's.
@@ -150,10 +154,10 @@ class Recipe:
         if support_lib.is_auto(support) and not (can_have and np.isfinite(support_lib.found_in(y)).any()):
             support = None
         if covariance == "auto":
-            most = families.MAX_CORRELATED_WITH_LIMITS if support_lib.is_given(support) else MAX_CORRELATED
+            most = specs.MAX_CORRELATED_WITH_LIMITS if support_lib.is_given(support) else MAX_CORRELATED
             covariance = "full" if is_normal and y.ndim > 1 and size <= most else "diag"
         # So many outputs can have either correlations or limits. Limits that nobody asked for give way.
-        if support_lib.is_auto(support) and covariance == "full" and size > families.MAX_CORRELATED_WITH_LIMITS:
+        if support_lib.is_auto(support) and covariance == "full" and size > specs.MAX_CORRELATED_WITH_LIMITS:
             support = None
         batch_size = _batch_size(len(x)) if isinstance(self.batch_size, str) else self.batch_size
         plan = _plan(*x.shape)
@@ -240,7 +244,7 @@ class Recipe:
         support = support_lib.plain(*units.limits) if support_lib.is_given(self.support) else self.support
         # Standard units need no more than float32, which takes a quarter of the time less. But exp(100) is beyond it:
         # a lognormal target whose logarithm is 100 scales from the others.
-        head = self._head(y.shape[1:], support, "float64" if self.family == "lognormal" else "float32")
+        head = self._head(y.shape[1:], support, "float64" if self._excludes_zero else "float32")
         head.adapt(y)
         head.set_units(units)
         return head

@@ -1,0 +1,190 @@
+"""The von Mises distribution, a normal distribution of angles, and statistics of angles.
+
+Angles are in radians, and two that differ by 2 pi are the same. Where an order is needed, as in a cumulative
+probability, they are cut at -pi and pi.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn import numerics
+from tfmdn.distributions import deviations, kinds, modes
+from tfmdn.distributions.location_scale import LocationScale, log_of_probability
+from tfmdn.distributions.type_specs import registered
+
+tfd = tfp.distributions
+
+LOG_TWO_PI = math.log(2.0 * math.pi)
+# Narrower ones count as that: the concentration is its inverse square.
+NARROWEST = 1e-6
+
+
+@registered
+class VonMises(LocationScale):
+    """The von Mises distribution of angles, whose density is proportional to exp(cos(y - loc) / scale^2).
+
+    Its mean is the direction of the mean of unit vectors, its standard deviation the circular one, sqrt(-2 log R) for a
+    mean vector of length R: about the scale of a narrow distribution.
+
+    Args:
+      loc: the direction, in radians.
+      scale: above 0; the concentration is 1 / scale^2. The distribution is nearly uniform from 5 on.
+      validate_args: whether parameters are checked.
+      allow_nan_stats: whether undefined statistics are NaN. If False they raise.
+      name: prefix of the names of operations. None means the name of the class.
+    """
+
+    def _inverse_scale(self):
+        return 1.0 / tf.maximum(self.scale, NARROWEST)
+
+    def _log_prob(self, y):
+        inverse_scale = self._inverse_scale()
+        log_normalization = LOG_TWO_PI + tf.math.log(tf.math.bessel_i0e(tf.square(inverse_scale)))
+        return -2.0 * tf.square(tf.sin(0.5 * (y - self.loc)) * inverse_scale) - log_normalization
+
+    def _below(self, y):
+        """The probability from `loc` - pi to y, where another turn adds 1."""
+        return tfd.VonMises(wrapped(self.loc), tf.square(self._inverse_scale())).cdf(y)
+
+    def _cdf(self, y):
+        return tf.clip_by_value(self._below(wrapped(y)) - self._below(-math.pi), 0.0, 1.0)
+
+    def _survival_function(self, y):
+        return tf.clip_by_value(self._below(math.pi) - self._below(wrapped(y)), 0.0, 1.0)
+
+    def _log_cdf(self, y):
+        return log_of_probability(self._cdf(y))
+
+    def _log_survival_function(self, y):
+        return log_of_probability(self._survival_function(y))
+
+    def _sample_n(self, n, seed=None):
+        return tfd.VonMises(self.loc, tf.square(self._inverse_scale())).sample(n, seed=seed)
+
+    def _mean(self):
+        return wrapped(self.loc + tf.zeros_like(self.scale))
+
+    def _mode(self):
+        return self._mean()
+
+    def _variance(self):
+        # In float64: the length is close to 1.
+        concentration = tf.square(tf.cast(self._inverse_scale(), tf.float64))
+        length = tf.math.bessel_i1e(concentration) / tf.math.bessel_i0e(concentration)
+        return tf.cast(-2.0 * tf.math.log(length), self.dtype) + tf.zeros_like(self.loc)
+
+
+@kinds.period.register
+def _(components: VonMises):
+    return 2.0 * math.pi
+
+
+@kinds.limits.register
+def _(components: VonMises):
+    return -math.pi, math.pi
+
+
+def wrapped(angle: tf.Tensor) -> tf.Tensor:
+    """The same angle between -pi and pi, both of which stay what they are."""
+    turns = tf.round(angle / (2.0 * math.pi))
+    return tf.where(tf.abs(angle) > math.pi, tf.clip_by_value(angle - 2.0 * math.pi * turns, -math.pi, math.pi), angle)
+
+
+def mean(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
+    """The circular mean of a mixture of angles, `[*B, *E]`."""
+    x, y = _mean_vector(mixture)
+    return tf.atan2(y, x)
+
+
+def variance(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
+    """The square of the circular standard deviation of a mixture of angles, `[*B, *E]`."""
+    x, y = _mean_vector(mixture)
+    smallest = np.finfo(x.dtype.as_numpy_dtype).tiny
+    return tf.maximum(-tf.math.log(tf.maximum(tf.square(x) + tf.square(y), smallest)), 0.0)
+
+
+def _mean_vector(mixture: tfd.MixtureSameFamily) -> tuple[tf.Tensor, tf.Tensor]:
+    """The mean of unit vectors in the directions of the angles: its first and second coordinate."""
+    components, event_rank = mixture.components_distribution, mixture.event_shape.rank
+    weights = numerics.with_trailing_axes(mixture.mixture_distribution.probs_parameter(), event_rank)  # [B, K, E]
+    length, direction = weights * tf.exp(-0.5 * components.variance()), components.mean()
+    return tuple(tf.reduce_sum(length * part(direction), -1 - event_rank) for part in (tf.cos, tf.sin))
+
+
+def of_moments(mean: tf.Tensor, stddev: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The parameters that have a circular mean and a circular standard deviation."""
+    length = tf.exp(-0.5 * tf.square(tf.cast(stddev, tf.float64)))
+    concentration = length * (2.0 - tf.square(length)) / (1.0 - tf.square(length))  # Banerjee et al. (2005)
+    for _ in range(3):  # Newton's method
+        ratio = tf.math.bessel_i1e(concentration) / tf.math.bessel_i0e(concentration)
+        concentration -= (ratio - length) / (1.0 - tf.square(ratio) - ratio / concentration)
+    return {"loc": mean, "scale": tf.cast(tf.math.rsqrt(concentration), mean.dtype)}
+
+
+# The mean angular distance, for the CRPS of angles (Grimit et al. 2006): by Gauss and Legendre's rule, on each of the
+# three parts of the circle on which the distance is a straight line, of what lies within so many standard deviations.
+NODES = np.stack(np.polynomial.legendre.leggauss(2 * deviations.BLOCK), -1)
+FARTHEST = 9.0
+
+
+def _mean_distance(distance, first, second):
+    """E|X - X'|, as an angle from 0 to pi, of von Mises variables `distance` apart, of two inverse scales, in float64.
+
+    X - X' has the density I0(|a + b exp(i t)|) / (2 pi I0(a) I0(b)), where a and b are their concentrations.
+    """
+    dtype = distance.dtype
+    distance, first, second = (tf.cast(value, tf.float64) for value in (distance, first, second))
+    reach = tf.minimum(FARTHEST * tf.sqrt(1.0 / tf.square(first) + 1.0 / tf.square(second)), math.pi)
+    half_turn = tf.fill(tf.shape(distance), tf.constant(math.pi, tf.float64))
+    bounds = [
+        tf.clip_by_value(bound, -reach, reach) for bound in (-half_turn, distance - half_turn, distance, half_turn)
+    ]
+    slopes, offsets = (1.0, -1.0, 1.0), (2.0 * math.pi - distance, distance, -distance)
+    parts = [
+        deviations.sum_over(NODES, _term, *ends, slope * tf.ones_like(distance), offset, first, second)
+        for ends, slope, offset in zip(itertools.pairwise(bounds), slopes, offsets)
+    ]
+    return tf.cast(tf.add_n(parts), dtype)
+
+
+def _term(nodes, start, end, slope, offset, first, second):
+    half = 0.5 * (end - start)
+    angle = start + half * (1.0 + nodes[:, 0])
+    first, second = tf.square(first), tf.square(second)
+    together = tf.sqrt(tf.square(first - second) + 4.0 * first * second * tf.square(tf.cos(0.5 * angle)))
+    exponent = -4.0 * first * second * tf.square(tf.sin(0.5 * angle)) / (together + first + second)
+    density = tf.exp(exponent) * tf.math.bessel_i0e(together) / (2.0 * math.pi)
+    density /= tf.math.bessel_i0e(first) * tf.math.bessel_i0e(second)
+    return half * nodes[:, 1] * density * (slope * angle + offset)
+
+
+def _deviation(values, y):
+    return _difference(values, {"loc": y, "scale": tf.constant(NARROWEST, y.dtype)})
+
+
+def _difference(first, second):
+    distance = tf.abs(wrapped(first["loc"] - second["loc"]))
+    inverse_scales = (1.0 / tf.maximum(values["scale"], NARROWEST) for values in (first, second))
+    return _mean_distance(distance, *inverse_scales)
+
+
+deviations.register(VonMises, _deviation, _difference)
+
+
+@modes.mean_shift.register
+def _(components: VonMises, event_rank):
+    """The direction of the sum of vectors in the components' directions."""
+    strength = tf.square(components._inverse_scale())  # [B, K, E]
+    x, y = strength * tf.cos(components.loc), strength * tf.sin(components.loc)
+
+    def move(responsibilities, _):
+        weights = numerics.with_trailing_axes(responsibilities, event_rank)  # [S, B, K, E]
+        return tf.atan2(tf.reduce_sum(weights * y, -1 - event_rank), tf.reduce_sum(weights * x, -1 - event_rank))
+
+    return move
