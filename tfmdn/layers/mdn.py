@@ -239,8 +239,9 @@ class MDNLayer(keras.layers.Layer):
 
         Call it once before training. The mixture is then in the target's own units, and `min_scale` and `max_scale`
         are relative to the scale found here. Outliers count at most like the far end of the bulk, rows that are
-        not finite do not count, and a coordinate that does not vary gets the scale 1. For family "lognormal" the
-        statistics are of log y.
+        not finite do not count, and a coordinate that does not vary gets the scale 1. For "lognormal" the statistics
+        are of log y; for "gamma" and "weibull" too, with a scale of 1, in which a component's is about the standard
+        deviation of log y; angles keep the location 0 and the scale 1, a radian.
 
         The components start on clusters of the targets (k-means++, Arthur and Vassilvitskii 2007): their centres, their
         weights, and scales that cover the way to the nearest other centre. With a `bias_initializer` they start as that

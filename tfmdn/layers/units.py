@@ -18,7 +18,7 @@ class Units:
     """The units of targets, and the limits in them.
 
     Attributes:
-      family: the kind of component, which may put the targets on another scale first: their logarithms if lognormal.
+      family: the kind of component, which may put the targets on another scale first: their logarithms if positive.
       location: of the targets on that scale, `[*E]`.
       scale: of the targets on that scale, `[*E]`.
       limits: the lower and the upper limit of the targets themselves, `[*E]` each; empty where there can be none.

@@ -127,7 +127,7 @@ def components(model: Model, x: ArrayLike, parameter: str = "loc", ax: Axes | No
       model: a model or a `Mixture` of scalar events.
       x: the rows, `[n]` or `[n, 1]`, in any order.
       parameter: "prob", which is the weight, or a parameter that the components have: "loc" or "scale", which is the
-        standard deviation if they are normal; "df" of Student's t. Those of lognormal components are of log y.
+        standard deviation if they are normal; "df" of Student's t. Those of positive components are of log y.
       ax: axes to draw on. None means those of a new figure.
 
     Returns:

@@ -243,7 +243,7 @@ class Recipe:
         """A head that starts on targets in standard units `[n, *E]`."""
         support = support_lib.plain(*units.limits) if support_lib.is_given(self.support) else self.support
         # Standard units need no more than float32, which takes a quarter of the time less. But exp(100) is beyond it:
-        # a lognormal target whose logarithm is 100 scales from the others.
+        # a positive target whose logarithm is 100 scales from the others.
         head = self._head(y.shape[1:], support, "float64" if self._excludes_zero else "float32")
         head.adapt(y)
         head.set_units(units)

@@ -77,7 +77,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         `calibrate` it is learnt afterwards.
       x_noise: noise on the features while training, as a multiple of the rule of thumb of
         `tfmdn.features.NoiseRegularization`.
-      y_noise: the same on the targets. Not for family "lognormal", whose targets it could bring below 0.
+      y_noise: the same on the targets. Not for families of positive targets, which it could bring below 0.
       calibrate: whether to multiply all scales by the factor, and to give the background the weight, that suit rows
         which networks have not learnt from, see `tfmdn.Ensemble.calibrate`. Not done with fewer than 40 rows.
       random_state: an integer or a `numpy.random.RandomState` for results that repeat; None for others each time.
