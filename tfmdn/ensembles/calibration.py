@@ -80,16 +80,16 @@ def scale_factor(log_probs: Callable[[float], np.ndarray], members: np.ndarray, 
     """
     num_members, size = members.shape[1], int(members[0].sum())
 
-    def of_single(factor):
+    def single_log_probs(factor):
         return (log_probs(factor) * members).sum(1) / size
 
-    def of_several(factor):
+    def joint_log_probs(factor):
         return _together(log_probs(factor), members) - math.log(size)
 
-    several = _most_likely(of_several, weights)
+    several = _most_likely(joint_log_probs, weights)
     if size == num_members:
         return several
-    single = _most_likely(of_single, weights)
+    single = _most_likely(single_log_probs, weights)
     share = (1.0 - 1.0 / num_members) / (1.0 - 1.0 / size)
     squared = single**2 + share * (several**2 - single**2)
     return float(np.clip(math.sqrt(max(squared, 0.0)), SMALLEST_FACTOR, LARGEST_FACTOR))

@@ -5,7 +5,6 @@ Shapes in comments: M members, B batch, E event, V held-out rows, R rows to cali
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,11 +15,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfmdn import keras_internals, validation
-from tfmdn.distributions.merging import merge, merge_first_axis
+from tfmdn import validation
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.ensembles import calibration, vectorized
-from tfmdn.layers import background
+from tfmdn.ensembles.networks import Networks
 from tfmdn.layers.mdn import heads_of
 from tfmdn.scores import example_weights, negative_log_likelihood
 
@@ -70,7 +68,7 @@ class Ensemble(keras.Model):
     ):
         # The networks cast their inputs, some of which may need the digits of float64.
         super().__init__(**{"autocast": False, **kwargs})
-        models = list(models)
+        networks, models = models, list(models)
         if not models:
             raise ValueError("`models` must hold at least one model. Received: an empty list.")
         unbuilt = [model.name for model in models if not model.built]
@@ -80,12 +78,14 @@ class Ensemble(keras.Model):
         self.max_gradient_norm = max_gradient_norm
         if max_gradient_norm is not None:
             validation.positive_number("max_gradient_norm", max_gradient_norm)
-        groups = [list(group) for _, group in itertools.groupby(models, keras_internals.architecture)]
-        self._stacks = _Untracked(vectorized.Stack(group, self._add_stacked) for group in groups)
+        if not isinstance(networks, Networks):
+            networks = Networks(models)
+        self.networks = networks
+        # For each stack the variables `[M, ...]` of its network.
+        self._stacked = tuple(
+            self._stack_variables(stack.network, models[span]) for stack, span in zip(networks.stacks, networks.spans)
+        )
         self.scale_temperature = self.add_weight(name="scale_temperature", initializer="ones", trainable=False)
-        # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
-        predict = functools.partial(self._predict)
-        self._predict_in_graph = tf.function(predict, reduce_retracing=True, autograph=False)
         self.build(self._input_shape())
 
     def build(self, input_shape: Any) -> None:
@@ -95,10 +95,17 @@ class Ensemble(keras.Model):
         try:
             return keras.tree.map_structure(lambda tensor: tensor.shape, self.input)
         except (AttributeError, ValueError):  # a subclassed network
-            return (self._stacks[0].network.get_build_config() or {}).get("input_shape")
+            return (self.networks.stacks[0].network.get_build_config() or {}).get("input_shape")
+
+    def _stack_variables(self, network: keras.Model, models: list[keras.Model]) -> list[keras.Variable]:
+        """Of each variable of the models one `[M, ...]`, which is trained if that of the network is."""
+        trainable = {id(variable) for variable in network.trainable_variables}
+        return [
+            self._add_stacked(variables, id(own) in trainable)
+            for own, *variables in zip(network.variables, *(model.variables for model in models))
+        ]
 
     def _add_stacked(self, variables: Sequence[keras.Variable], trainable: bool) -> keras.Variable:
-        """A variable `[M, ...]` of one variable of each member."""
         first = variables[0]
         values = np.stack([variable.numpy() for variable in variables])
         return self.add_weight(
@@ -113,43 +120,36 @@ class Ensemble(keras.Model):
     @property
     def num_members(self) -> int:
         """The number of networks M."""
-        return sum(stack.size for stack in self._stacks)
+        return len(self.networks)
 
     @property
     def input(self):
         """What the networks take: a structure of `keras.KerasTensor`. (AttributeError for subclassed networks.)"""
-        network = self._stacks[0].network
+        network = self.networks.stacks[0].network
         # A Sequential that was not called knows its inputs, but has no `input`.
         return network.inputs[0] if isinstance(network, keras.Sequential) else network.input
 
+    @property
+    def _weights(self) -> list[list[tf.Tensor]]:
+        return [list(map(tf.convert_to_tensor, variables)) for variables in self._stacked]
+
     def members(self, inputs: Any, training: bool = False) -> list[Mixture]:
         """The mixtures that the networks predict, each of batch shape `[B]`."""
-        return list(itertools.chain.from_iterable(map(vectorized.unstacked, self._stacked_mixtures(inputs, training))))
+        return list(itertools.chain.from_iterable(map(vectorized.unstacked, self._mixtures(inputs, training))))
 
-    def _stacked_mixtures(self, inputs, training: bool, scale_temperature: tf.Tensor | None = None) -> list[Mixture]:
+    def _mixtures(self, inputs, training: bool) -> list[Mixture]:
         """What the members of each stack predict: mixtures of batch shape `[M, *B]`."""
-        if scale_temperature is None:
-            scale_temperature = tf.convert_to_tensor(self.scale_temperature)
-        mixtures, masks = self._predict_in_graph(inputs, training, scale_temperature)
-        return list(map(keras_internals.masked, mixtures, masks))
-
-    def _merged(self, mixtures: list[Mixture]) -> Mixture:
-        """The mixture of all members, of those of the stacks. The steps count in it that count for each member."""
-        of_stacks = list(map(merge_first_axis, mixtures))
-        return of_stacks[0] if len(of_stacks) == 1 else merge(of_stacks, [stack.size for stack in self._stacks])
-
-    def _predict(self, inputs, training, scale_temperature):
-        def predict(network):
-            return network(inputs, training=training), ()
-
-        mixtures = [stack.run(predict).mixture(scale_temperature) for stack in self._stacks]
-        return mixtures, list(map(keras_internals.mask_of, mixtures))  # a mixture leaves a graph without its mask
+        return self.networks.mixtures(self._weights, inputs, training, tf.convert_to_tensor(self.scale_temperature))
 
     def call(self, inputs, training=False):
-        return self._merged(self._stacked_mixtures(inputs, training))
+        return self.networks.merge(self._mixtures(inputs, training))
+
+    def predict_in_graph(self, inputs: Any) -> Mixture:
+        """What calling it gives, from one graph. It is that of all ensembles made of the same `networks`."""
+        return self.networks.merged(self._weights, inputs, False, tf.convert_to_tensor(self.scale_temperature))
 
     def compute_output_spec(self, inputs, training=False):
-        return self._stacks[0].network.compute_output_spec(inputs, training=training)
+        return self.networks.stacks[0].network.compute_output_spec(inputs, training=training)
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -170,11 +170,12 @@ class Ensemble(keras.Model):
 
         columns = self._columns(sample_weight)
         runs = [
-            stack.run(learn, *([tf.stack(columns[span])] if columns else []))
-            for stack, span in zip(self._stacks, self._spans)
+            stack.run(weights, learn, *([tf.stack(columns[span])] if columns else []))
+            for stack, span, weights in zip(self.networks.stacks, self.networks.spans, self._weights)
         ]
-        for run in runs:
-            run.update_states()
+        for run, variables in zip(runs, self._stacked):
+            for number, value in run.states.items():
+                variables[number].assign(value)
         losses, gradients = zip(*(run.results for run in runs))
         self.optimizer.apply(list(itertools.chain(*gradients)), self.trainable_variables)
         rows = tf.shape(keras.tree.flatten(x)[0])[0]
@@ -182,7 +183,7 @@ class Ensemble(keras.Model):
         self.metrics[0].update_state(replicas * tf.reduce_mean(tf.concat(losses, 0)), sample_weight=rows)
         if len(self.metrics) == 1:  # the loss alone, which needs no prediction of all members together
             return self.get_metrics_result()
-        mixture = self._merged([run.mixture(self.scale_temperature) for run in runs])
+        mixture = self.networks.merge([run.mixture(self.scale_temperature) for run in runs])
         return self.compute_metrics(x, y, mixture, sample_weight=self._row_weights(sample_weight))
 
     def test_step(self, data):
@@ -205,14 +206,14 @@ class Ensemble(keras.Model):
             return network(x, training=False), ()
 
         columns = keras.tree.map_structure(tf.convert_to_tensor, (x, y, sample_weight))
-        of_stacks = []
-        for stack, span in zip(self._stacks, self._spans):
+        totals = []
+        for stack, span, values in zip(self.networks.stacks, self.networks.spans, self._weights):
             x, y, weights = keras.tree.map_structure(lambda column, span=span: column[span], columns)
-            mixture = stack.run(predict, x).mixture(1.0)
+            mixture = stack.run(values, predict, x).mixture(1.0)
             scores = negative_log_likelihood(y, mixture.temper(scale_temperature=scale_temperature))
             scores = tf.math.multiply_no_nan(scores, example_weights(mixture, weights, scores))
-            of_stacks.append(tf.reduce_sum(scores, list(range(1, scores.shape.rank))))
-        return tf.cast(tf.concat(of_stacks, 0), keras.config.floatx())
+            totals.append(tf.reduce_sum(scores, list(range(1, scores.shape.rank))))
+        return tf.cast(tf.concat(totals, 0), keras.config.floatx())
 
     def calibrate(
         self, x: Any, y: ArrayLike, held_out: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -265,55 +266,33 @@ class Ensemble(keras.Model):
         weights = validation.row_weights(sample_weight, count)
         rows, members = calibration.judges(held_out & (weights > 0)[:, np.newaxis])
         x, y, weights = keras.tree.map_structure(lambda part: tf.constant(np.asarray(part)[rows]), (x, y, weights))
-        # Of any number of rows: predictions use the same graph.
-        specs = keras.tree.map_structure(lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), x)
-        factor_dtype = self.scale_temperature.dtype
-        self._predict_in_graph.get_concrete_function(specs, False, tf.TensorSpec([], factor_dtype))
-        mixtures = self._stacked_mixtures(x, False, tf.ones([], factor_dtype))
-        start = self._background(mixtures)
-        parts = list(zip(*map(background.apart, mixtures))) if start else [tuple(mixtures)]
-        # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
-        log_probs_in_graph = tf.function(functools.partial(_log_probs), autograph=False)
-
-        def log_probs(factor):
-            """Of the targets, without the background and of it alone if there is one: `[M, *B]`."""
-            return log_probs_in_graph(parts, y, tf.constant(factor, tf.float64))
-
-        first_member, untempered = vectorized.unstacked(mixtures[0])[0], log_probs(1.0)
-        counts = example_weights(first_member, weights, untempered[0][0]).numpy().ravel()
+        mixtures, log_probs = self.networks.log_probs(self._weights, x, y)
+        counts = example_weights(vectorized.unstacked(mixtures[0])[0], weights, log_probs(1.0)[0][0]).numpy().ravel()
         counted = counts > 0  # rows, or the steps of sequences, which count as rows
 
-        def of_counted(log_probs_of_parts):  # [R, M]
-            return [part.numpy().reshape(self.num_members, -1).T[counted] for part in log_probs_of_parts]
+        def counted_log_probs(factor):
+            """Of each part of the mixtures, `[R, M]`."""
+            return [part.numpy().reshape(self.num_members, -1).T[counted] for part in log_probs(factor)]
 
-        if not np.isfinite(np.max(of_counted(untempered), 0)).all():
+        if not np.isfinite(np.max(counted_log_probs(1.0), 0)).all():
             raise ValueError(
                 "The likelihood of the targets must be finite. Received: NaN in x or y, or a density of 0."
             )
         members = np.repeat(members, len(counted) // len(rows), 0)[counted]
+        start = self.networks.background(mixtures)
         if start:
-            factor, weight = calibration.scale_factor_and_background(
-                lambda factor: of_counted(log_probs(factor)), members, counts[counted], start
-            )
+            factor, weight = calibration.scale_factor_and_background(counted_log_probs, members, counts[counted], start)
             self.set_in_all_members(lambda network: heads_of(network)[0].background_weight, weight)
         else:
-            factor = calibration.scale_factor(lambda factor: of_counted(log_probs(factor))[0], members, counts[counted])
+            factor = calibration.scale_factor(lambda factor: counted_log_probs(factor)[0], members, counts[counted])
         self.scale_temperature.assign(factor)
         return factor
-
-    def _background(self, mixtures: list[Mixture]) -> float:
-        """The `background` of the `MDNLayer` that each network ends in, if it is the same for all of them; else 0."""
-        heads = [heads_of(stack.network) for stack in self._stacks]
-        backgrounds = {head.background for of_network in heads for head in of_network}
-        num_components = [[head.num_components + 1 for head in of_network] for of_network in heads]
-        of_mixtures = [[mixture.mixture_distribution.logits_parameter().shape[-1]] for mixture in mixtures]
-        # Another layer behind the head, such as MarginalFallback, has components of its own.
-        return backgrounds.pop() if len(backgrounds) == 1 and num_components == of_mixtures else 0.0
 
     @property
     def member_variables(self) -> list[tuple[keras.Variable, slice]]:
         """Each weight, with a first axis of members, and which of the M members these are."""
-        return [(variable, span) for stack, span in zip(self._stacks, self._spans) for variable in stack.variables]
+        spans = self.networks.spans
+        return [(variable, span) for span, variables in zip(spans, self._stacked) for variable in variables]
 
     def set_in_all_members(self, variable_of: Callable[[keras.Model], keras.Variable], value: ArrayLike) -> None:
         """Gives a variable the same value in all members.
@@ -326,18 +305,12 @@ class Ensemble(keras.Model):
         Raises:
           ValueError: if what it returns is not a variable of the network.
         """
-        for stack in self._stacks:
-            variable = variable_of(stack.network)
-            found = [of_all for own, of_all in zip(stack.network.variables, stack.variables) if own is variable]
+        for stack, variables in zip(self.networks.stacks, self._stacked):
+            chosen = variable_of(stack.network)
+            found = [stacked for own, stacked in zip(stack.network.variables, variables) if own is chosen]
             if not found:
-                raise ValueError(f"`variable_of` must return a variable of the network. Received: {variable!r}.")
+                raise ValueError(f"`variable_of` must return a variable of the network. Received: {chosen!r}.")
             found[0].assign(tf.broadcast_to(tf.cast(value, found[0].dtype), found[0].shape))
-
-    @property
-    def _spans(self) -> list[slice]:
-        """Which of the M members each stack has."""
-        ends = list(itertools.accumulate(stack.size for stack in self._stacks))
-        return [slice(end - stack.size, end) for stack, end in zip(self._stacks, ends)]
 
     def _clip(self, gradients):
         if self.max_gradient_norm is None:
@@ -370,8 +343,8 @@ class Ensemble(keras.Model):
     def get_config(self):
         return {
             **super().get_config(),
-            "models": [keras.saving.serialize_keras_object(stack.network) for stack in self._stacks],
-            "sizes": [stack.size for stack in self._stacks],
+            "models": [keras.saving.serialize_keras_object(stack.network) for stack in self.networks.stacks],
+            "sizes": [stack.size for stack in self.networks.stacks],
             "weights_by_member": self.weights_by_member,
             "max_gradient_norm": self.max_gradient_norm,
         }
@@ -383,23 +356,3 @@ class Ensemble(keras.Model):
         # The values are those of the file, which is read next: any copies of the right shapes do.
         repeated = [model for model, size in zip(models, config.pop("sizes")) for _ in range(size)]
         return cls(repeated, **config)
-
-
-class _Untracked(tuple):
-    """A tuple that Keras does not look into for variables: the networks inside only lend their structure."""
-
-
-def _log_probs(parts: list[tuple[Mixture, ...]], y: tf.Tensor, scale_temperature: tf.Tensor) -> list[tf.Tensor]:
-    """The log-densities `[M, *B]` of targets `[*B, *E]` in each part of what the members predict.
-
-    Args:
-      parts: of each, the mixtures of the stacks, of batch shapes `[M, *B]`.
-      y: the targets.
-      scale_temperature: factor of the scales.
-    """
-
-    def of_stack(mixture):
-        y_of_each = tf.broadcast_to(y, [mixture.batch_shape[0], *y.shape])
-        return -negative_log_likelihood(y_of_each, mixture.temper(scale_temperature=scale_temperature))
-
-    return [tf.concat(list(map(of_stack, mixtures)), 0) for mixtures in parts]

@@ -1,0 +1,124 @@
+"""Networks side by side: what they predict, for whatever weights they are given.
+
+Shapes in comments: M members, B batch, E event, R rows.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import keras
+import tensorflow as tf
+
+from tfmdn import keras_internals
+from tfmdn.distributions.merging import merge, merge_first_axis
+from tfmdn.distributions.mixture import Mixture
+from tfmdn.ensembles import vectorized
+from tfmdn.layers import background
+from tfmdn.layers.mdn import heads_of
+from tfmdn.scores import negative_log_likelihood
+
+# For each stack the values `[M, ...]` of its variables.
+Weights = Sequence[Sequence[tf.Tensor]]
+
+
+class Networks:
+    """The structure of M networks. Neighbours of one architecture make a stack, which is computed as one.
+
+    Weights are arguments here, so that all ensembles made of one `Networks` share what TensorFlow has traced.
+    """
+
+    def __init__(self, models: Sequence[keras.Model]):
+        architectures = {model: keras_internals.architecture(model) for model in dict.fromkeys(models)}
+        groups = [list(group) for _, group in itertools.groupby(models, architectures.get)]
+        self.stacks = tuple(vectorized.Stack(group[0], len(group)) for group in groups)
+        self._mixtures_in_graph = _graph(self._mixtures)
+        self._merged_in_graph = _graph(self._merged)
+        self._log_probs_in_graph = _graph(_log_probs)
+
+    def __len__(self) -> int:
+        """The number of networks M."""
+        return sum(stack.size for stack in self.stacks)
+
+    def __iter__(self) -> Iterator[keras.Model]:
+        """For each member the network that lends it its structure."""
+        return itertools.chain.from_iterable([stack.network] * stack.size for stack in self.stacks)
+
+    @property
+    def spans(self) -> list[slice]:
+        """Which of the M members each stack has."""
+        ends = list(itertools.accumulate(stack.size for stack in self.stacks))
+        return [slice(end - stack.size, end) for stack, end in zip(self.stacks, ends)]
+
+    def mixtures(self, weights: Weights, inputs, training: bool, scale_temperature: tf.Tensor) -> list[Mixture]:
+        """What the members of each stack predict: mixtures of batch shape `[M, *B]`."""
+        factor = tf.cast(scale_temperature, tf.float64)
+        return list(map(keras_internals.masked, *self._mixtures_in_graph(weights, inputs, training, factor)))
+
+    def _mixtures(self, weights, inputs, training, scale_temperature):
+        def predict(network):
+            return network(inputs, training=training), ()
+
+        runs = [stack.run(values, predict) for stack, values in zip(self.stacks, weights)]
+        mixtures = [run.mixture(scale_temperature) for run in runs]
+        return mixtures, list(map(keras_internals.mask_of, mixtures))  # a mixture leaves a graph without its mask
+
+    def merged(self, weights: Weights, inputs, training: bool, scale_temperature: tf.Tensor) -> Mixture:
+        """The mixture of all members together, of batch shape `[*B]`."""
+        return keras_internals.masked(
+            *self._merged_in_graph(weights, inputs, training, tf.cast(scale_temperature, tf.float64))
+        )
+
+    def _merged(self, weights, inputs, training, scale_temperature):
+        merged = self.merge(self.mixtures(weights, inputs, training, scale_temperature))
+        return merged, keras_internals.mask_of(merged)
+
+    def merge(self, mixtures: list[Mixture]) -> Mixture:
+        """The mixture of all members, of those of the stacks. The steps count in it that count for each member."""
+        by_stack = list(map(merge_first_axis, mixtures))
+        return by_stack[0] if len(by_stack) == 1 else merge(by_stack, [stack.size for stack in self.stacks])
+
+    def background(self, mixtures: list[Mixture]) -> float:
+        """The `background` of the `MDNLayer` that each network ends in, if it is the same for all of them; else 0."""
+        heads = [heads_of(stack.network) for stack in self.stacks]
+        backgrounds = {head.background for own_heads in heads for head in own_heads}
+        expected = [[head.num_components + 1 for head in own_heads] for own_heads in heads]
+        received = [[mixture.mixture_distribution.logits.shape[-1]] for mixture in mixtures]
+        # Another layer behind the head, such as MarginalFallback, has components of its own.
+        return backgrounds.pop() if len(backgrounds) == 1 and received == expected else 0.0
+
+    def log_probs(self, weights: Weights, x, y: tf.Tensor) -> tuple[list[Mixture], Callable[[float], list[tf.Tensor]]]:
+        """What the members think of targets `[R, ..., *E]`, which may be asked of them again and again.
+
+        Returns:
+          The mixtures of the stacks `[M, R, ...]`, and a function from a factor of all scales to the log-densities
+          `[M, R, ...]` of the targets: without the background and of it alone, or of all if there is no `background`.
+        """
+        # Of any number of rows: predictions, and other rows, use the same graphs.
+        specs = keras.tree.map_structure(lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), (x, y))
+        values = keras.tree.map_structure(lambda value: tf.TensorSpec(value.shape, value.dtype), weights)
+        number = tf.TensorSpec([], tf.float64)
+        predicted, _ = self._mixtures_in_graph.get_concrete_function(values, specs[0], False, number).structured_outputs
+        is_apart = self.background(predicted) > 0.0
+        predicted = tf.nest.map_structure(tf.type_spec_from_value, predicted)
+        self._log_probs_in_graph.get_concrete_function(predicted, specs[1], number, is_apart)
+        mixtures = self.mixtures(weights, x, False, tf.ones([], tf.float64))
+        return mixtures, lambda factor: self._log_probs_in_graph(mixtures, y, tf.constant(factor, tf.float64), is_apart)
+
+
+def _graph(function: Callable) -> Callable:
+    # A partial of its own: TensorFlow would count the traces of all ensembles together, and warn of too many.
+    return tf.function(functools.partial(function), reduce_retracing=True, autograph=False)
+
+
+def _log_probs(mixtures: list[Mixture], y: tf.Tensor, scale_temperature: tf.Tensor, is_apart: bool):
+    """The log-densities `[M, *B]` of targets `[*B, *E]`, in mixtures `[M, *B]`, or in each of their parts."""
+
+    def by_stack(mixture):
+        y_for_each = tf.broadcast_to(y, tf.concat([mixture.batch_shape_tensor()[:1], tf.shape(y)], 0))
+        return -negative_log_likelihood(y_for_each, mixture.temper(scale_temperature=scale_temperature))
+
+    parts = zip(*map(background.apart, mixtures)) if is_apart else [mixtures]
+    return [tf.concat(list(map(by_stack, part)), 0) for part in parts]
