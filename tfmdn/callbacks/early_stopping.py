@@ -99,40 +99,26 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
                 f"`held_out` has columns for {self._num_members} members. Received: {self.model.name}, "
                 f"{getattr(self.model, 'num_members', 'not an Ensemble')}."
             )
-        self._best = [tf.Variable(variable) for variable, _ in self.model.member_variables]
-        # In floatx, as `member_scores` has them.
-        self._best_scores = tf.Variable(tf.fill([self.model.num_members], tf.constant(np.inf, keras.config.floatx())))
         self._waited = 0
-        # Partials of its own: TensorFlow would count the traces of all trainings together, and warn of too many.
-        judge, keep = functools.partial(self.model.member_scores), functools.partial(self._keep_better)
-        self._judge = tf.function(judge, jit_compile=self.model.jit_compile, autograph=False)
-        self._keep = tf.function(keep, autograph=False)
-
-    def _keep_better(self, scores):
-        better = scores < self._best_scores
-        self._best_scores.assign(tf.where(better, scores, self._best_scores))
-        for best, (variable, members) in zip(self._best, self.model.member_variables):
-            chosen = tf.reshape(better[members], [-1] + [1] * (len(variable.shape) - 1))
-            best.assign(tf.where(chosen, variable, best))
-        return tf.reduce_any(better)
+        self._best = _best(self.model)
+        self._best.start(self._held_out)
 
     def scores(self, scale_temperature: float = 1.0) -> np.ndarray:
         """The scores of the members as they are now `[M]`, with their scales multiplied by a factor."""
-        return self._judge(*self._held_out, tf.constant(scale_temperature, tf.float64)).numpy()
+        return self._best.judge(*self._held_out, tf.constant(scale_temperature, tf.float64)).numpy()
 
     def on_epoch_end(self, epoch, logs=None):
         scores = self.scores(self.scale_temperature)
         if logs is not None:
             logs["held_out_loss"] = float(scores.mean())
-        self._waited = 0 if self._keep(scores) else self._waited + 1
+        self._waited = 0 if self._best.keep(scores) else self._waited + 1
         if self._waited >= self.patience:
             self.model.stop_training = True
             if self.verbose:
                 print(f"Epoch {epoch + 1}: no member improved for {self.patience} epochs.")
 
     def on_train_end(self, logs=None):
-        for best, (variable, _) in zip(self._best, self.model.member_variables):
-            variable.assign(best)
+        self._best.restore()
         never_finite = np.flatnonzero(~np.isfinite(self.best_scores))
         if len(never_finite):
             warnings.warn(
@@ -144,7 +130,56 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
     @property
     def best_scores(self) -> np.ndarray:
         """The best score of each member `[M]`, in nats for each row."""
-        return self._best_scores.numpy()
+        return self._best.scores.numpy()
+
+
+class _Best:
+    """The best weights of an ensemble's members, and the graphs that find them."""
+
+    def __init__(self, model: Ensemble):
+        self.jit_compile = model.jit_compile
+        self._model = model
+        self._values = [tf.Variable(variable) for variable, _ in model.member_variables]
+        # In floatx, as `member_scores` has them.
+        self.scores = tf.Variable(tf.zeros([model.num_members], keras.config.floatx()))
+        # Partials of its own: TensorFlow would count the traces of all trainings together, and warn of too many.
+        judge, keep = functools.partial(model.member_scores), functools.partial(self._keep)
+        self.judge = tf.function(judge, jit_compile=self.jit_compile, autograph=False)
+        self.keep = tf.function(keep, autograph=False)
+
+    def start(self, held_out: tuple) -> None:
+        """Takes the weights as they are for the best so far, to be judged by x, y and weights `[M, V, ...]`."""
+        for value, (variable, _) in zip(self._values, self._model.member_variables):
+            value.assign(variable)
+        self.scores.assign(tf.fill(self.scores.shape, tf.constant(np.inf, self.scores.dtype)))
+
+        def any_number(rows):
+            return tf.TensorSpec([rows.shape[0], None, *rows.shape[2:]], rows.dtype)
+
+        # Of any number of rows: the next training has others.
+        self.judge.get_concrete_function(*keras.tree.map_structure(any_number, held_out), tf.TensorSpec([], tf.float64))
+
+    def _keep(self, scores: tf.Tensor) -> tf.Tensor:
+        """Keeps the weights of the members whose scores `[M]` are better, and says whether there are any."""
+        better = scores < self.scores
+        self.scores.assign(tf.where(better, scores, self.scores))
+        for value, (variable, members) in zip(self._values, self._model.member_variables):
+            chosen = tf.reshape(better[members], [-1] + [1] * (len(variable.shape) - 1))
+            value.assign(tf.where(chosen, variable, value))
+        return tf.reduce_any(better)
+
+    def restore(self) -> None:
+        """Gives the members their best weights."""
+        for value, (variable, _) in zip(self._values, self._model.member_variables):
+            variable.assign(value)
+
+
+def _best(model: Ensemble) -> _Best:
+    """That of the model's last training, whose graphs need not be traced again."""
+    best = getattr(model, "_tfmdn_best", None)
+    if best is None or best.jit_compile != model.jit_compile or best.scores.dtype != keras.config.floatx():
+        best = model._tfmdn_best = _Best(model)
+    return best
 
 
 def _padded_rows(held_out: np.ndarray, row_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -267,6 +267,7 @@ class _Phase:
     def __init__(self, model, loop: _Loop, batches: Batches, steps: int, epochs: int, jit_compile: bool | str):
         self.steps = steps
         self._loop = loop
+        self._steps = {}
         self._batches = batches
         graph = loop.build(batches)
         self._jit_compile, self._is_attempt = jit_compile, False
@@ -281,14 +282,17 @@ class _Phase:
             logs = self._run(*span)
         return logs
 
-    def _run(self, *span) -> dict:
+    def _run(self, batches: tf.Tensor, start: int, stop: int) -> dict:
+        parts, key = self._batches.rows.parts, (self._jit_compile, batches.shape[1])
+        if key not in self._steps:
+            self._steps[key] = self._loop.steps(self._jit_compile, parts, batches.shape[1])
         try:
-            return self._loop.run(self._jit_compile, self._batches.rows.parts, *span)
+            return self._steps[key](parts, batches, tf.constant(start), tf.constant(stop))
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
             if not self._is_attempt:
                 raise
             self._jit_compile = self._is_attempt = False  # XLA refuses a graph before it runs any of it
-            return self._run(*span)
+            return self._run(batches, start, stop)
 
 
 def _draws_random_numbers(graph: tf.Graph) -> bool:
@@ -310,9 +314,19 @@ class _Loop:
             for jit_compile in (False, True)
         }
 
-    def run(self, jit_compile: bool, parts: tuple, batches: tf.Tensor, start: int, stop: int) -> dict:
-        """Runs the step on batches `[S, B]` of row numbers, from `start` up to `stop`, and returns the metrics."""
-        return self._compiled[jit_compile](parts, batches, tf.constant(start), tf.constant(stop))
+    def steps(self, jit_compile: bool, parts: tuple, batch_size: int) -> Callable:
+        """The graph that runs the step on batches `[S, B]` of row numbers, from one up to another.
+
+        It takes any number of rows, so that the next training has it too, and returns the metrics.
+        """
+
+        def any_number(rows):
+            return tf.TensorSpec([None, *rows.shape[1:]], rows.dtype)
+
+        specs = keras.tree.map_structure(any_number, parts, none_is_leaf=False)
+        number = tf.TensorSpec([], tf.int32)
+        batches = tf.TensorSpec([None, batch_size], tf.int32)
+        return self._compiled[jit_compile].get_concrete_function(specs, batches, number, number)
 
     def build(self, batches: Batches) -> tf.Graph:
         """Makes the graph of a step, and the variables that the model makes in its first one."""
