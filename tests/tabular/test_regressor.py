@@ -22,7 +22,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import tfmdn
 from tfmdn.ensembles import calibration
-from tfmdn.tabular import recipe
+from tfmdn.tabular import folds, recipe
 from tfmdn.tabular import regressor as regressor_lib
 from tfmdn.tabular.recipe import Recipe
 
@@ -32,11 +32,7 @@ POSITIVE = np.exp(Y / 5)
 SMALL = {"num_components": 2, "n_estimators": 2, "max_steps": 20, "hidden_units": (8,), "random_state": 0}
 
 
-def tiny_network():
-    return keras.layers.Dense(4, "tanh")
-
-
-TINY = {**SMALL, "n_estimators": 1, "network": tiny_network}
+TINY = {**SMALL, "n_estimators": 1}
 
 
 def fitted(x=X, y=Y, sample_weight=None, settings=TINY, **arguments):
@@ -204,8 +200,15 @@ def test_copies_predict_the_same(tiny, copied, tmp_path):
     assert again.score(X, Y) == tiny.score(X, Y)
     np.testing.assert_array_equal(again.held_out_scores_, tiny.held_out_scores_)
     for name, value in tiny.get_params().items():
-        if name != "network" or copied is not saved_and_loaded:
-            assert list(np.atleast_1d(getattr(again, name))) == list(np.atleast_1d(value))
+        assert list(np.atleast_1d(getattr(again, name))) == list(np.atleast_1d(value))
+
+
+@pytest.mark.parametrize("copied", [saved_and_loaded, COPIES["pickle"]])
+def test_copies_of_other_networks_predict_the_same(copied, tmp_path):
+    regressor = fitted(network=seeded)
+    again = copied(regressor, tmp_path)
+    np.testing.assert_array_equal(again.predict(X), regressor.predict(X))
+    assert again.network is (None if copied is saved_and_loaded else seeded)
 
 
 def test_clones_are_not_fitted(regressor, tmp_path):
@@ -295,6 +298,21 @@ def test_the_seed_alone_decides(regressor, tiny):
     assert np.abs(fitted(random_state=1).predict(X) - tiny.predict(X)).max() > 1e-3
 
 
+def test_a_network_that_takes_a_seed_gets_one_from_the_random_state():
+    seeds = []
+
+    def network(seed):
+        seeds.append(seed)
+        return seeded(seed)
+
+    first, second = (fitted(network=network, n_estimators=3).predict(X) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert seeds[:3] == seeds[3:]
+    assert len(set(seeds)) == 3
+    fitted(network=network, random_state=1)
+    assert seeds[-1] not in seeds[:3]
+
+
 def test_threads_do_not_disturb_each_other(tiny):
     with concurrent.futures.ThreadPoolExecutor(3) as threads:
         for predictions in threads.map(lambda _: fitted().predict(X), range(6)):
@@ -332,6 +350,11 @@ def dropping_out():
     return keras.Sequential([keras.layers.Dense(8, "tanh"), keras.layers.Dropout(0.5)])
 
 
+def seeded(seed):
+    initializer = keras.initializers.GlorotUniform(seed)
+    return keras.layers.Dense(4, "tanh", kernel_initializer=initializer)
+
+
 CHOICES = {
     "a network with dropout": {"network": dropping_out},
     "noise on the features": {"x_noise": 2.0},
@@ -350,10 +373,10 @@ def test_choices_change_the_result(tiny, arguments):
 @pytest.mark.parametrize("num_members", [1, 2, 3, 10, 13])
 @pytest.mark.parametrize("num_rows", [2, 9, 30, 40, 203])
 def test_a_tenth_of_the_rows_judges_each_member(num_rows, num_members):
-    held_out = recipe._folds(num_rows, num_members, np.random.default_rng(0))
+    held_out = folds.folds(num_rows, num_members, np.random.default_rng(0))
     counts = held_out.sum(0)
     assert np.all((counts >= 1) & (abs(counts - num_rows / 10) <= 2)), counts
-    if num_rows >= recipe.MIN_CALIBRATED:  # two members for each row, or the only one
+    if num_rows >= folds.MIN_CALIBRATED:  # two members for each row, or the only one
         assert held_out.sum(1).max() >= min(2, num_members)
         rows, members = calibration.judges(held_out)
         assert len(rows) >= num_rows // 20
@@ -364,20 +387,10 @@ def test_a_tenth_of_the_rows_judges_each_member(num_rows, num_members):
     ("num_rows", "num_features", "units", "averaged"),
     [(400, 2, [128, 128], 50), (4_999, 1, [128, 128], 50), (5_000, 2, [96] * 4, 100), (5_000, 3, [128, 128], 50)],
 )
-def test_one_or_two_features_of_many_rows_have_more_layers(num_rows, num_features, units, averaged, monkeypatch):
-    optimizers = []
-
-    class Noted(keras.optimizers.AdamW):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            optimizers.append(self)
-
-    monkeypatch.setattr(keras.optimizers, "AdamW", Noted)
-    x = np.random.default_rng(0).normal(size=(num_rows, num_features))
-    regressor = tfmdn.MDNRegressor(n_estimators=1, num_components=2, max_steps=1, random_state=0).fit(x, x.sum(1))
-    layers = regressor.model_.get_config()["models"][0]["config"]["layers"]
-    assert [layer["config"]["units"] for layer in layers if layer["class_name"] == "Dense"] == units
-    assert [1 / (1 - optimizer.ema_momentum) for optimizer in optimizers] == pytest.approx([averaged])
+def test_one_or_two_features_of_many_rows_have_more_layers(num_rows, num_features, units, averaged):
+    x, y = np.zeros((num_rows, num_features)), np.zeros(num_rows)
+    design = Recipe()._settled(x, y)._design(x, y)
+    assert (design.hidden_units, design.averaged) == (tuple(units), averaged)
 
 
 @pytest.mark.parametrize(
@@ -528,7 +541,7 @@ FAILING = {
 @pytest.mark.parametrize(("arguments", "error"), FAILING.values(), ids=FAILING)
 def test_a_fit_that_fails_leaves_the_earlier_one(tiny, arguments, error):
     regressor = copy.copy(tiny)
-    regressor.set_params(network=arguments.get("network", tiny_network))
+    regressor.set_params(network=arguments.get("network"))
     features = pd.DataFrame(np.hstack([X, X]), columns=["a", "b"])
     with pytest.raises(error):
         regressor.fit(features, TWO, arguments.get("sample_weight"))

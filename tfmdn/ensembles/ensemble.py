@@ -294,6 +294,12 @@ class Ensemble(keras.Model):
         spans = self.networks.spans
         return [(variable, span) for span, variables in zip(spans, self._stacked) for variable in variables]
 
+    def set_member_weights(self, weights: Sequence[Sequence[np.ndarray]]) -> None:
+        """Gives each member its weights: for each of the M members the values of its network's `variables`."""
+        for span, variables in zip(self.networks.spans, self._stacked):
+            for variable, *values in zip(variables, *weights[span]):
+                variable.assign(np.stack(values))
+
     def set_in_all_members(self, variable_of: Callable[[keras.Model], keras.Variable], value: ArrayLike) -> None:
         """Gives a variable the same value in all members.
 

@@ -28,6 +28,7 @@ class PeriodicEmbedding(keras.layers.Layer):
       units: the number of outputs for each feature, beside the feature itself.
       frequency_scale: the standard deviation of the initial frequencies, in periods for each unit of the feature.
         Meant for features of standard deviation 1.
+      seed: an integer that makes the initial weights repeatable, or None.
       **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Input shape: `[*B, F]`.
@@ -39,12 +40,25 @@ class PeriodicEmbedding(keras.layers.Layer):
     TensorShape([5, 27])
     """
 
-    def __init__(self, num_frequencies: int = 8, units: int = 8, frequency_scale: float = 0.3, **kwargs: Any):
+    def __init__(
+        self,
+        num_frequencies: int = 8,
+        units: int = 8,
+        frequency_scale: float = 0.3,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.num_frequencies = validation.positive_integer("num_frequencies", num_frequencies)
         self.units = validation.positive_integer("units", units)
         self.frequency_scale = validation.positive_number("frequency_scale", frequency_scale)
+        self.seed = seed
         self.supports_masking = True
+        seeds = (None, None) if seed is None else np.random.SeedSequence(seed).generate_state(2).tolist()
+        self.frequencies_initializer = keras.initializers.RandomNormal(stddev=self.frequency_scale, seed=seeds[0])
+        # Each feature has a dense layer of its own, which Keras' fan-in initializers do not see in the kernel's shape.
+        stddev = 1.0 / math.sqrt(2 * self.num_frequencies)
+        self.kernel_initializer = keras.initializers.RandomNormal(stddev=stddev, seed=seeds[1])
 
     def build(self, input_shape):
         self.input_spec = adaptation.last_axis_spec(input_shape)
@@ -52,13 +66,12 @@ class PeriodicEmbedding(keras.layers.Layer):
         self.frequencies = self.add_weight(
             name="frequencies",
             shape=(features, self.num_frequencies),
-            initializer=keras.initializers.RandomNormal(stddev=self.frequency_scale),
+            initializer=self.frequencies_initializer,
         )
         self.kernel = self.add_weight(
             name="kernel",
             shape=(features, 2 * self.num_frequencies, self.units),
-            # Each feature has a dense layer of its own, which Keras' fan-in initializers do not see in this shape.
-            initializer=keras.initializers.RandomNormal(stddev=1.0 / math.sqrt(2 * self.num_frequencies)),
+            initializer=self.kernel_initializer,
         )
         self.bias = self.add_weight(name="bias", shape=(features, self.units), initializer="zeros")
 
@@ -78,6 +91,7 @@ class PeriodicEmbedding(keras.layers.Layer):
             "num_frequencies": self.num_frequencies,
             "units": self.units,
             "frequency_scale": self.frequency_scale,
+            "seed": self.seed,
         }
 
 

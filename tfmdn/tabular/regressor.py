@@ -56,9 +56,11 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
       covariance: "diag", "spherical" or "full" for several outputs, see `tfmdn.MDNLayer`. "auto" means "full" for 2 to
         10 outputs (with a given `support` to 3) with normal components, else "diag".
       n_estimators: the number of networks M.
-      network: a function without arguments that returns a new Keras model from standardised features `[n, F]` to hidden
-        features `[n, H]`; the mixture's layer is put behind it. None means the default: each feature embedded by
-        `tfmdn.features`, then dense layers.
+      network: a function that returns a new Keras model from standardised features `[n, F]` to hidden features
+        `[n, H]`; the mixture's layer is put behind it. If it has a parameter `seed`, it gets an integer for each
+        network, which follows from `random_state`; what it does not seed, Keras does (`keras.utils.set_random_seed`).
+        None means the default: each feature embedded by `tfmdn.features`, then dense layers. Fits of the default
+        network with the same settings and kinds of tables share what TensorFlow has traced; others do not.
       hidden_units: sizes of the dense layers of the default network. "auto" means (128, 128), and four layers of 96 for
         one or two features and at least 5,000 rows.
       learning_rate: the learning rate of AdamW, after a short warm-up.
@@ -81,6 +83,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
       calibrate: whether to multiply all scales by the factor, and to give the background the weight, that suit rows
         which networks have not learnt from, see `tfmdn.Ensemble.calibrate`. Not done with fewer than 40 rows.
       random_state: an integer or a `numpy.random.RandomState` for results that repeat; None for others each time.
+        Global random numbers are neither used nor changed.
       verbose: 1 shows a progress bar.
 
     Attributes:
@@ -109,7 +112,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         family: str = Recipe.family,
         covariance: str = Recipe.covariance,
         n_estimators: int = Recipe.n_estimators,
-        network: Callable[[], keras.Model] | None = Recipe.network,
+        network: Callable[..., keras.Model] | None = Recipe.network,
         hidden_units: Sequence[int] | str = Recipe.hidden_units,
         learning_rate: float = Recipe.learning_rate,
         weight_decay: float = Recipe.weight_decay,
@@ -191,12 +194,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.num_components_ = min(fits, key=lambda count: fits[count].scores.mean())
         best = fits[self.num_components_]
         self.held_out_scores_, self.n_steps_ = best.scores, best.num_steps
-        self._set_model(best.model)
-
-    def _set_model(self, model: keras.Model) -> None:
-        self.model_ = model
-        rows = tf.TensorSpec([None, self.n_features_in_], tf.float64)
-        self._forward = tf.function(model, input_signature=[rows], autograph=False)
+        self.model_ = best.model
 
     def _recipes(self) -> list[Recipe]:
         """What is to be tried: one recipe, or one for each number of components."""
@@ -290,7 +288,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         size = FEW_ROWS if len(X) <= FEW_ROWS else MANY_ROWS
         for start in range(0, len(X), size):
             rows = X[start : start + size]
-            yield self._forward(tf.constant(np.resize(rows, (size, X.shape[1]))))[: len(rows)]
+            yield self.model_.predict_in_graph(tf.constant(np.resize(rows, (size, X.shape[1]))))[: len(rows)]
 
     def _in_output_shape(self, values: np.ndarray) -> np.ndarray:
         return values.reshape(len(values), *self._output_shape)
@@ -369,7 +367,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._output_shape = tuple(metadata["output_shape"])
         names = metadata["target_names"]
         self._target_names = names and [tuple(name) if isinstance(name, list) else name for name in names]
-        self._set_model(model)
+        self.model_ = model
 
     def __getstate__(self):
         state = super().__getstate__()
@@ -378,13 +376,12 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 file = pathlib.Path(folder) / "model.keras"
                 self.model_.save(file)
                 state = {**state, "model_": file.read_bytes()}
-                del state["_forward"]
         return state
 
     def __setstate__(self, state):
         super().__setstate__(state)
         if "model_" in state:
-            self._set_model(_model_of(state["model_"]))
+            self.model_ = _model_of(state["model_"])
 
 
 def _model_of(content: bytes) -> keras.Model:

@@ -1,0 +1,250 @@
+"""Networks for one kind of table, built and traced once, and trained for one table after the other.
+
+Shapes in comments: n rows, F features, M members, E event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmdn.distributions import folding
+from tfmdn.ensembles.ensemble import Ensemble
+from tfmdn.layers import families, features
+from tfmdn.layers import support as support_lib
+from tfmdn.layers.mdn import MDNLayer
+from tfmdn.layers.units import Units
+from tfmdn.losses import NegativeLogLikelihood
+from tfmdn.tabular import network as network_lib
+
+# Of each member: what a batch with far targets can do. A bound of 1 held back the other batches, too.
+MAX_GRADIENT_NORM = 5.0
+# As many as `num_components="auto"` goes through for each fold, and a few more.
+MOST_IDLE = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """What the networks, and their optimizer, are made of.
+
+    Attributes:
+      num_features: the number of features F.
+      event_shape: the shape of a target.
+      num_members: the number of networks M.
+      head: the arguments of the `MDNLayer` that each ends in, by name.
+      hidden_units: the sizes of the default network's dense layers.
+      has_bins: whether the default network has a `PiecewiseLinearEmbedding`.
+      network: a function that returns the hidden part of a network, in place of the default one.
+      x_noise: noise on the features while training, a multiple of `NoiseRegularization`'s rule of thumb.
+      y_noise: the same on the targets.
+      learning_rate: the learning rate after the warm-up.
+      warm_up: the length of the warm-up in steps.
+      weight_decay: the decay of kernels.
+      averaged: over about how many steps the weights are averaged.
+    """
+
+    num_features: int
+    event_shape: tuple[int, ...]
+    num_members: int
+    head: tuple[tuple[str, object], ...]
+    hidden_units: tuple[int, ...]
+    has_bins: bool
+    network: Callable[..., keras.Model] | None
+    x_noise: float
+    y_noise: float
+    learning_rate: float
+    warm_up: int
+    weight_decay: float
+    averaged: int
+
+
+class Workshop:
+    """The networks of a design, which `start` prepares for a table.
+
+    Attributes:
+      learner: the compiled ensemble that learns, of targets in standard units.
+      augment: what it does to batches of rows before, or None.
+    """
+
+    def __init__(self, design: Design, seed: int):
+        self._design = design
+        self._build(np.random.default_rng(seed))
+        self.learner = Ensemble(self._learners, weights_by_member=True, max_gradient_norm=MAX_GRADIENT_NORM)
+        optimizer = self._optimizer()
+        self.learner.compile(optimizer, loss=NegativeLogLikelihood())
+        self.learner.optimizer.build(self.learner.trainable_variables)
+        # What training changes, as it is before.
+        variables = [self.learner.scale_temperature, *self.learner.optimizer.variables]
+        self._before = [(variable, variable.numpy()) for variable in variables]
+        self._networks = Ensemble(self._predictors).networks
+        self._y_noise = features.NoiseRegularization(design.y_noise, seed=network_lib.ANY_SEED, dtype="float64")
+        self.augment = self._augment if design.y_noise else None
+
+    def _build(self, rng: np.random.Generator) -> None:
+        """Builds a network for each member, or the default one for all of them, with a head for either ensemble."""
+        design = self._design
+        # In float64 up to here: a date in seconds has more digits than float32.
+        self._standardization = features.Standardization(dtype="float64")
+        inputs = keras.Input((design.num_features,), dtype="float64")
+        standardized = self._standardization(inputs)
+        self._piecewise = features.PiecewiseLinearEmbedding() if design.has_bins else None
+        # One network lends its structure to all members.
+        copies = design.num_members if design.network is None else 1
+        self._learners, self._predictors, self._noises, self._random_layers = [], [], [], []
+        own_models = []
+        for _ in range(design.num_members // copies):
+            hidden, random_layers = standardized, []
+            if design.x_noise:
+                self._noises.append(features.NoiseRegularization(design.x_noise, seed=network_lib.ANY_SEED))
+                random_layers.append(self._noises[-1])
+                hidden = self._noises[-1](hidden)
+            if design.network is None:
+                hidden, layers = network_lib.default(hidden, self._piecewise, design.hidden_units)
+                random_layers += layers
+            else:
+                own_models.append(_own_model(design.network, own_models, int(rng.integers(2**31))))
+                hidden = own_models[-1](hidden)
+            heads = self._learning_head(), self._head(dtype="float64")
+            learner, predictor = (keras.Model(inputs, head(hidden)) for head in heads)
+            self._learners += [learner] * copies
+            self._predictors += [predictor] * copies
+            self._random_layers += [[*random_layers, heads[0].dense]] * copies
+
+    def _head(self, **arguments) -> MDNLayer:
+        kernel_initializer = keras.initializers.VarianceScaling(0.01, seed=network_lib.ANY_SEED)
+        arguments = {**dict(self._design.head), "kernel_initializer": kernel_initializer, **arguments}
+        return MDNLayer(event_shape=self._design.event_shape, **arguments)
+
+    def _learning_head(self) -> MDNLayer:
+        head = dict(self._design.head)
+        # Limits that are given are in other units. Their place is in the variables.
+        support = (None, None) if support_lib.is_given(head["support"]) else head["support"]
+        # Standard units need no more than float32, which takes a quarter of the time less. But exp(100) is beyond it:
+        # a lognormal target whose logarithm is 100 scales from the others.
+        return self._head(support=support, dtype="float64" if families.FAMILIES[head["family"]].is_positive else "float32")
+
+    def _optimizer(self) -> keras.optimizers.Optimizer:
+        design = self._design
+        warm_up = keras.optimizers.schedules.PolynomialDecay(
+            design.learning_rate / 50, design.warm_up, end_learning_rate=design.learning_rate
+        )
+        optimizer = keras.optimizers.AdamW(
+            warm_up,
+            weight_decay=design.weight_decay,
+            beta_2=0.99,
+            use_ema=True,
+            ema_momentum=1.0 - 1.0 / design.averaged,
+        )
+        variables = self.learner.trainable_variables
+        optimizer.exclude_from_weight_decay(
+            [variable for variable in variables if not variable.name.endswith("kernel")]
+        )
+        return optimizer
+
+    def start(self, x: np.ndarray, y: np.ndarray, seed: int) -> Units:
+        """Makes new networks of those of before: their state is that of the features, of the targets, and of the seed.
+
+        Args:
+          x: features `[n, F]`.
+          y: targets `[n, *E]`, each as often as it counts.
+          seed: what all random numbers follow from.
+
+        Returns:
+          The targets' units. The learner is to be given targets in standard units.
+        """
+        rng = np.random.default_rng(seed)
+        self._standardization.adapt(x)
+        rows = self._standardization(x).numpy()
+        if self._piecewise is not None:
+            self._piecewise.adapt(rows)
+        for noise in self._noises:
+            noise.adapt(rows)
+        head = self._predictors[0].layers[-1]
+        head.adapt(y)
+        units = head.units
+        y = units.to_standard_units(y)
+        for learner in dict.fromkeys(self._learners):
+            head = learner.layers[-1]
+            head.adapt(y)
+            head.set_units(units.in_standard_units())
+        if self.augment is not None:
+            self._y_noise.adapt(y.reshape(len(y), -1))
+            network_lib.draw([self._y_noise], rng)
+        for variable, value in self._before:
+            variable.assign(value)
+        weights = []
+        for learner, layers in zip(self._learners, self._random_layers):
+            network_lib.draw(layers, rng)
+            weights.append([variable.numpy() for variable in learner.variables])
+        self.learner.set_member_weights(weights)
+        return units
+
+    def _augment(self, x, y, weights):
+        """Noise for batches of targets, which does not take them beyond their limits."""
+        rows = self._y_noise(keras.ops.reshape(y, (-1, self._y_noise.bandwidth.shape[0])), training=True)
+        rows = keras.ops.reshape(rows, keras.ops.shape(y))
+        head = self._learners[0].layers[-1]
+        if head.support is not None:
+            limits = (tf.cast(limit, rows.dtype) for limit in (head.target_low, head.target_high))
+            rows = folding.Interval(*limits).fold(rows)
+        return x, rows, weights
+
+    def learnt(self) -> Ensemble:
+        """What the learner has learnt, as an ensemble that the next table leaves as it is: with heads in float64."""
+        model = Ensemble(self._networks)  # of the same weights in the same order
+        model.set_weights(self.learner.get_weights())
+        return model
+
+
+def _own_model(network: Callable, earlier: list, seed: int) -> Callable:
+    """What the user's function returns, which must not be one of the `earlier` models."""
+    model = network(seed=seed) if "seed" in inspect.signature(network).parameters else network()
+    if not callable(model) or any(model is other for other in earlier):
+        problem = "the same model as before" if callable(model) else type(model).__name__
+        raise TypeError(f"`network` must return a new Keras model each time it is called. Received: {problem}.")
+    return model
+
+
+class Workshops:
+    """Those that are idle, the longest ones first. Their graphs and variables are what a fit need not make again."""
+
+    def __init__(self):
+        self._idle: list[tuple[tuple, Workshop]] = []
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._idle)
+
+    @contextlib.contextmanager
+    def lend(self, design: Design, seed: int) -> Iterator[Workshop]:
+        """A workshop of that design, for the caller alone: an idle one, or else a new one.
+
+        After an error or an interrupt it is thrown away, as nobody knows the state that it is in. So is one with a
+        user's networks: what these do need not show in their configs.
+        """
+        place = (design, *_surroundings())
+        with self._lock:
+            found = [number for number, (own_place, _) in enumerate(self._idle) if own_place == place]
+            workshop = self._idle.pop(found[-1])[1] if found else None
+        if workshop is None:
+            workshop = Workshop(design, seed)
+        yield workshop
+        if design.network is None:
+            with self._lock:
+                self._idle = [*self._idle, (place, workshop)][-MOST_IDLE:]
+
+
+def _surroundings() -> tuple:
+    """What networks depend on that no argument says."""
+    device = tf.zeros([]).device
+    return keras.config.floatx(), keras.config.dtype_policy().name, tf.distribute.get_strategy(), device
+
+
+workshops = Workshops()
