@@ -2,6 +2,11 @@
 
 - `regressor`: scikit-learn's interface, `tfmdn.MDNRegressor`.
 - `recipe`: what it trains, and how.
+- `workshop`: the networks, built and traced once for tables of a kind.
+- `network`: the default network.
+- `folds`: which rows judge which network.
+- `labels`: pandas in and out.
+- `storage`: files.
 
 Nothing is imported here: it needs scikit-learn, and `tfmdn.MDNRegressor` says so.
 """

@@ -6,15 +6,9 @@ Shapes in comments: n rows, F features, d outputs, M members, Q quantiles.
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
 import math
 import numbers
 import os
-import pathlib
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, overload
 
@@ -27,9 +21,10 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tfmdn import files, validation
+from tfmdn import validation
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
+from tfmdn.tabular import labels, storage
 from tfmdn.tabular.recipe import Recipe
 
 tfd = tfp.distributions
@@ -38,7 +33,6 @@ AUTO_COMPONENTS = (1, 2, 4, 8, 16)
 # Rows of one computation; fewer are filled up. Matrix products of one shape round alike, so that a row's prediction
 # does not depend on how many are asked for with it.
 FEW_ROWS, MANY_ROWS = 256, 4_096
-METADATA = "regressor.json"
 LARGEST = 1e100
 
 
@@ -176,7 +170,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _fit(self, X, y, sample_weight) -> None:
         recipes = self._recipes()
-        target_names = _names(y)
+        target_names = labels.target_names(y)
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2)
         y = np.asarray(y, np.float64)
         weights = validation.row_weights(sample_weight, len(X))
@@ -219,7 +213,10 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X, index = self._checked(X)
         questions = (Mixture.mean, Mixture.stddev) if return_std else (Mixture.mean,)
         parts = [[ask(mixture).numpy() for ask in questions] for mixture in self._chunks(X)]
-        results = [self._labelled(self._in_output_shape(np.concatenate(part)), index) for part in zip(*parts)]
+        results = [
+            labels.labelled(self._in_output_shape(np.concatenate(part)), index, self._target_names)
+            for part in zip(*parts)
+        ]
         return tuple(results) if return_std else results[0]
 
     def predict_dist(self, X: ArrayLike) -> Mixture:
@@ -237,7 +234,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise ValueError(f"`quantiles` must be a list of numbers between 0 and 1. Received: quantiles={quantiles}.")
         X, index = self._checked(X)
         parts = [np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1) for mixture in self._chunks(X)]
-        return self._labelled(np.concatenate(parts), index, columns=quantiles)
+        return labels.labelled(np.concatenate(parts), index, self._target_names, columns=quantiles)
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
         """The central interval of probability `coverage` for each target: `(n, 2)`, for d outputs `(n, d, 2)`."""
@@ -280,8 +277,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _checked(self, X) -> tuple[np.ndarray, object]:
         """Checked features `(n, F)`, and the index of their rows if they were pandas'."""
         check_is_fitted(self)
-        index = getattr(X, "index", None) if hasattr(X, "iloc") else None
-        return validate_data(self, X, dtype=np.float64, reset=False), index
+        return validate_data(self, X, dtype=np.float64, reset=False), labels.index_of(X)
 
     def _chunks(self, X: np.ndarray) -> Iterator[Mixture]:
         """The distributions of rows `(n, F)`, some thousands at a time, so that memory does not grow with n."""
@@ -292,18 +288,6 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _in_output_shape(self, values: np.ndarray) -> np.ndarray:
         return values.reshape(len(values), *self._output_shape)
-
-    def _labelled(self, values: np.ndarray, index, columns=None):
-        """pandas for those who gave pandas' X and y, with their names."""
-        if index is None or self._target_names is None or values.ndim > 2:
-            return values
-        import pandas as pd
-
-        if columns is not None:
-            return pd.DataFrame(values, index=index, columns=columns)
-        if values.ndim == 1:
-            return pd.Series(values, index=index, name=self._target_names[0])
-        return pd.DataFrame(values, index=index, columns=self._target_names)
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the fitted regressor to a file, which `load` reads. An earlier file stays as it is if that fails.
@@ -316,10 +300,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
           sklearn.exceptions.NotFittedError: if it is not fitted.
         """
         check_is_fitted(self)
-        with files.replacement(path, suffix=".keras") as draft:
-            self.model_.save(draft)
-            with zipfile.ZipFile(draft, "a") as archive:
-                archive.writestr(METADATA, json.dumps(self._metadata()))
+        storage.write(path, self.model_, self._metadata())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> MDNRegressor:
@@ -329,17 +310,9 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
           FileNotFoundError: if there is no such file.
           ValueError: if the file is not one, or is damaged.
         """
-        content = pathlib.Path(path).read_bytes()
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                damaged = archive.testzip()
-                metadata = json.loads(archive.read(METADATA))
-        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError):
-            raise ValueError(f"Expected a file that MDNRegressor.save wrote. Received: path={str(path)!r}.") from None
-        if damaged:
-            raise ValueError(f"The file is damaged: {damaged} in it is not as it was written. Received: {str(path)!r}.")
+        model, metadata = storage.read(path)
         regressor = cls(**metadata["parameters"])
-        regressor._set_metadata(metadata, _model_of(content))
+        regressor._set_metadata(metadata, model)
         return regressor
 
     def _metadata(self) -> dict:
@@ -348,14 +321,14 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if not isinstance(self.random_state, (numbers.Integral, type(None))):
             parameters["random_state"] = None  # a generator that has been used
         return {
-            "parameters": {name: _plain(value) for name, value in parameters.items()},
+            "parameters": {name: storage.plain(value) for name, value in parameters.items()},
             "num_components_": self.num_components_,
             "n_steps_": self.n_steps_,
             "held_out_scores_": self.held_out_scores_.tolist(),
             "n_features_in_": self.n_features_in_,
-            "feature_names_in_": _plain(getattr(self, "feature_names_in_", None)),
+            "feature_names_in_": storage.plain(getattr(self, "feature_names_in_", None)),
             "output_shape": self._output_shape,
-            "target_names": self._target_names and [_plain_name(name) for name in self._target_names],
+            "target_names": self._target_names and list(map(storage.plain_name, self._target_names)),
         }
 
     def _set_metadata(self, metadata: dict, model: keras.Model) -> None:
@@ -366,45 +339,19 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             self.feature_names_in_ = np.array(metadata["feature_names_in_"], object)
         self._output_shape = tuple(metadata["output_shape"])
         names = metadata["target_names"]
-        self._target_names = names and [tuple(name) if isinstance(name, list) else name for name in names]
+        self._target_names = names and list(map(storage.name_of, names))
         self.model_ = model
 
     def __getstate__(self):
         state = super().__getstate__()
         if "model_" in state:
-            with tempfile.TemporaryDirectory() as folder:
-                file = pathlib.Path(folder) / "model.keras"
-                self.model_.save(file)
-                state = {**state, "model_": file.read_bytes()}
+            state = {**state, "model_": storage.content_of(self.model_)}
         return state
 
     def __setstate__(self, state):
         super().__setstate__(state)
         if "model_" in state:
-            self.model_ = _model_of(state["model_"])
-
-
-def _model_of(content: bytes) -> keras.Model:
-    """The model in the content of a .keras file."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = pathlib.Path(folder) / "model.keras"  # Keras goes by the suffix
-        file.write_bytes(content)
-        return keras.models.load_model(file, compile=False)
-
-
-def _plain(value):
-    """A value as JSON can hold it."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
-
-
-def _plain_name(name):
-    """The name of a column as JSON can hold it: a list for the tuple of a MultiIndex, text for a date and the like."""
-    name = _plain(name)
-    return name if isinstance(name, (str, int, float, list, type(None))) else str(name)
+            self.model_ = storage.model_of(state["model_"])
 
 
 def _check_magnitude(name: str, values: np.ndarray) -> None:
@@ -412,13 +359,6 @@ def _check_magnitude(name: str, values: np.ndarray) -> None:
     largest = np.abs(values).max()
     if largest > LARGEST:
         raise ValueError(f"`{name}` must not have numbers beyond {LARGEST:g}. Received: {largest:g}. Change its units.")
-
-
-def _names(y) -> list | None:
-    """The names of pandas' targets, None of other kinds."""
-    if hasattr(y, "iloc"):
-        return list(y.columns) if hasattr(y, "columns") else [y.name]
-    return None
 
 
 def _concatenated(mixtures: list[Mixture]) -> Mixture:
