@@ -35,6 +35,7 @@ class Ensemble(keras.Model):
 
     Args:
       models: built Keras models of the same inputs, each with a mixture as its only output. Their weights are copied.
+        Or the `networks` of another ensemble: what TensorFlow has traced for that serves this one, too.
       weights_by_member: whether the last axis of `sample_weight` has a column for each of the M members, so that they
         learn from different rows, such as folds or bootstrap samples.
       max_gradient_norm: the norm to which the gradient of each member is clipped; None does not clip. (An optimizer's
@@ -61,7 +62,7 @@ class Ensemble(keras.Model):
 
     def __init__(
         self,
-        models: Sequence[keras.Model],
+        models: Sequence[keras.Model] | Networks,
         weights_by_member: bool = False,
         max_gradient_norm: float | None = None,
         **kwargs: Any,
