@@ -457,13 +457,16 @@ def test_networks_of_several_architectures():
 def test_only_kernels_decay():
     def network():
         return keras.Sequential(
-            [keras.layers.Dense(4, name="bias_free", use_bias=False), keras.layers.LayerNormalization()]
+            [
+                keras.layers.Dense(4, name="bias_free", use_bias=False, kernel_initializer="ones"),
+                keras.layers.LayerNormalization(),
+            ]
         )
 
     regressor = fitted(network=network, learning_rate=1e-7, weight_decay=3e6)
     values = {variable.name: np.abs(variable).max() for variable in regressor.model_.trainable_variables}
     assert [value for name, value in values.items() if name.endswith("gamma")] == [pytest.approx(1.0, abs=1e-3)]
-    assert all(value < 0.5 for name, value in values.items() if name.endswith("kernel")), values
+    assert all(value < 0.9 for name, value in values.items() if name.endswith("kernel")), values
 
 
 def test_limits_as_an_array():

@@ -147,7 +147,7 @@ class Ensemble(keras.Model):
 
     def predict_in_graph(self, inputs: Any) -> Mixture:
         """What calling it gives, from one graph. It is that of all ensembles made of the same `networks`."""
-        return self.networks.merged(self._weights, inputs, False, tf.convert_to_tensor(self.scale_temperature))
+        return self.networks.merged(self._weights, inputs, tf.convert_to_tensor(self.scale_temperature))
 
     def compute_output_spec(self, inputs, training=False):
         return self.networks.stacks[0].network.compute_output_spec(inputs, training=training)

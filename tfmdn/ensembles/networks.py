@@ -37,6 +37,7 @@ class Networks:
         self._mixtures_in_graph = _graph(self._mixtures)
         self._merged_in_graph = _graph(self._merged)
         self._log_probs_in_graph = _graph(_log_probs)
+        self._is_traced = False
 
     def __len__(self) -> int:
         """The number of networks M."""
@@ -65,14 +66,18 @@ class Networks:
         mixtures = [run.mixture(scale_temperature) for run in runs]
         return mixtures, list(map(keras_internals.mask_of, mixtures))  # a mixture leaves a graph without its mask
 
-    def merged(self, weights: Weights, inputs, training: bool, scale_temperature: tf.Tensor) -> Mixture:
+    def merged(self, weights: Weights, inputs, scale_temperature: tf.Tensor) -> Mixture:
         """The mixture of all members together, of batch shape `[*B]`."""
-        return keras_internals.masked(
-            *self._merged_in_graph(weights, inputs, training, tf.cast(scale_temperature, tf.float64))
-        )
+        arguments = weights, inputs, tf.cast(scale_temperature, tf.float64)
+        if not self._is_traced:
+            # For any number of rows, as `log_probs` does: graphs for one number may round otherwise.
+            values, factor = _specs(weights), tf.TensorSpec([], tf.float64)
+            self._merged_in_graph.get_concrete_function(values, _specs(inputs, any_number=True), factor)
+            self._is_traced = True
+        return keras_internals.masked(*self._merged_in_graph(*arguments))
 
-    def _merged(self, weights, inputs, training, scale_temperature):
-        merged = self.merge(self.mixtures(weights, inputs, training, scale_temperature))
+    def _merged(self, weights, inputs, scale_temperature):
+        merged = self.merge(self.mixtures(weights, inputs, False, scale_temperature))
         return merged, keras_internals.mask_of(merged)
 
     def merge(self, mixtures: list[Mixture]) -> Mixture:
@@ -97,15 +102,24 @@ class Networks:
           `[M, R, ...]` of the targets: without the background and of it alone, or of all if there is no `background`.
         """
         # Of any number of rows: predictions, and other rows, use the same graphs.
-        specs = keras.tree.map_structure(lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), (x, y))
-        values = keras.tree.map_structure(lambda value: tf.TensorSpec(value.shape, value.dtype), weights)
-        number = tf.TensorSpec([], tf.float64)
-        predicted, _ = self._mixtures_in_graph.get_concrete_function(values, specs[0], False, number).structured_outputs
+        values, number = _specs(weights), tf.TensorSpec([], tf.float64)
+        x_specs, y_specs = _specs((x, y), any_number=True)
+        predicted, _ = self._mixtures_in_graph.get_concrete_function(values, x_specs, False, number).structured_outputs
         is_apart = self.background(predicted) > 0.0
         predicted = tf.nest.map_structure(tf.type_spec_from_value, predicted)
-        self._log_probs_in_graph.get_concrete_function(predicted, specs[1], number, is_apart)
+        self._log_probs_in_graph.get_concrete_function(predicted, y_specs, number, is_apart)
         mixtures = self.mixtures(weights, x, False, tf.ones([], tf.float64))
         return mixtures, lambda factor: self._log_probs_in_graph(mixtures, y, tf.constant(factor, tf.float64), is_apart)
+
+
+def _specs(tensors, any_number: bool = False):
+    """The shapes and dtypes of a structure of tensors, with any number of rows or the one they have."""
+
+    def spec(tensor):
+        shape = [None, *tensor.shape[1:]] if any_number else tensor.shape
+        return tf.TensorSpec(shape, tensor.dtype)
+
+    return keras.tree.map_structure(spec, tensors)
 
 
 def _graph(function: Callable) -> Callable:
