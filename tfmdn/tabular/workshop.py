@@ -111,11 +111,11 @@ class Workshop:
             else:
                 own_models.append(_own_model(design.network, own_models, int(rng.integers(2**31))))
                 hidden = own_models[-1](hidden)
-            heads = self._learning_head(), self._head(dtype="float64")
-            learner, predictor = (keras.Model(inputs, head(hidden)) for head in heads)
+            head, learning_head = self._head(dtype="float64"), self._learning_head()
+            learner, predictor = keras.Model(inputs, learning_head(hidden)), keras.Model(inputs, head(hidden))
             self._learners += [learner] * copies
             self._predictors += [predictor] * copies
-            self._random_layers += [[*random_layers, heads[0].dense]] * copies
+            self._random_layers += [[*random_layers, learning_head.dense]] * copies
 
     def _head(self, **arguments) -> MDNLayer:
         kernel_initializer = keras.initializers.VarianceScaling(0.01, seed=network_lib.ANY_SEED)
@@ -128,7 +128,9 @@ class Workshop:
         support = (None, None) if support_lib.is_given(head["support"]) else head["support"]
         # Standard units need no more than float32, which takes a quarter of the time less. But exp(100) is beyond it:
         # a lognormal target whose logarithm is 100 scales from the others.
-        return self._head(support=support, dtype="float64" if families.FAMILIES[head["family"]].is_positive else "float32")
+        return self._head(
+            support=support, dtype="float64" if families.FAMILIES[head["family"]].is_positive else "float32"
+        )
 
     def _optimizer(self) -> keras.optimizers.Optimizer:
         design = self._design
