@@ -127,7 +127,7 @@ class Workshop:
         # Limits that are given are in other units. Their place is in the variables.
         support = (None, None) if support_lib.is_given(head["support"]) else head["support"]
         # Standard units need no more than float32, which takes a quarter of the time less. But exp(100) is beyond it:
-        # a lognormal target whose logarithm is 100 scales from the others.
+        # a positive target whose logarithm is 100 scales from the others.
         return self._head(
             support=support, dtype="float64" if families.FAMILIES[head["family"]].is_positive else "float32"
         )
