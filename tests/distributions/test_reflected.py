@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 from cases import two_replicas
 
 import tfmdn
-from tfmdn.distributions import deviations, reflected, tensors
+from tfmdn.distributions import deviations, reflected, reflected_joint, tensors
 
 tfd = tfp.distributions
 INF = np.inf
@@ -181,7 +181,7 @@ every_pair = pytest.mark.parametrize("parameters", PAIRS.values(), ids=PAIRS)
 
 def pair(parameters, dtype="float64"):
     loc, low, high = (np.array(value, dtype) for value in parameters)
-    return reflected.ReflectedMultivariateNormal(loc, np.array(FACTOR, dtype), low, high)
+    return reflected_joint.ReflectedMultivariateNormal(loc, np.array(FACTOR, dtype), low, high)
 
 
 def grid_of(parameters, count=500):
@@ -230,16 +230,20 @@ def test_joint_moments(parameters):
 
 
 def test_wide_correlated_components_are_held():
-    distribution = reflected.ReflectedMultivariateNormal([0.5, 0.5], 10.0 * np.float32(FACTOR), [0.0, 0.0], [1.0, 1.0])
+    distribution = reflected_joint.ReflectedMultivariateNormal(
+        [0.5, 0.5], 10.0 * np.float32(FACTOR), [0.0, 0.0], [1.0, 1.0]
+    )
     grid, cell = grid_of(([0.5, 0.5], [0.0, 0.0], [1.0, 1.0]), 200)
     assert float(cell * tf.reduce_sum(distribution.prob(np.float32(grid)))) == pytest.approx(1.0, abs=3e-4)
 
 
 def test_limits_of_another_shape_than_the_centre():
     low = np.stack([np.linspace(-1.0, 0.0, 5), np.full(5, -INF)], -1)
-    many = reflected.ReflectedMultivariateNormal(np.float64([0.1, 0.3]), np.array(FACTOR), low, np.full(2, 3.0))
+    many = reflected_joint.ReflectedMultivariateNormal(np.float64([0.1, 0.3]), np.array(FACTOR), low, np.full(2, 3.0))
     for row in range(5):
-        one = reflected.ReflectedMultivariateNormal(np.float64([0.1, 0.3]), np.array(FACTOR), low[row], np.full(2, 3.0))
+        one = reflected_joint.ReflectedMultivariateNormal(
+            np.float64([0.1, 0.3]), np.array(FACTOR), low[row], np.full(2, 3.0)
+        )
         assert float(many.log_prob(np.float64([0.2, 0.4]))[row]) == pytest.approx(float(one.log_prob([0.2, 0.4])))
 
 
@@ -253,7 +257,7 @@ def test_far_targets_have_finite_gradients():
     factor = 1e-6 * tf.eye(2)
     with tf.GradientTape() as tape:
         tape.watch(factor)
-        log_prob = reflected.ReflectedMultivariateNormal([0.0, 0.0], factor, [-INF] * 2, [INF] * 2).log_prob(
+        log_prob = reflected_joint.ReflectedMultivariateNormal([0.0, 0.0], factor, [-INF] * 2, [INF] * 2).log_prob(
             [1e30, 0.0]
         )
     assert np.isfinite(log_prob)
@@ -266,7 +270,7 @@ def test_arguments_are_checked_if_asked_to():
     with pytest.raises(tf.errors.InvalidArgumentError, match="Scales must be positive"):
         reflected.ReflectedNormal(0.0, -1.0, 0.0, 1.0, validate_args=True)
     with pytest.raises(tf.errors.InvalidArgumentError, match="Scales must be positive"):
-        reflected.ReflectedMultivariateNormal([0.0], [[-1.0]], [0.0], [1.0], validate_args=True)
+        reflected_joint.ReflectedMultivariateNormal([0.0], [[-1.0]], [0.0], [1.0], validate_args=True)
 
 
 # Mixtures of them
@@ -301,7 +305,9 @@ def by_hand(case, mixture, y):
     for row, k in np.ndindex(weights.shape):
         own = {key: value[row, k] for key, value in values.items()}
         if case[0] == "full":
-            part = reflected.ReflectedMultivariateNormal(*(own[key] for key in ("loc", "scale_tril", "low", "high")))
+            part = reflected_joint.ReflectedMultivariateNormal(
+                *(own[key] for key in ("loc", "scale_tril", "low", "high"))
+            )
             part = part.prob(y).numpy()
         else:
             parts = [

@@ -24,7 +24,8 @@ Of components:
 - `gumbel`, `gamma`, `weibull`: maxima, and what is positive.
 - `von_mises`: angles, and their means.
 - `reflected`: normal ones with limits.
-- `folding`: the geometry of that.
+- `reflected_joint`: the same with correlated coordinates.
+- `folding`: the geometry of both.
 """
 
 from tfmdn.distributions import gamma as gamma
@@ -32,5 +33,5 @@ from tfmdn.distributions import univariate as univariate
 from tfmdn.distributions import weibull as weibull
 from tfmdn.distributions.merging import merge as merge
 from tfmdn.distributions.mixture import Mixture as Mixture
-from tfmdn.distributions.reflected import ReflectedMultivariateNormal as ReflectedMultivariateNormal
 from tfmdn.distributions.reflected import ReflectedNormal as ReflectedNormal
+from tfmdn.distributions.reflected_joint import ReflectedMultivariateNormal as ReflectedMultivariateNormal

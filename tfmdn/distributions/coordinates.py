@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics, validation
-from tfmdn.distributions import densities, folding, reflected, tensors
+from tfmdn.distributions import densities, folding, reflected_joint, tensors
 
 tfd = tfp.distributions
 
@@ -75,15 +75,15 @@ def conditional(
         return _gathered(components, others), log_weights + log_prob
     joint = _reordered(components, chosen + others)
     n = len(chosen)
-    if not isinstance(joint, reflected.ReflectedMultivariateNormal):
+    if not isinstance(joint, reflected_joint.ReflectedMultivariateNormal):
         loc, log_prob = _given(joint.loc, joint.scale_tril, values)
         return tfd.MultivariateNormalTriL(loc, joint.scale_tril[..., n:, n:]), log_weights + log_prob
     return _given_with_limits(joint, log_weights, values)
 
 
 def _given_with_limits(
-    joint: reflected.ReflectedMultivariateNormal, log_weights: tf.Tensor, values: tf.Tensor
-) -> tuple[reflected.ReflectedMultivariateNormal, tf.Tensor]:
+    joint: reflected_joint.ReflectedMultivariateNormal, log_weights: tf.Tensor, values: tf.Tensor
+) -> tuple[reflected_joint.ReflectedMultivariateNormal, tf.Tensor]:
     """As `conditional` gives them, where the first n coordinates are `values` `[*S, *B, 1, n]`.
 
     For each component there are as many as its reflections in the known coordinates, side by side.
@@ -108,7 +108,7 @@ def _given_with_limits(
     others = {"scale_tril": for_each_image(scale_tril[..., n:, n:], 2)}
     for name in ("low", "high"):
         others[name] = for_each_image((getattr(joint, name) + tf.zeros_like(joint.loc))[..., n:], 1)
-    return reflected.ReflectedMultivariateNormal(loc, **others), numerics.merge_axis(logits, -1)
+    return reflected_joint.ReflectedMultivariateNormal(loc, **others), numerics.merge_axis(logits, -1)
 
 
 def _given(loc: tf.Tensor, scale_tril: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -161,10 +161,10 @@ def _gathered(components: tfd.Distribution, axes: int | list[int]) -> tfd.Distri
 
 def _reordered(components: tfd.Distribution, axes: list[int]) -> tfd.Distribution:
     """The joint distribution of some coordinates of normals, reflected or not, in the order of `axes`."""
-    if isinstance(components, reflected.ReflectedMultivariateNormal):
+    if isinstance(components, reflected_joint.ReflectedMultivariateNormal):
         loc, scale_tril = components.normal()
         low, high = (tf.gather(limit, axes, axis=-1) for limit in (components.low, components.high))
-        return reflected.ReflectedMultivariateNormal(*_reordered_normal(loc, scale_tril, axes), low, high)
+        return reflected_joint.ReflectedMultivariateNormal(*_reordered_normal(loc, scale_tril, axes), low, high)
     if isinstance(components, tfd.MultivariateNormalLinearOperator):
         return tfd.MultivariateNormalTriL(*_reordered_normal(components.mean(), components.scale.to_dense(), axes))
     raise NotImplementedError(f"The coordinates of {type(components).__name__} have no known joint distribution.")

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics
-from tfmdn.distributions import folding, kinds, quantiles, reflected, tensors
+from tfmdn.distributions import folding, kinds, quantiles, reflected, reflected_joint, tensors
 
 tfd = tfp.distributions
 tnp = tf.experimental.numpy
@@ -102,7 +102,7 @@ def _(inner: reflected.ReflectedNormal, mixture):
 
 
 @_tops_of.register
-def _(inner: reflected.ReflectedMultivariateNormal, mixture):
+def _(inner: reflected_joint.ReflectedMultivariateNormal, mixture):
     centres = inner.interval.fold(inner.loc)
     limits = [
         tnp.moveaxis(_for_each_row(mixture, limit + tf.zeros_like(centres)), -2, 0) for limit in (inner.low, inner.high)

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import keras_internals, numerics
-from tfmdn.distributions import reflected, rescaled
+from tfmdn.distributions import reflected_joint, rescaled
 
 tfd = tfp.distributions
 
@@ -244,7 +244,7 @@ def marginals(components: tfd.Distribution) -> tfd.Distribution:
         return components.distribution
     if isinstance(components, tfd.MultivariateNormalLinearOperator):
         return tfd.Normal(components.mean(), components.stddev())
-    if isinstance(components, reflected.ReflectedMultivariateNormal):
+    if isinstance(components, reflected_joint.ReflectedMultivariateNormal):
         return components.marginals()
     raise NotImplementedError(
         f"The coordinates of {type(components).__name__} have no known distribution of their own."

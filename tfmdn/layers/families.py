@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn.distributions import gamma, gumbel, reflected, tensors, univariate, von_mises, weibull
+from tfmdn.distributions import gamma, gumbel, reflected, reflected_joint, tensors, univariate, von_mises, weibull
 
 tfd = tfp.distributions
 
@@ -173,7 +173,7 @@ def _(inner: reflected.ReflectedNormal, mean, stddev):
 
 
 @_parameters_of_moments.register
-def _(inner: reflected.ReflectedMultivariateNormal, mean, stddev):
+def _(inner: reflected_joint.ReflectedMultivariateNormal, mean, stddev):
     return {"loc": mean, "scale_tril": tf.linalg.diag(stddev), **_no_limits(mean)}
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import validation
-from tfmdn.distributions import reflected, rescaled
+from tfmdn.distributions import reflected, reflected_joint, rescaled
 from tfmdn.layers import families, links
 
 tfd = tfp.distributions
@@ -107,7 +107,7 @@ class ComponentSpec:
             parameters = {name: tf.linalg.matrix_transpose(value) for name, value in parameters.items()}  # [B, K, D]
         if self.covariance == "full":
             scale_tril = _scale_tril(parameters["scale"], parameters["correlation"])
-            joint = reflected.ReflectedMultivariateNormal if self.has_limits else tfd.MultivariateNormalTriL
+            joint = reflected_joint.ReflectedMultivariateNormal if self.has_limits else tfd.MultivariateNormalTriL
             return joint(parameters["loc"], scale_tril, *(parameters[name] for name in limits))
         kind = reflected.ReflectedNormal if self.has_limits else families.FAMILIES[self.family].distribution
         distribution = kind(**parameters)
