@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
+
+Function = TypeVar("Function", bound=Callable)
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -64,3 +67,12 @@ def stateless_seed(seed):
         return seed
     seed = int(seed)
     return tf.constant([(seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF], tf.int32)
+
+
+def unconverted(function: Function) -> Function:
+    """The function, which AutoGraph leaves as it is in a `tf.function` of a user's.
+
+    AutoGraph rewrites Python's loops over tensors. Where there are none to rewrite it takes longer to read all that a
+    function calls than TensorFlow takes to trace it: 2.2 of 2.4 seconds of the first `tfmdn.crps`.
+    """
+    return tf.autograph.experimental.do_not_convert(function)

@@ -26,6 +26,7 @@ __all__ = ["crps", "energy_score", "negative_log_likelihood", "pinball_loss", "p
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
+@numerics.unconverted
 def negative_log_likelihood(y_true: ArrayLike, mixture: tfd.Distribution) -> tf.Tensor:
     """-log p(y_true) of each example, in nats. Negative where the density is above 1, which is no error.
 
@@ -50,6 +51,7 @@ def negative_log_likelihood(y_true: ArrayLike, mixture: tfd.Distribution) -> tf.
     return _score_known(lambda y: -mixture.log_prob(y), y_true, mixture)
 
 
+@numerics.unconverted
 def crps(y_true: ArrayLike, mixture: tfd.MixtureSameFamily, batch_size: int | None = None) -> tf.Tensor:
     """The continuous ranked probability score, in the units of the targets: E|X - y| - E|X - X'| / 2.
 
@@ -101,6 +103,7 @@ def _crps_of_coordinates(y: tf.Tensor, mixture: tfd.MixtureSameFamily) -> tf.Ten
     return tf.reduce_sum(weights * to_target, axis) - 0.5 * tf.reduce_sum(pair_weights * between, axis)
 
 
+@numerics.unconverted
 def energy_score(
     y_true: ArrayLike, mixture: tfd.MixtureSameFamily, num_samples: int = 50, seed: int | None = None
 ) -> tf.Tensor:
@@ -152,6 +155,7 @@ def _energy_score(y: tf.Tensor, mixture: tfd.MixtureSameFamily, num_samples: int
     return mean_distance(y) - spread + 0.5 * tf.stop_gradient(spread)
 
 
+@numerics.unconverted
 def pinball_loss(y_true: ArrayLike, mixture: tfd.Distribution, levels: float | Sequence[float] = DECILES) -> tf.Tensor:
     """The pinball (quantile) loss of the mixture's quantiles, in the units of the targets.
 
@@ -194,6 +198,7 @@ def checked_levels(levels) -> list[float]:
     return [validation.fraction("levels", value) for value in values]
 
 
+@numerics.unconverted
 def probability_integral_transform(y_true: ArrayLike, mixture: tfd.Distribution) -> tf.Tensor:
     """The predicted probability of a smaller target. For a calibrated model it is uniform between 0 and 1.
 

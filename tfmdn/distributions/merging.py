@@ -14,13 +14,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfmdn import keras_internals
+from tfmdn import keras_internals, numerics
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
 
 tfd = tfp.distributions
 
 
+@numerics.unconverted
 def merge(mixtures: Sequence[tfd.MixtureSameFamily], weights: ArrayLike | None = None) -> Mixture:
     """The mixture of mixtures: one `Mixture` of all their components, which remembers whose they are.
 

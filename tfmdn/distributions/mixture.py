@@ -133,6 +133,7 @@ class Mixture(tensor_like.TensorLike, queries.Queries, tfd.MixtureSameFamily):
 
     # Draws
 
+    @numerics.unconverted
     def sample(
         self,
         sample_shape: int | Sequence[int] = (),
@@ -183,6 +184,7 @@ class Mixture(tensor_like.TensorLike, queries.Queries, tfd.MixtureSameFamily):
 
     # Cumulative probability. For a vector event these are of each coordinate by itself: shape [S, B, E], not [S, B].
 
+    @numerics.unconverted
     def cdf(self, value: ArrayLike, name: str = "cdf", batch_size: int | None = None, **kwargs: Any) -> tf.Tensor:
         """The probability of values up to `value`, of each coordinate by itself.
 
@@ -216,6 +218,7 @@ class Mixture(tensor_like.TensorLike, queries.Queries, tfd.MixtureSameFamily):
         log_probs = getattr(marginals, method)(tfp_internals.pad_sample_dims(self, y))
         return numerics.log_sum_exp(log_weights + log_probs, -1 - event_rank)
 
+    @numerics.unconverted
     def quantile(
         self, value: ArrayLike, name: str = "quantile", batch_size: int | None = None, **kwargs: Any
     ) -> tf.Tensor:
@@ -274,6 +277,7 @@ class Mixture(tensor_like.TensorLike, queries.Queries, tfd.MixtureSameFamily):
 
     # Summaries
 
+    @numerics.unconverted
     def mode(self, name: str = "mode", batch_size: int | None = None, **kwargs: Any) -> tf.Tensor:
         """The point of highest density, `[*B, *E]`. No gradient.
 
@@ -308,6 +312,7 @@ class Mixture(tensor_like.TensorLike, queries.Queries, tfd.MixtureSameFamily):
         weights = self.mixture_distribution.probs_parameter()[..., tf.newaxis, tf.newaxis]
         return tf.reduce_sum(weights * (within + between), -3)  # [B, D, D]
 
+    @numerics.unconverted
     def entropy(self, num_samples: int = 1000, seed: int | tf.Tensor | None = None, name: str = "entropy") -> tf.Tensor:
         """Differential entropy in nats `[*B]`, estimated from draws: the mean of -log_prob over `num_samples` of them.
 

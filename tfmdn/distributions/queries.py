@@ -32,6 +32,7 @@ class Decomposition(NamedTuple):
 class Queries:
     """A base class, before `tfd.MixtureSameFamily`, of a `Mixture`."""
 
+    @numerics.unconverted
     def decompose(self) -> Decomposition:
         """Splits the variance of a mixture of mixtures: how far the members are spread, and how far they disagree.
 
@@ -57,6 +58,7 @@ class Queries:
             epistemic += tf.squeeze(share * tf.square(member_mean - overall_mean), axis)
         return Decomposition(aleatoric, epistemic)
 
+    @numerics.unconverted
     def temper(self: Kind, temperature: float | tf.Tensor = 1.0, scale_temperature: float | tf.Tensor = 1.0) -> Kind:
         """A sharper or broader mixture of the same components: logits / temperature, scales * scale_temperature.
 
@@ -84,6 +86,7 @@ class Queries:
 
     # Parts
 
+    @numerics.unconverted
     def component(self, k: int) -> tfd.Distribution:
         """The distribution of component `k` by itself, of batch shape `B`. Negative numbers count from the last.
 
@@ -96,11 +99,13 @@ class Queries:
         k = validation.index("k", k, self.mixture_distribution.logits_parameter().shape[-1])
         return self._components_at(tf.fill(self.batch_shape_tensor(), k))
 
+    @numerics.unconverted
     def most_likely_component(self) -> tfd.Distribution:
         """For each row of the batch the component of the largest weight: a distribution of batch shape `B`."""
         index = tf.argmax(self.mixture_distribution.logits_parameter(), -1, tf.int32)
         return self._components_at(tf.broadcast_to(index, self.batch_shape_tensor()))
 
+    @numerics.unconverted
     def marginal(self: Kind, axes: int | Sequence[int]) -> Kind:
         """The distribution of some coordinates of a vector, whatever the others are.
 
@@ -117,6 +122,7 @@ class Queries:
         """
         return self.copy(components_distribution=coordinates.marginal(self.components_distribution, axes))
 
+    @numerics.unconverted
     def condition(self: Kind, axes: int | Sequence[int], values: ArrayLike) -> Kind:
         """The distribution of the other coordinates of a vector, given the values of some.
 
@@ -163,6 +169,7 @@ class Queries:
 
     # Peaks and regions
 
+    @numerics.unconverted
     def modes(self, max_modes: int) -> modes_lib.Modes:
         """The local maxima of the density, from the highest down. No gradient.
 
@@ -184,6 +191,7 @@ class Queries:
         """
         return modes_lib.modes(self, validation.positive_integer("max_modes", max_modes))
 
+    @numerics.unconverted
     def interval(self, coverage: float = 0.9, batch_size: int | None = None) -> tf.Tensor:
         """The central interval, of each coordinate by itself: as much probability lies below it as above.
 
@@ -197,6 +205,7 @@ class Queries:
         tail = 0.5 - 0.5 * validation.fraction("coverage", coverage)
         return tf.stack(tf.unstack(self.quantile([tail, 1.0 - tail], batch_size=batch_size)), -1)
 
+    @numerics.unconverted
     def highest_density_region(self, coverage: float = 0.9) -> tf.Tensor:
         """The smallest region of a scalar that has probability `coverage`: one interval, or several. No gradient.
 
