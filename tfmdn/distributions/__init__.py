@@ -1,6 +1,7 @@
 """What y is like, given everything: mixtures and their components. TensorFlow and TFP alone, no Keras layer.
 
 - `mixture`: the distribution that an `MDNLayer` outputs, and what TFP asks of distributions.
+- `cumulative`: what it answers of each coordinate by itself.
 - `queries`: what else a mixture can be asked. The answers have files of their own:
 - `quantiles`: searched for, in both tails.
 - `modes`: searched for by a mean shift.

@@ -14,7 +14,9 @@ from tfmdn import validation
 from tfmdn.distributions import tensors
 
 
-def in_batches(function: Callable, mixture, values: Sequence, batch_size: int, event_rank: int) -> tf.Tensor:
+def in_batches(
+    function: Callable, mixture, values: Sequence, batch_size: int, event_rank: int | None = None
+) -> tf.Tensor:
     """`function(mixture, first_row, *values)`, computed for `batch_size` rows of the first batch axis at a time.
 
     Beside the result it holds what one batch takes, and no more.
@@ -24,13 +26,14 @@ def in_batches(function: Callable, mixture, values: Sequence, batch_size: int, e
       mixture: a `tfd.MixtureSameFamily` with a batch axis.
       values: tensors that broadcast to `[S, *B, *E]`.
       batch_size: a positive integer.
-      event_rank: the number of the result's axes behind those of the batch.
+      event_rank: the number of the result's axes behind those of the batch; the mixture's own by default.
 
     Raises:
       ValueError: if the mixture has no batch axis, or `batch_size` is no positive integer.
     """
     batch_size = validation.positive_integer("batch_size", batch_size)
     batch_rank = mixture.batch_shape.rank
+    event_rank = mixture.event_shape.rank if event_rank is None else event_rank
     if not batch_rank:
         raise ValueError(
             f"`batch_size` needs a mixture with a batch axis. Received: batch shape {mixture.batch_shape}."
