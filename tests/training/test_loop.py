@@ -10,7 +10,7 @@ import tensorflow as tf
 from cases import two_replicas
 
 import tfmdn
-from tfmdn.training import loop
+from tfmdn.training import graphs
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 3)).astype("float32")
@@ -471,14 +471,14 @@ def uses_xla(model):
     ids=["long", "short", "told", "random layer", "random loss"],
 )
 def test_xla_where_it_pays(monkeypatch, build, compile_arguments, steps, expected):
-    monkeypatch.setattr(loop, "XLA_STEPS", steps)
+    monkeypatch.setattr(graphs, "XLA_STEPS", steps)
     model = compiled(build(), **compile_arguments)
     tfmdn.fit(model, X, Y, epochs=3, verbose=0)
     assert uses_xla(model) == expected
 
 
 def test_what_xla_cannot_compile(monkeypatch):
-    monkeypatch.setattr(loop, "XLA_STEPS", 1)
+    monkeypatch.setattr(graphs, "XLA_STEPS", 1)
     results = []
     for jit_compile in ("auto", False):
         fit = functools.partial(tfmdn.fit, jit_compile=jit_compile)

@@ -1,6 +1,7 @@
 """How models learn.
 
-- `loop`: `fit`, with each epoch as one graph.
+- `loop`: `fit`, epoch after epoch.
+- `graphs`: an epoch's steps as one graph.
 - `rows`: rows in memory, and the batches that are made of them.
 - `strategies`: several machines together.
 """
