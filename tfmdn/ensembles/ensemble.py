@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from tfmdn import validation
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.ensembles import calibration, vectorized
+from tfmdn.ensembles.learning import Learning
 from tfmdn.ensembles.networks import Networks
 from tfmdn.layers.mdn import heads_of
 from tfmdn.scores import example_weights, negative_log_likelihood
@@ -26,7 +27,7 @@ tfd = tfp.distributions
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
-class Ensemble(keras.Model):
+class Ensemble(Learning, keras.Model):
     """Several networks as one model, whose output is the mixture of their mixtures (see `tfmdn.merge`).
 
     Neighbours of one architecture are computed together, vectorised over an axis of members, in training too: ten small
@@ -151,45 +152,6 @@ class Ensemble(keras.Model):
 
     def compute_output_spec(self, inputs, training=False):
         return self.networks.stacks[0].network.compute_output_spec(inputs, training=training)
-
-    def train_step(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-
-        def learn(network, weights=None if self.weights_by_member else sample_weight):
-            trainable = [variable.value for variable in network.trainable_variables]
-            with tf.GradientTape() as tape:
-                tape.watch(trainable)
-                mixture = network(x, training=True)
-                loss = self.compute_loss(x=x, y=y, y_pred=mixture, sample_weight=weights, training=True)
-                # Each replica has its share of the penalties, as of the loss.
-                penalties = [tf.cast(tf.reduce_sum(each) / replicas, loss.dtype) for each in network.losses]
-                loss = tf.add_n([loss, *penalties])
-                scaled_loss = self.optimizer.scale_loss(loss)
-            gradients = tape.gradient(scaled_loss, trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-            return mixture, (loss, self._clip(gradients))
-
-        columns = self._columns(sample_weight)
-        runs = [
-            stack.run(weights, learn, *([tf.stack(columns[span])] if columns else []))
-            for stack, span, weights in zip(self.networks.stacks, self.networks.spans, self._weights)
-        ]
-        for run, variables in zip(runs, self._stacked):
-            for number, value in run.states.items():
-                variables[number].assign(value)
-        losses, gradients = zip(*(run.results for run in runs))
-        self.optimizer.apply(list(itertools.chain(*gradients)), self.trainable_variables)
-        rows = tf.shape(keras.tree.flatten(x)[0])[0]
-        # The first metric is the loss.
-        self.metrics[0].update_state(replicas * tf.reduce_mean(tf.concat(losses, 0)), sample_weight=rows)
-        if len(self.metrics) == 1:  # the loss alone, which needs no prediction of all members together
-            return self.get_metrics_result()
-        mixture = self.networks.merge([run.mixture(self.scale_temperature) for run in runs])
-        return self.compute_metrics(x, y, mixture, sample_weight=self._row_weights(sample_weight))
-
-    def test_step(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        return super().test_step((x, y, self._row_weights(sample_weight)))
 
     def member_scores(
         self, x: Any, y: ArrayLike, sample_weight: ArrayLike, scale_temperature: float = 1.0
@@ -318,34 +280,6 @@ class Ensemble(keras.Model):
             if not found:
                 raise ValueError(f"`variable_of` must return a variable of the network. Received: {chosen!r}.")
             found[0].assign(tf.broadcast_to(tf.cast(value, found[0].dtype), found[0].shape))
-
-    def _clip(self, gradients):
-        if self.max_gradient_norm is None:
-            return gradients
-        # A LossScaleOptimizer has multiplied the gradients, and so the limit.
-        limit = self.optimizer.scale_loss(tf.constant(self.max_gradient_norm))
-        # tf.clip_by_global_norm is made of an operation that cannot be vectorised.
-        norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tf.cast(gradient, limit.dtype))) for gradient in gradients]))
-        factor = limit / tf.maximum(norm, limit)
-        return [gradient * tf.cast(factor, gradient.dtype) for gradient in gradients]
-
-    def _columns(self, sample_weight) -> list[tf.Tensor]:
-        """The weights `[B]` of each member, or an empty list if no member has its own."""
-        if sample_weight is None or not self.weights_by_member:
-            return []
-        sample_weight = tf.cast(sample_weight, keras.config.floatx())
-        if sample_weight.shape.rank < 2 or sample_weight.shape[-1] != self.num_members:
-            raise ValueError(
-                f"With weights_by_member=True, the last axis of `sample_weight` needs a column for each of the "
-                f"{self.num_members} members. Received: sample_weight of shape {sample_weight.shape}."
-            )
-        return tf.unstack(sample_weight, axis=-1)
-
-    def _row_weights(self, sample_weight):
-        """One weight for each row, for what is asked of all members together."""
-        if sample_weight is None or not self.weights_by_member:
-            return sample_weight
-        return tf.add_n(self._columns(sample_weight)) / self.num_members
 
     def get_config(self):
         return {
