@@ -22,7 +22,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import tfmdn
 from tfmdn.ensembles import calibration
-from tfmdn.tabular import folds, recipe
+from tfmdn.tabular import chunks, folds, recipe
 from tfmdn.tabular import regressor as regressor_lib
 from tfmdn.tabular.recipe import Recipe
 
@@ -135,7 +135,7 @@ def test_draws(regressor):
 
 def test_any_number_of_rows_gets_the_same_answers(regressor, monkeypatch):
     rows = np.random.default_rng(0).normal(scale=5.0, size=(700, 1))
-    monkeypatch.setattr(regressor_lib, "MANY_ROWS", 300)
+    monkeypatch.setattr(chunks, "MANY_ROWS", 300)
     mixture, draws = regressor.predict_dist(rows), regressor.sample(rows, 3, random_state=0)
     assert mixture.batch_shape == (700,)
     assert draws.shape == (700, 3)
@@ -283,7 +283,7 @@ def test_the_model_is_exported(regressor, tmp_path):
     tfmdn.export_saved_model(regressor.model_, tmp_path / "saved_model")
     loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
     # As many rows as `predict` has in a batch: products of other matrices are rounded otherwise.
-    rows = np.resize(X, (regressor_lib.FEW_ROWS, 1))
+    rows = np.resize(X, (chunks.FEW_ROWS, 1))
     served = loaded.signatures["serving_default"](x=tf.constant(rows))
     np.testing.assert_allclose(served["mean"][: len(X)], regressor.predict(X), rtol=1e-5)
 

@@ -5,8 +5,9 @@
 - `workshop`: the networks, built and traced once for tables of a kind.
 - `network`: the default network.
 - `folds`: which rows judge which network.
+- `chunks`: predictions for many rows.
 - `labels`: pandas in and out.
-- `storage`: files.
+- `storage`: files and pickles.
 
 Nothing is imported here: it needs scikit-learn, and `tfmdn.MDNRegressor` says so.
 """

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, overload
 
 import keras
 import numpy as np
-import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
@@ -22,21 +19,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tfmdn import validation
-from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
-from tfmdn.tabular import labels, storage
+from tfmdn.tabular import chunks, labels, storage
 from tfmdn.tabular.recipe import Recipe
 
 tfd = tfp.distributions
 
 AUTO_COMPONENTS = (1, 2, 4, 8, 16)
-# Rows of one computation; fewer are filled up. Matrix products of one shape round alike, so that a row's prediction
-# does not depend on how many are asked for with it.
-FEW_ROWS, MANY_ROWS = 256, 4_096
 LARGEST = 1e100
 
 
-class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Predicts the whole distribution of the targets with an ensemble of mixture density networks.
 
     Nothing needs to be scaled or set. Features and targets are standardised inside; each network learns on nine tenths
@@ -212,7 +205,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """The mean of the targets, `(n,)` or `(n, d)`; with `return_std` a tuple of it and the standard deviation."""
         X, index = self._checked(X)
         questions = (Mixture.mean, Mixture.stddev) if return_std else (Mixture.mean,)
-        parts = [[ask(mixture).numpy() for ask in questions] for mixture in self._chunks(X)]
+        parts = [[ask(mixture).numpy() for ask in questions] for mixture in chunks.predicted(self.model_, X)]
         results = [
             labels.labelled(self._in_output_shape(np.concatenate(part)), index, self._target_names)
             for part in zip(*parts)
@@ -225,7 +218,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         For targets `(n, 1)` its events are scalars.
         """
         X, _ = self._checked(X)
-        return _concatenated(list(self._chunks(X)))
+        return chunks.concatenated(list(chunks.predicted(self.model_, X)))
 
     def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> np.ndarray:
         """The given quantiles of each target: `(n, Q)`, for d outputs `(n, d, Q)`."""
@@ -233,7 +226,9 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if quantiles.ndim != 1 or not ((quantiles > 0) & (quantiles < 1)).all():
             raise ValueError(f"`quantiles` must be a list of numbers between 0 and 1. Received: quantiles={quantiles}.")
         X, index = self._checked(X)
-        parts = [np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1) for mixture in self._chunks(X)]
+        parts = [
+            np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1) for mixture in chunks.predicted(self.model_, X)
+        ]
         return labels.labelled(np.concatenate(parts), index, self._target_names, columns=quantiles)
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
@@ -251,7 +246,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         rng = check_random_state(random_state)
         draws = [
             mixture.sample(num_samples, seed=int(rng.randint(np.iinfo(np.int32).max))).numpy()
-            for mixture in self._chunks(X)
+            for mixture in chunks.predicted(self.model_, X)
         ]
         return np.moveaxis(np.concatenate(draws, 1), 0, 1)
 
@@ -268,7 +263,7 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         y = y.reshape(len(y), *self._event_shape)
         weights = validation.row_weights(sample_weight, len(X))
         log_probs, start = [], 0
-        for mixture in self._chunks(X):
+        for mixture in chunks.predicted(self.model_, X):
             size = mixture.batch_shape[0]
             log_probs.append(mixture.log_prob(y[start : start + size]).numpy())
             start += size
@@ -279,79 +274,8 @@ class MDNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         return validate_data(self, X, dtype=np.float64, reset=False), labels.index_of(X)
 
-    def _chunks(self, X: np.ndarray) -> Iterator[Mixture]:
-        """The distributions of rows `(n, F)`, some thousands at a time, so that memory does not grow with n."""
-        size = FEW_ROWS if len(X) <= FEW_ROWS else MANY_ROWS
-        for start in range(0, len(X), size):
-            rows = X[start : start + size]
-            yield self.model_.predict_in_graph(tf.constant(np.resize(rows, (size, X.shape[1]))))[: len(rows)]
-
     def _in_output_shape(self, values: np.ndarray) -> np.ndarray:
         return values.reshape(len(values), *self._output_shape)
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes the fitted regressor to a file, which `load` reads. An earlier file stays as it is if that fails.
-
-        The file is Keras' (`keras.models.load_model` opens the ensemble in it), with the regressor's parameters beside.
-        Unlike a pickle it holds no code. A `network` function is not in it: a loaded regressor predicts, but is
-        fitted anew with the default network.
-
-        Raises:
-          sklearn.exceptions.NotFittedError: if it is not fitted.
-        """
-        check_is_fitted(self)
-        storage.write(path, self.model_, self._metadata())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> MDNRegressor:
-        """Reads a regressor that `save` wrote.
-
-        Raises:
-          FileNotFoundError: if there is no such file.
-          ValueError: if the file is not one, or is damaged.
-        """
-        model, metadata = storage.read(path)
-        regressor = cls(**metadata["parameters"])
-        regressor._set_metadata(metadata, model)
-        return regressor
-
-    def _metadata(self) -> dict:
-        """What there is to know of a fitted regressor beside the model and the function `network`, as JSON."""
-        parameters = {**self.get_params(deep=False), "network": None}
-        if not isinstance(self.random_state, (numbers.Integral, type(None))):
-            parameters["random_state"] = None  # a generator that has been used
-        return {
-            "parameters": {name: storage.plain(value) for name, value in parameters.items()},
-            "num_components_": self.num_components_,
-            "n_steps_": self.n_steps_,
-            "held_out_scores_": self.held_out_scores_.tolist(),
-            "n_features_in_": self.n_features_in_,
-            "feature_names_in_": storage.plain(getattr(self, "feature_names_in_", None)),
-            "output_shape": self._output_shape,
-            "target_names": self._target_names and list(map(storage.plain_name, self._target_names)),
-        }
-
-    def _set_metadata(self, metadata: dict, model: keras.Model) -> None:
-        self.num_components_, self.n_steps_ = metadata["num_components_"], metadata["n_steps_"]
-        self.held_out_scores_ = np.array(metadata["held_out_scores_"], np.float32)
-        self.n_features_in_ = metadata["n_features_in_"]
-        if metadata["feature_names_in_"] is not None:
-            self.feature_names_in_ = np.array(metadata["feature_names_in_"], object)
-        self._output_shape = tuple(metadata["output_shape"])
-        names = metadata["target_names"]
-        self._target_names = names and list(map(storage.name_of, names))
-        self.model_ = model
-
-    def __getstate__(self):
-        state = super().__getstate__()
-        if "model_" in state:
-            state = {**state, "model_": storage.content_of(self.model_)}
-        return state
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if "model_" in state:
-            self.model_ = storage.model_of(state["model_"])
 
 
 def _check_magnitude(name: str, values: np.ndarray) -> None:
@@ -359,8 +283,3 @@ def _check_magnitude(name: str, values: np.ndarray) -> None:
     largest = np.abs(values).max()
     if largest > LARGEST:
         raise ValueError(f"`{name}` must not have numbers beyond {LARGEST:g}. Received: {largest:g}. Change its units.")
-
-
-def _concatenated(mixtures: list[Mixture]) -> Mixture:
-    """The mixtures of some rows after the others' along the first axis."""
-    return mixtures[0] if len(mixtures) == 1 else tensors.concat(mixtures, axis=0)

@@ -4,18 +4,91 @@ from __future__ import annotations
 
 import io
 import json
+import numbers
 import os
 import pathlib
 import tempfile
 import zipfile
 import zlib
+from typing import TypeVar
 
 import keras
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from tfmdn import files
 
+Regressor = TypeVar("Regressor", bound="Stored")
+
 METADATA = "regressor.json"
+
+
+class Stored:
+    """A base class, before `sklearn.base.BaseEstimator`, of an `MDNRegressor`: what of it files and pickles hold."""
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the fitted regressor to a file, which `load` reads. An earlier file stays as it is if that fails.
+
+        The file is Keras' (`keras.models.load_model` opens the ensemble in it), with the regressor's parameters beside.
+        Unlike a pickle it holds no code. A `network` function is not in it: a loaded regressor predicts, but is
+        fitted anew with the default network.
+
+        Raises:
+          sklearn.exceptions.NotFittedError: if it is not fitted.
+        """
+        check_is_fitted(self)
+        write(path, self.model_, self._metadata())
+
+    @classmethod
+    def load(cls: type[Regressor], path: str | os.PathLike) -> Regressor:
+        """Reads a regressor that `save` wrote.
+
+        Raises:
+          FileNotFoundError: if there is no such file.
+          ValueError: if the file is not one, or is damaged.
+        """
+        model, metadata = read(path)
+        regressor = cls(**metadata["parameters"])
+        regressor._set_metadata(metadata, model)
+        return regressor
+
+    def _metadata(self) -> dict:
+        """What there is to know of a fitted regressor beside the model and the function `network`, as JSON."""
+        parameters = {**self.get_params(deep=False), "network": None}
+        if not isinstance(self.random_state, (numbers.Integral, type(None))):
+            parameters["random_state"] = None  # a generator that has been used
+        return {
+            "parameters": {name: plain(value) for name, value in parameters.items()},
+            "num_components_": self.num_components_,
+            "n_steps_": self.n_steps_,
+            "held_out_scores_": self.held_out_scores_.tolist(),
+            "n_features_in_": self.n_features_in_,
+            "feature_names_in_": plain(getattr(self, "feature_names_in_", None)),
+            "output_shape": self._output_shape,
+            "target_names": self._target_names and list(map(plain_name, self._target_names)),
+        }
+
+    def _set_metadata(self, metadata: dict, model: keras.Model) -> None:
+        self.num_components_, self.n_steps_ = metadata["num_components_"], metadata["n_steps_"]
+        self.held_out_scores_ = np.array(metadata["held_out_scores_"], np.float32)
+        self.n_features_in_ = metadata["n_features_in_"]
+        if metadata["feature_names_in_"] is not None:
+            self.feature_names_in_ = np.array(metadata["feature_names_in_"], object)
+        self._output_shape = tuple(metadata["output_shape"])
+        names = metadata["target_names"]
+        self._target_names = names and list(map(name_of, names))
+        self.model_ = model
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if "model_" in state:
+            state = {**state, "model_": content_of(self.model_)}
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "model_" in state:
+            self.model_ = model_of(state["model_"])
 
 
 def write(path: str | os.PathLike, model: keras.Model, metadata: dict) -> None:
