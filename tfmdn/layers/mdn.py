@@ -127,14 +127,7 @@ class MDNLayer(keras.layers.Layer):
         self.min_scale = min_scale
         self.max_scale = max_scale
         self.background = validation.proportion("background", background)
-        if support_lib.is_auto(support) and not self.background:
-            raise ValueError(
-                "support='auto' needs a `background`, since a target may lie beyond the limits that were found. "
-                "Received: background=0.0. Use background=0.003."
-            )
-        is_given = support_lib.is_given(support)
-        limits = support_lib.limits(support if is_given else (None, None), self.event_shape)
-        self.support = support_lib.plain(*limits) if is_given else support
+        self.support, limits = support_lib.settled(support, self.event_shape, self.background)
         self.convert_to_tensor = conversion_name(convert_to_tensor)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)

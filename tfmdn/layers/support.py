@@ -70,6 +70,23 @@ def plain(low: np.ndarray, high: np.ndarray) -> tuple:
     return tuple(np.where(np.isfinite(side), side.astype(object), None).tolist() for side in (low, high))
 
 
+def settled(support, event_shape: tuple[int, ...], background: float) -> tuple[str | tuple | None, tuple]:
+    """The `support` of a layer as a config can hold it, and its limits `[*E]` before any were found.
+
+    Raises:
+      ValueError: if limits are to be found without a `background`, or if `limits` refuses those that are given.
+    """
+    if is_auto(support) and not background:
+        raise ValueError(
+            "support='auto' needs a `background`, since a target may lie beyond the limits that were found. "
+            "Received: background=0.0. Use background=0.003."
+        )
+    if not is_given(support):
+        return support, limits((None, None), event_shape)
+    low, high = limits(support, event_shape)
+    return plain(low, high), (low, high)
+
+
 def check_inside(lowest: np.ndarray, highest: np.ndarray, low: np.ndarray, high: np.ndarray, support) -> None:
     """Raises ValueError if the lowest or the highest of the targets `[*E]` lie outside of the limits `[*E]`.
 
