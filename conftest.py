@@ -26,6 +26,10 @@ tf.config.set_logical_device_configuration(
 )
 
 
+def pytest_sessionfinish():
+    gc.freeze()  # pytest collects several times at its end
+
+
 @pytest.fixture(autouse=True)
 def seeds():
     keras.utils.set_random_seed(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import scipy.optimize
 import scipy.special
@@ -107,10 +109,11 @@ class SciPyMixture:
         self.parameters = {key: np.asarray(value, np.float64) for key, value in parameters.items()}
         self.event_shape = case[2]
 
-    @property
+    @functools.cached_property
     def probs(self):
         return scipy.special.softmax(self.logits, -1)
 
+    @functools.cache  # noqa: B019 - it lives as long as a test
     def univariate(self, index):
         """The distribution of one scalar: `index` is (row, component) and, for vectors, the coordinate."""
         p = {key: value[index] for key, value in self.parameters.items()}

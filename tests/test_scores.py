@@ -189,6 +189,7 @@ def test_gradients_are_those_of_small_differences(case, score):
         np.testing.assert_allclose(gradient[:, 0], expected, rtol=1e-3, atol=1e-7, err_msg=name)
 
 
+@pytest.mark.by_default("normal-diag-scalar", "laplace-diag-scalar", "logistic-diag-scalar", "lognormal-diag-scalar")
 @every_family
 def test_gradients_are_finite_however_far_away_the_target_is(case):
     y = np.array([-1e30, -1e6, 0.0, 1e-30, 1.0, 1e6, 1e15, 1e30], "float32")
@@ -330,6 +331,7 @@ def test_probability_integral_transform_is_the_cumulative_probability(case):
 # All of them
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_shapes(case):
     mixture = mixture_of(case, (4, 2), num_components=2)

@@ -50,7 +50,7 @@ class Snapshots(keras.callbacks.Callback):
         self.scores.append(held_out_scores(self.model, *self.judgement))
 
 
-@pytest.mark.by_default("fit-False-None", "fit-True-sample_weight1")
+@pytest.mark.by_default("fit-True-sample_weight1")
 @pytest.mark.parametrize(
     ("fit", "use_ema", "sample_weight"),
     [(keras.Model.fit, False, None), (keras.Model.fit, True, WEIGHTS), (tfmdn.fit, True, None)],

@@ -97,7 +97,7 @@ def stopping():
     return keras.callbacks.EarlyStopping("loss", patience=3, min_delta=100.0, restore_best_weights=True)
 
 
-@pytest.mark.by_default("epoch-15-{}", "3-16-{'steps_per_execution': 2}")
+@pytest.mark.by_default("3-16-{'steps_per_execution': 2}")
 @pytest.mark.parametrize(
     ("save_freq", "at_step", "arguments"),
     [

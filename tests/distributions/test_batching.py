@@ -93,6 +93,7 @@ def test_in_a_graph_of_unknown_batch_size():
     np.testing.assert_allclose(quantiles(x), layer(x).quantile([0.1, 0.9]), rtol=1e-5)
 
 
+@pytest.mark.by_default("normal-diag-scalar")
 @pytest.mark.parametrize("case", [("normal", "diag", ()), ("normal", "full", (2,))], ids=case_name)
 def test_draws(case):
     mixture = mixture_of(case)

@@ -117,6 +117,7 @@ def test_tails_are_scipys(case, method, sign):
 LIMITS = [(0, None), (None, 0), (-1, 1)]
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("method", ["cdf", "survival_function", "log_cdf", "log_survival_function"])
 @pytest.mark.parametrize(
     ("case", "support"),

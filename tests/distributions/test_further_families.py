@@ -88,6 +88,7 @@ def test_crps_of_angles_is_that_of_a_circle():
     np.testing.assert_allclose(tfmdn.crps(y + 2 * np.pi, mixture), tfmdn.crps(y, mixture), atol=1e-5)
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_scores_and_their_gradients_are_finite(case):
     layer = layer_of(case, num_components=2, kernel_initializer="he_normal")
@@ -117,6 +118,7 @@ def test_tails_of_narrow_gamma_distributions(concentration):
     assert np.isfinite(tape.gradient(above, shape))
 
 
+@pytest.mark.by_default("gamma-diag-scalar", "von_mises-diag-scalar")
 @every_scalar_kind
 def test_peaks_and_regions_are_those_of_a_grid(case):
     mixture = mixture_of(case, batch_shape=(3,), num_components=3)
@@ -219,6 +221,7 @@ def test_targets_at_zero_are_refused(family):
         tfmdn.MDNLayer(3, family=family, support=(0, None))
 
 
+@pytest.mark.by_default("gamma-diag-scalar")
 @pytest.mark.parametrize("case", [case for case in SCALARS if case[0] in ("gamma", "von_mises")], ids=case_name)
 def test_a_head_learns_and_is_saved(case, tmp_path):
     rng = np.random.default_rng(0)

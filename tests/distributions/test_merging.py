@@ -47,6 +47,7 @@ def parts(members, weights=None):
 # The density
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_density_is_the_weighted_mean_of_the_members(case):
     members = members_of(case)
@@ -63,6 +64,7 @@ def test_density_is_the_weighted_mean_of_the_members(case):
         np.testing.assert_allclose(merged.log_prob(y), expected, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.by_default("normal-diag-scalar", "lognormal-diag-scalar")
 @every_family
 def test_every_question_to_a_merged_mixture(case):
     members = members_of(case)
@@ -141,6 +143,7 @@ def test_what_stands_for_the_distribution_is_that_of_the_first():
 # The parts of the variance
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_parts_of_the_variance_are_those_of_numpy(case):
     members = members_of(case)
@@ -261,6 +264,7 @@ class Pair(keras.Model):
         return tfmdn.merge([head(x) for head in self.heads], [1.0, 2.0])
 
 
+@pytest.mark.exhaustive
 def test_exported(tmp_path):
     model, x = Pair(), tf.ones((4, 3))
     expected = model(x)

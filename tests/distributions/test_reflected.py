@@ -80,6 +80,7 @@ def reflected_normal(parameters, dtype="float64"):
 # One coordinate
 
 
+@pytest.mark.covering(1)
 @every_scalar
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
 def test_density_and_distribution_function(parameters, dtype, tolerance):
@@ -94,6 +95,7 @@ def test_density_and_distribution_function(parameters, dtype, tolerance):
         np.testing.assert_allclose(distribution.log_cdf(y), np.log(distribution.cdf(y)), rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.covering(1)
 @every_scalar
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-8), ("float32", 1e-4)])
 def test_moments(parameters, dtype, tolerance):
@@ -330,6 +332,7 @@ def test_mixtures_are_made_of_their_components(case):
     np.testing.assert_allclose(mixture.prob(np.float32(y)[:, np.newaxis]), expected, rtol=2e-3, atol=1e-4)
 
 
+@pytest.mark.covering(1)
 @every_layer
 def test_answers_agree_with_draws(case):
     mixture = mixture_of(case)
@@ -437,6 +440,7 @@ def test_scalar_scores_and_regions(case):
     np.testing.assert_allclose(inside, 0.8, atol=2e-3)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("scale", [0.02, 0.5, 3.0])
 @pytest.mark.parametrize("limits", [(0.0, 1.0), (0.0, INF), (-INF, INF)])
 def test_the_distance_of_two_draws(scale, limits):

@@ -176,6 +176,7 @@ def test_the_factor_that_targets_were_drawn_with_is_found(case):
     assert model(x).member_sizes == (3, 3, 3)
 
 
+@pytest.mark.by_default("float32-True")
 @pytest.mark.parametrize(("dtype", "jit_compile"), [("float32", True), ("float64", False)])
 def test_everything_predicted_is_calibrated(dtype, jit_compile, tmp_path):
     model = ensemble(dtype=dtype)

@@ -224,7 +224,7 @@ TRAININGS = {
 }
 
 
-@pytest.mark.by_default("adam, two architectures", "weights by member, clipped", "dropout", "regularized scales")
+@pytest.mark.by_default("adam, two architectures", "weights by member, clipped", "regularized scales")
 @pytest.mark.parametrize("training", TRAININGS.values(), ids=TRAININGS)
 def test_members_learn_what_each_network_learns_alone(training):
     networks = [build() for build in training.get("builders", [network, network])]

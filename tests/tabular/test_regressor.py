@@ -253,6 +253,7 @@ def test_damaged_files_are_refused(regressor, tmp_path, place):
 NAMES = {"integers": np.int64(3), "tuples": ("a", "b"), "text": "t", "dates": pd.Timestamp("2026-01-01")}
 
 
+@pytest.mark.by_default("tuples", "dates")
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_names_of_targets_are_saved(tmp_path, name):
     regressor = fitted(pd.DataFrame(X), pd.Series(Y, name=name))
@@ -313,6 +314,7 @@ def test_a_network_that_takes_a_seed_gets_one_from_the_random_state():
     assert seeds[-1] not in seeds[:3]
 
 
+@pytest.mark.exhaustive
 def test_threads_do_not_disturb_each_other(tiny):
     with concurrent.futures.ThreadPoolExecutor(3) as threads:
         for predictions in threads.map(lambda _: fitted().predict(X), range(6)):
@@ -363,6 +365,7 @@ CHOICES = {
 }
 
 
+@pytest.mark.by_default("a network with dropout", "noise on the targets")
 @pytest.mark.parametrize("arguments", CHOICES.values(), ids=CHOICES)
 def test_choices_change_the_result(tiny, arguments):
     other = fitted(**arguments)
@@ -393,6 +396,7 @@ def test_one_or_two_features_of_many_rows_have_more_layers(num_rows, num_feature
     assert (design.hidden_units, design.averaged) == (tuple(units), averaged)
 
 
+@pytest.mark.by_default("60-60-50", "300-300-75")
 @pytest.mark.parametrize(
     ("num_rows", "min_deep_rows", "steps"),
     [(60, 61, 25), (60, 60, 50), (300, 301, 75), (300, 300, 75), (800, 800, 100)],
@@ -574,6 +578,7 @@ def test_questions_that_are_refused(regressor, ask, message):
 # Hard targets
 
 
+@pytest.mark.by_default("1e-06-0.0")
 @pytest.mark.parametrize(("scale", "shift"), [(1e-6, 0.0), (1e6, 0.0), (1.0, 1e6)])
 def test_the_units_of_the_targets_do_not_matter(tiny, scale, shift):
     y = Y * scale + shift
@@ -599,6 +604,7 @@ HARD = {
 }
 
 
+@pytest.mark.by_default("an outlier", "a constant", "two rows", "dates in seconds")
 @pytest.mark.parametrize(("x", "y"), HARD.values(), ids=HARD)
 def test_densities_stay_finite(x, y):
     regressor = fitted(x, y, network=None)
@@ -631,6 +637,7 @@ def test_an_outlier_leaves_the_bulk_alone(tiny):
     assert other.score(X[inner], Y[inner]) > tiny.score(X[inner], Y[inner]) - 0.5
 
 
+@pytest.mark.exhaustive
 def test_comes_near_the_best_likelihood_that_is_possible():
     problem = tfmdn.datasets.inverse_sinusoid()
     x, y = problem.sample(1000, seed=1)

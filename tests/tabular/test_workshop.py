@@ -40,6 +40,7 @@ def num_graphs(monkeypatch):
 NOISY = {"x_noise": 1.0, "y_noise": 1.0, "support": (-100.0, 100.0)}
 
 
+@pytest.mark.by_default("noisy")
 @pytest.mark.parametrize("arguments", [{}, NOISY], ids=["", "noisy"])
 def test_the_second_fit_traces_nothing(num_graphs, arguments):
     fitted(**arguments).predict(X)
@@ -51,6 +52,7 @@ def test_the_second_fit_traces_nothing(num_graphs, arguments):
     assert num_graphs() == before
 
 
+@pytest.mark.by_default("noisy")
 @pytest.mark.parametrize("arguments", [{}, NOISY], ids=["", "noisy"])
 def test_a_fit_does_not_depend_on_those_before(arguments):
     first = fitted(**arguments)
@@ -71,6 +73,7 @@ def test_what_is_fitted_is_one_s_own(tmp_path):
     np.testing.assert_array_equal(tfmdn.MDNRegressor.load(tmp_path / "second").predict(X), expected)
 
 
+@pytest.mark.by_default("KeyboardInterrupt")
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_a_fit_that_fails_leaves_nothing_behind(workshops, monkeypatch, error):
     expected = fitted().predict(X)
@@ -96,6 +99,7 @@ def test_fits_at_the_same_time_do_not_disturb_each_other(workshops):
     assert len(workshops) <= 2
 
 
+@pytest.mark.exhaustive
 def test_few_are_kept(workshops, monkeypatch):
     monkeypatch.setattr(workshop, "MOST_IDLE", 2)
     for num_components in (1, 2, 3, 2):
@@ -108,6 +112,7 @@ def test_a_user_s_networks_are_not_kept(workshops):
     assert len(workshops) == 0
 
 
+@pytest.mark.exhaustive
 def test_another_dtype_is_another_workshop():
     expected = fitted().predict(X)
     keras.config.set_floatx("float64")

@@ -156,13 +156,10 @@ MODELS = {
     "metrics",
     "own steps",
     "without targets",
-    "averages",
     "class_weight",
     "validation_data",
-    "validation_steps",
     "steps_per_epoch",
     "steps_per_execution",
-    "tensors",
     "pandas",
 )
 @pytest.mark.parametrize(("build", "arguments"), MODELS.values(), ids=MODELS)
@@ -289,6 +286,7 @@ class Diary(keras.callbacks.Callback):
         )
 
 
+@pytest.mark.by_default("1")
 @pytest.mark.parametrize("steps_per_execution", [1, 2])
 def test_callbacks_are_told_what_keras_tells_them(steps_per_execution):
     """With 4 batches in an epoch, which are one execution if the model does not say anything else."""

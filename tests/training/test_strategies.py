@@ -25,7 +25,7 @@ def results_of_one_process(name):
     return results(tf.distribute.get_strategy(), name)
 
 
-@pytest.mark.by_default("ensemble", "sequential")
+@pytest.mark.by_default("ensemble")
 @pytest.mark.parametrize("name", MODELS)
 def test_two_replicas_are_one_process(name):
     assert_results_equal(results(two_replicas(), name), results_of_one_process(name))
