@@ -270,6 +270,7 @@ def test_losses_are_mean_scores_of_what_counts(name, event_shape):
         loss(y, mixture)
 
 
+@pytest.mark.by_default("CRPS", "EnergyScore")
 @every_loss
 def test_training_on_each_loss_lowers_it(name):
     x, y = tfmdn.datasets.inverse_sinusoid().sample(128, seed=0)

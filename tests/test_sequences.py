@@ -117,6 +117,7 @@ def test_weights_of_zero_do_what_a_mask_does_where_the_loss_divides_by_their_sum
     np.testing.assert_allclose(loss_and_gradients(by_default, x, y, weights)[0], whole * VALID.mean())
 
 
+@pytest.mark.by_default("True")
 @pytest.mark.parametrize("masking", [True, False])
 def test_metrics_do_not_count_padding(masking):
     model = model_of("causal_conv", masking=masking, reduction="mean_with_sample_weight")

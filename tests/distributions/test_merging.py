@@ -157,6 +157,7 @@ def test_parts_of_the_variance_are_those_of_numpy(case):
         np.testing.assert_allclose(sum(decomposition), merged.variance(), rtol=1e-9)
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_the_parts_add_up_in_float32(case):
     merged = tfmdn.merge(members_of(case, dtype="float32"))
@@ -241,6 +242,7 @@ def test_unknown_batch_size(case):
             np.testing.assert_allclose(part, truth, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.covering(1)
 @every_kind
 def test_gradients_are_finite_with_a_member_of_weight_0(case):
     layers = [layer_of(case, size) for size in (2, 3)]

@@ -674,7 +674,7 @@ GRAPH_CASES = [
 ]
 
 
-@pytest.mark.by_default("normal-diag-scalar-xla")
+@pytest.mark.by_default("normal-diag-scalar-graph")
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize("case", GRAPH_CASES, ids=case_name)
 def test_graph_and_xla_answer_as_eager_does(case, jit_compile):

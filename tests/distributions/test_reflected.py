@@ -506,7 +506,7 @@ def test_components_as_wide_as_the_interval_keep_learning(num_components):
     assert learnt < {1: 0.25, 2: 0.12, 8: 0.02}[num_components]  # the truth: 0
 
 
-@pytest.mark.by_default("('diag', (), (0.0, 1.0))")
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("case", [LAYERS[0], LAYERS[4]], ids=str)
 def test_ensembles(case):
     covariance, event_shape, support = case

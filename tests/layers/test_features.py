@@ -136,6 +136,7 @@ def test_saved_and_exported(name, tmp_path):
     np.testing.assert_allclose(loaded.serve(X), model(X), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.by_default("graph")
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 def test_all_in_a_functional_model_that_is_fitted(jit_compile):
     inputs = keras.Input((3,))

@@ -203,6 +203,7 @@ def test_copies_predict_the_same(tiny, copied, tmp_path):
         assert list(np.atleast_1d(getattr(again, name))) == list(np.atleast_1d(value))
 
 
+@pytest.mark.by_default("saved_and_loaded")
 @pytest.mark.parametrize("copied", [saved_and_loaded, COPIES["pickle"]])
 def test_copies_of_other_networks_predict_the_same(copied, tmp_path):
     regressor = fitted(network=seeded)
@@ -450,6 +451,7 @@ def test_weights_count_in_early_stopping_too():
     assert regressor.score(X[~is_far], Y[~is_far]) > near.score(X[~is_far], Y[~is_far]) - 0.5
 
 
+@pytest.mark.exhaustive
 def test_networks_of_several_architectures():
     sizes = itertools.cycle([3, 4])
     regressor = fitted(y=Y + 1000.0, n_estimators=4, network=lambda: keras.layers.Dense(next(sizes), "tanh"))

@@ -159,8 +159,6 @@ MODELS = {
     "class_weight",
     "validation_data",
     "steps_per_epoch",
-    "steps_per_execution",
-    "pandas",
 )
 @pytest.mark.parametrize(("build", "arguments"), MODELS.values(), ids=MODELS)
 def test_equals_model_fit(build, arguments):
