@@ -1,13 +1,14 @@
 """Whether the default test suite notices what the full products of tests notice: a mutation check with Cosmic Ray.
 
-    python -m pytest -n 2 --exhaustive --cov=tfmdn --cov-report= --cov-context=test
+    python -m pytest -n 2 --cov=tfmdn --cov-report= --cov-context=test
     python benchmarks/mutation.py --number 80 --output mutants.json
 
 The first command notes in the file .coverage which test runs which line (packages pytest-cov and cosmic-ray, extra
 `benchmarks`). The second draws lines that some test runs from the modules below, changes one operator or number in
-each, and runs those tests of the default suite that run the line. Where they all pass, so do those of the full
-products. The mutants that the latter kill, and not the former, are what the default suite lost. Many that survive both
-are no faults: an optimisation left out, a constant that is a matter of taste.
+each, and runs those tests of the default suite that run the line. Where they all pass, it runs all cases of these tests
+with `--exhaustive`, and what that option adds to their files. The mutants that the latter kill, and not the former, are
+what the default suite lost. Many that survive both are no faults: an optimisation left out, a constant that is a matter
+of taste.
 
 Every mutant lives in a copy of the checkout.
 """
@@ -89,7 +90,7 @@ def _positions(code: str) -> Iterator[tuple[str, int, int]]:
 
 def collected(*options: str) -> set[str]:
     """The names of the tests that pytest would run."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider", *options]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *options]
     lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     names = {line for line in lines if "::" in line}
     assert names, "pytest collected nothing"
@@ -112,6 +113,18 @@ def outcome(folder: pathlib.Path, tests: list[str], *options: str) -> str:
     return failed[0] if failed else f"pytest ended with {result.returncode}: {result.stdout[-300:]}"
 
 
+def further_tests(names: list[str], default: set[str], full: set[str]) -> list[str]:
+    """The further cases of tests of the default suite, and the tests in their files that it leaves out altogether."""
+    functions, all_functions = ({name.partition("[")[0] for name in part} for part in (names, default))
+    files = {function.partition("::")[0] for function in functions}
+
+    def is_further(name: str) -> bool:
+        function = name.partition("[")[0]
+        return function in functions or (function not in all_functions and function.partition("::")[0] in files)
+
+    return sorted(filter(is_further, full - default))
+
+
 def check(mutant: Mutant, folder: pathlib.Path, default: set[str], full: set[str]) -> dict:
     """What kills a mutant: of the default suite, and if that is nothing, of the full products."""
     original = (folder / mutant.path).read_text()
@@ -120,7 +133,7 @@ def check(mutant: Mutant, folder: pathlib.Path, default: set[str], full: set[str
         by_default = [name for name in mutant.tests if name in default]
         killed_by = {"default": outcome(folder, by_default) if by_default else ""}
         if not killed_by["default"]:
-            others = [name for name in mutant.tests if name in full - default]
+            others = further_tests(by_default, default, full)
             killed_by["full"] = outcome(folder, others, "--exhaustive") if others else ""
     finally:
         (folder / mutant.path).write_text(original)
