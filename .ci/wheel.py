@@ -26,12 +26,13 @@ def check_archive(archive: pathlib.Path, folder: pathlib.Path, tests_with: pathl
     with tarfile.open(archive) as file:
         held = {member.name.partition("/")[2] for member in file if member.isfile()}
         file.extractall(folder, filter="data")
-    tracked = set(subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).split())
-    tracked = {path for path in tracked if not path.startswith(".git")}
-    made = {path for path in held if path == "PKG-INFO" or path.startswith("tfmdn.egg-info/")}
-    lacking, unknown = sorted(tracked - held), sorted(held - tracked - made)
-    if lacking or unknown:
-        raise SystemExit(f"{archive.name} lacks {lacking}, and git does not hold {unknown}.")
+    if (ROOT / ".git").exists():
+        tracked = set(subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).split())
+        tracked = {path for path in tracked if not path.startswith(".git")}
+        made = {path for path in held if path == "PKG-INFO" or path.startswith("tfmdn.egg-info/")}
+        lacking, unknown = sorted(tracked - held), sorted(held - tracked - made)
+        if lacking or unknown:
+            raise SystemExit(f"{archive.name} lacks {lacking}, and git does not hold {unknown}.")
     unpacked = folder / archive.name.removesuffix(".tar.gz")
     pytest = (tests_with, "-m", "pytest", "-q", "-p", "no:cacheprovider")
     run(*pytest, "--collect-only", cwd=unpacked)
