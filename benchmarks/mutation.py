@@ -67,7 +67,7 @@ def mutants(contexts: coverage.CoverageData, number: int, seed: int) -> list[Mut
     for path in sorted(path for pattern in MODULES for path in ROOT.glob(pattern)):
         tests = contexts.contexts_by_lineno(str(path))
         for operator, occurrence, line in _positions(path.read_text()):
-            names = tuple(sorted({name.partition("|")[0] for name in tests.get(line, ()) if name}))
+            names = tuple(sorted({name.rpartition("|")[0] for name in tests.get(line, ()) if name}))
             if names:
                 by_line[str(path.relative_to(ROOT)), line].append((operator, occurrence, names))
     draw = random.Random(seed)

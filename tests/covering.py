@@ -46,7 +46,12 @@ def factors(item: pytest.Function) -> tuple[Hashable, ...]:
     """The values of an item's parameters, as what can be compared: those of a case one by one."""
     values = []
     for name, value in item.callspec.params.items():
-        values.extend(value if name == "case" and isinstance(value, tuple) else [value])
+        if name == "case" and isinstance(value, tuple):
+            # Normal vectors, with and without correlations, are a class each.
+            is_normal = value[0] == "normal"
+            values.extend([*value, (value[1] == "full", len(value[2])) if is_normal else None])
+        else:
+            values.append(value)
     return tuple(map(comparable, values))
 
 

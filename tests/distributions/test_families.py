@@ -96,6 +96,22 @@ def test_cdf_and_survival_function_are_scipys(case):
     np.testing.assert_allclose(mixture.log_cdf(y), np.log(expected), rtol=2e-5, atol=1e-6)
 
 
+@every_scalar_kind
+def test_components_by_themselves_are_scipys(case):
+    """What a mixture does not ask them for."""
+    mixture = mixture_of(case, batch_shape=(1,))
+    truth, components = SciPyMixture(case, mixture), mixture.components_distribution
+    y = np.asarray(mixture.quantile([0.2, 0.9]))[..., np.newaxis]
+    scipys = [truth.univariate((0, k)) for k in range(4)]
+    for method, name in (("cdf", "cdf"), ("survival_function", "sf")):
+        expected = [[[getattr(distribution, name)(float(value)) for distribution in scipys]] for value in y[:, 0, 0]]
+        np.testing.assert_allclose(getattr(components, method)(y), expected, rtol=1e-4, atol=1e-6)
+    if case[0] != "von_mises":  # whose moments are those of a circle
+        np.testing.assert_allclose(components.mean(), [[distribution.mean() for distribution in scipys]], rtol=1e-4)
+        np.testing.assert_allclose(components.stddev(), [[distribution.std() for distribution in scipys]], rtol=1e-4)
+    assert components.event_shape_tensor().shape == (0,)
+
+
 FAR = {"upper": ("survival_function", 1.0), "lower": ("cdf", -1.0)}
 
 

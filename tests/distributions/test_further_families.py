@@ -118,7 +118,6 @@ def test_tails_of_narrow_gamma_distributions(concentration):
     assert np.isfinite(tape.gradient(above, shape))
 
 
-@pytest.mark.by_default("gamma-diag-scalar", "von_mises-diag-scalar")
 @every_scalar_kind
 def test_peaks_and_regions_are_those_of_a_grid(case):
     mixture = mixture_of(case, batch_shape=(3,), num_components=3)

@@ -411,6 +411,13 @@ def test_more_rows_are_learnt_from_for_longer(num_rows, min_deep_rows, steps, mo
     assert fitted(x, y, max_steps="auto", batch_size=8, patience=10_000).n_steps_ == steps
 
 
+def test_limits_give_way_where_many_outputs_are_correlated():
+    y = np.random.default_rng(0).uniform(size=(400, 4))
+    settled = Recipe()._settled(y[:, :2], y)
+    assert (settled.covariance, settled.support) == ("full", None)
+    assert Recipe()._settled(y[:, :2], y[:, :3]).support == "auto"
+
+
 def test_calibration_is_a_choice(tiny):
     assert float(tiny.model_.scale_temperature) != 1.0
     assert float(fitted(calibrate=False).model_.scale_temperature) == 1.0

@@ -158,6 +158,7 @@ MODELS = {
     "without targets",
     "class_weight",
     "validation_data",
+    "validation_steps",
     "steps_per_epoch",
 )
 @pytest.mark.parametrize(("build", "arguments"), MODELS.values(), ids=MODELS)
@@ -308,7 +309,7 @@ CALLBACKS = {
 }
 
 
-@pytest.mark.by_default("EarlyStopping", "SwapEMAWeights", "TensorBoard")
+@pytest.mark.by_default("EarlyStopping", "SwapEMAWeights", "TensorBoard", "TerminateOnNaN")
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_keras_callbacks(name, tmp_path):
     results = []
