@@ -156,6 +156,7 @@ def test_fit_with_a_model_that_was_saved(tmp_path):
     assert_results_equal(*results)
 
 
+@pytest.mark.exhaustive
 def test_mirrored_strategy_counts_each_row_once():
     evaluations = []
     one, two = tf.distribute.get_strategy(), two_replicas()

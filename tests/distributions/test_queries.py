@@ -689,6 +689,7 @@ def test_graph_and_xla_answer_as_eager_does(case, jit_compile):
         np.testing.assert_allclose(answer, eager[name], rtol=1e-4, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.exhaustive
 def test_unknown_batch_size_in_a_graph():
     @tf.function(input_signature=[tf.TensorSpec([None, 6]), tf.TensorSpec([None])])
     def answers(x, known):

@@ -145,7 +145,8 @@ def test_plain_keras_export_of_several_heads(tmp_path):
     np.testing.assert_allclose(served["pen"], expected["pen"], rtol=1e-5, atol=1e-6)
 
 
-def test_kinds_of_models(tmp_path):
+@pytest.mark.exhaustive
+def test_a_model_of_several_inputs(tmp_path):
     inputs = {"a": keras.Input((2,), name="a"), "b": keras.Input((1,), name="b", dtype="int32")}
     joined = keras.layers.Concatenate()(
         [inputs["a"], keras.layers.Flatten()(keras.layers.Embedding(4, 2)(inputs["b"]))]
@@ -156,6 +157,9 @@ def test_kinds_of_models(tmp_path):
     served = tf.saved_model.load(str(tmp_path / "several")).signatures["log_prob"](a=a, b=b, y=tf.zeros(4))
     np.testing.assert_allclose(served["log_prob"], several({"a": a, "b": b}).log_prob(tf.zeros(4)), rtol=1e-5)
 
+
+@pytest.mark.exhaustive
+def test_a_model_of_sequences(tmp_path):
     sequence = keras.Sequential(
         [keras.Input((None, 3)), keras.layers.GRU(4, return_sequences=True), tfmdn.MDNLayer(2, 2)]
     )
@@ -163,6 +167,8 @@ def test_kinds_of_models(tmp_path):
     served = tf.saved_model.load(str(tmp_path / "sequence")).signatures["serving_default"](x=tf.zeros((2, 7, 3)))
     assert served["mean"].shape == (2, 7, 2)
 
+
+def test_a_subclassed_model(tmp_path):
     class Subclassed(keras.Model):
         def __init__(self):
             super().__init__()

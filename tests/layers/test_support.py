@@ -203,7 +203,7 @@ def components_of(regressor):
     return type(tfmdn.distributions.tensors.under_independent(components)).__name__
 
 
-@pytest.mark.by_default("y0-arguments0-ReflectedNormal", "y2-arguments2-ReflectedMultivariateNormal")
+@pytest.mark.by_default("y2-arguments2-ReflectedMultivariateNormal")
 @pytest.mark.parametrize(
     ("y", "arguments", "kind"),
     [
