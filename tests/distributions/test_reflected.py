@@ -357,7 +357,7 @@ def test_answers_agree_with_draws(case):
     np.testing.assert_allclose(ends, np.stack([np.broadcast_to(end, ends.shape[1:]) for end in (low, high)]))
 
 
-@pytest.mark.by_default("('full', (2,), ([0.0, None], 1.0))")
+@pytest.mark.by_default("('diag', (), (0.0, 1.0))", "('full', (2,), ([0.0, None], 1.0))")
 @pytest.mark.parametrize("case", LAYERS[:5], ids=str)
 def test_modes_are_not_below_any_draw(case):
     mixture = mixture_of(case)

@@ -366,7 +366,7 @@ CHOICES = {
 }
 
 
-@pytest.mark.by_default("a network with dropout", "noise on the targets")
+@pytest.mark.by_default("a network with dropout")
 @pytest.mark.parametrize("arguments", CHOICES.values(), ids=CHOICES)
 def test_choices_change_the_result(tiny, arguments):
     other = fitted(**arguments)
