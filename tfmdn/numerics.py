@@ -56,6 +56,20 @@ def norm(x: tf.Tensor, event_rank: int) -> tf.Tensor:
     return unit[..., 0] * tf.sqrt(tf.maximum(squares, 0.5)) * tf.cast(squares > 0, x.dtype)
 
 
+def where_positive(y: tf.Tensor, function: Callable[[tf.Tensor], tf.Tensor], outside: float) -> tf.Tensor:
+    """function(y) where y > 0, else a number, without a gradient from where the function is not defined."""
+    inside = ~(y <= 0)  # NaN too, so that it stays NaN
+    value = function(tf.where(inside, y, tf.ones_like(y)))
+    return tf.where(inside, value, tf.cast(outside, value.dtype))
+
+
+def log_of_probability(probability: tf.Tensor) -> tf.Tensor:
+    """-inf for 0, with a gradient that is not NaN."""
+    is_positive = ~(probability <= 0.0)  # NaN too, so that it stays NaN
+    log = tf.math.log(tf.where(is_positive, probability, tf.ones_like(probability)))
+    return tf.where(is_positive, log, tf.constant(-np.inf, probability.dtype))
+
+
 def checked_tensor(name: str, value, check: Callable, dtype: tf.DType) -> tf.Tensor:
     """A number that passes `check(name, value)`, as a tensor. A tensor, of unknown value in a graph, is only cast."""
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(check(name, value), dtype)

@@ -10,8 +10,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn.distributions import deviations, kinds
-from tfmdn.distributions.location_scale import LocationScale, Positive, held_exp, log_of_probability
+from tfmdn.distributions.location_scale import LocationScale, Positive, held_exp
 from tfmdn.distributions.type_specs import registered
+from tfmdn.numerics import log_of_probability
 
 tfd = tfp.distributions
 

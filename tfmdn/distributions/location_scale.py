@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn import numerics
 from tfmdn.distributions import kinds, quantiles
 
 tfd = tfp.distributions
@@ -82,10 +82,10 @@ class Positive(LocationScale):
         def inside(y):
             return self.logarithm().log_prob(tf.math.log(y)) - tf.math.log(y)
 
-        return where_positive(y, inside, -math.inf)
+        return numerics.where_positive(y, inside, -math.inf)
 
     def _of_logarithm(self, method, y, outside):
-        return where_positive(y, lambda y: getattr(self.logarithm(), method)(tf.math.log(y)), outside)
+        return numerics.where_positive(y, lambda y: getattr(self.logarithm(), method)(tf.math.log(y)), outside)
 
     def _cdf(self, y):
         return self._of_logarithm("cdf", y, 0.0)
@@ -116,20 +116,6 @@ def _(components: Positive):
     return components.logarithm()
 
 
-def where_positive(y: tf.Tensor, function: Callable[[tf.Tensor], tf.Tensor], outside: float) -> tf.Tensor:
-    """function(y) where y > 0, else a number, without a gradient from where the function is not defined."""
-    inside = ~(y <= 0)  # NaN too, so that it stays NaN
-    value = function(tf.where(inside, y, tf.ones_like(y)))
-    return tf.where(inside, value, tf.cast(outside, value.dtype))
-
-
 def held_exp(z: tf.Tensor) -> tf.Tensor:
     """exp(z), which goes on as a straight line from where it and its gradient would overflow soon."""
     return tf.exp(tf.minimum(z, HELD)) * (1.0 + tf.maximum(z - HELD, 0.0))
-
-
-def log_of_probability(probability: tf.Tensor) -> tf.Tensor:
-    """-inf for 0, with a gradient that is not NaN."""
-    is_positive = ~(probability <= 0.0)  # NaN too, so that it stays NaN
-    log = tf.math.log(tf.where(is_positive, probability, tf.ones_like(probability)))
-    return tf.where(is_positive, log, tf.constant(-math.inf, probability.dtype))

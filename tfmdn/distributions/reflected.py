@@ -29,7 +29,7 @@ from tfmdn.distributions.folding import (
     partial_mean,
 )
 from tfmdn.distributions.type_specs import registered
-from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, reach
+from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, log_of_probability, reach
 
 tfd = tfp.distributions
 
@@ -181,11 +181,11 @@ class ReflectedNormal(Reflected):
         return tf.clip_by_value(above / edges.total, 0.0, 1.0)
 
     def _log_cdf(self, y):
-        return self._where_limited(_log_of_probability(self._cdf(y)), tfd.Normal(self._loc, self._scale).log_cdf(y))
+        return self._where_limited(log_of_probability(self._cdf(y)), tfd.Normal(self._loc, self._scale).log_cdf(y))
 
     def _log_survival_function(self, y):
         normal = tfd.Normal(self._loc, self._scale)
-        return self._where_limited(_log_of_probability(self._survival_function(y)), normal.log_survival_function(y))
+        return self._where_limited(log_of_probability(self._survival_function(y)), normal.log_survival_function(y))
 
     def _where_limited(self, value, unlimited):
         """The second value, which has longer tails, where there are no limits."""
@@ -253,9 +253,3 @@ def _offset(edges: Edges) -> tf.Tensor:
     """How far the mean is from the centre, in standard deviations."""
     below, above = _beyond(edges)
     return (normal_density(edges.bottom) - normal_density(edges.top) + 2.0 * (below - above)) / edges.total
-
-
-def _log_of_probability(probability: tf.Tensor) -> tf.Tensor:
-    """-inf for 0, with a gradient that is not NaN."""
-    is_positive = ~(probability <= 0.0)  # NaN too, so that it stays NaN
-    return tf.where(is_positive, tf.math.log(tf.where(is_positive, probability, 1.0)), -math.inf)

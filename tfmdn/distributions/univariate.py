@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 
 from tfmdn.distributions import deviations, kinds, tensors
 from tfmdn.distributions.type_specs import registered
-from tfmdn.numerics import held_quotient
+from tfmdn.numerics import held_quotient, where_positive
 
 tfd = tfp.distributions
 
@@ -19,24 +19,20 @@ tfd = tfp.distributions
 class LogNormal(tfd.LogNormal):
     """`tfd.LogNormal` that is also right where y <= 0: no density, and a cumulative probability of 0."""
 
-    def _on_support(self, function, y, outside):
-        inside = ~(y <= 0)  # NaN too, so that it stays NaN
-        return tf.where(inside, function(tf.where(inside, y, tf.ones_like(y))), tf.cast(outside, self.dtype))
-
     def _log_prob(self, y):
-        return self._on_support(super()._log_prob, y, -np.inf)
+        return where_positive(y, super()._log_prob, -np.inf)
 
     def _cdf(self, y):
-        return self._on_support(super()._cdf, y, 0.0)
+        return where_positive(y, super()._cdf, 0.0)
 
     def _log_cdf(self, y):
-        return self._on_support(super()._log_cdf, y, -np.inf)
+        return where_positive(y, super()._log_cdf, -np.inf)
 
     def _survival_function(self, y):
-        return self._on_support(super()._survival_function, y, 1.0)
+        return where_positive(y, super()._survival_function, 1.0)
 
     def _log_survival_function(self, y):
-        return self._on_support(super()._log_survival_function, y, 0.0)
+        return where_positive(y, super()._log_survival_function, 0.0)
 
 
 @kinds.limits.register

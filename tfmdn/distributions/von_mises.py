@@ -15,7 +15,7 @@ import tensorflow_probability as tfp
 
 from tfmdn import numerics
 from tfmdn.distributions import deviations, kinds, modes
-from tfmdn.distributions.location_scale import LocationScale, log_of_probability
+from tfmdn.distributions.location_scale import LocationScale
 from tfmdn.distributions.type_specs import registered
 
 tfd = tfp.distributions
@@ -59,10 +59,10 @@ class VonMises(LocationScale):
         return tf.clip_by_value(self._below(math.pi) - self._below(wrapped(y)), 0.0, 1.0)
 
     def _log_cdf(self, y):
-        return log_of_probability(self._cdf(y))
+        return numerics.log_of_probability(self._cdf(y))
 
     def _log_survival_function(self, y):
-        return log_of_probability(self._survival_function(y))
+        return numerics.log_of_probability(self._survival_function(y))
 
     def _sample_n(self, n, seed=None):
         return tfd.VonMises(self.loc, tf.square(self._inverse_scale())).sample(n, seed=seed)
