@@ -20,7 +20,7 @@ def documented_functions(public):
         return
     for name, value in vars(public).items():
         function = inspect.unwrap(getattr(value, "__func__", value))
-        is_ours = inspect.isfunction(function) and "tfmdn" in function.__code__.co_filename
+        is_ours = inspect.isfunction(function) and function.__module__.startswith("tfmdn.")
         if is_ours and (name == "__init__" or (function.__doc__ and not name.startswith("_"))):
             yield function
 
