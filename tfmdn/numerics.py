@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 Function = TypeVar("Function", bound=Callable)
 
@@ -30,6 +31,15 @@ def log_sum_exp(values: tf.Tensor, axis: int) -> tf.Tensor:
     is_possible = tf.reduce_any(values != -np.inf, axis, keepdims=True)
     total = tf.reduce_logsumexp(tf.where(is_possible, values, tf.zeros_like(values)), axis)
     return tf.where(tf.squeeze(is_possible, axis), total, tf.constant(-np.inf, values.dtype))
+
+
+def log_difference(larger: tf.Tensor, smaller: tf.Tensor) -> tf.Tensor:
+    """log(exp(larger) - exp(smaller)), and -inf without a gradient where the first is not larger."""
+    is_different = larger > smaller
+    larger = tf.where(is_different, larger, tf.zeros_like(larger))
+    # An infinite gap has the same result as a wide one, which has no gradient of NaN.
+    gap = tf.where(is_different, tf.minimum(larger - smaller, 1e3), tf.ones_like(larger))
+    return tf.where(is_different, larger + tfp.math.log1mexp(gap), tf.constant(-np.inf, larger.dtype))
 
 
 def with_trailing_axes(tensor: tf.Tensor, count: int) -> tf.Tensor:

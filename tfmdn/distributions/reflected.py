@@ -26,10 +26,11 @@ from tfmdn.distributions.folding import (
     between,
     normal_cdf,
     normal_density,
+    normal_log_probability,
     partial_mean,
 )
 from tfmdn.distributions.type_specs import registered
-from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, log_of_probability, reach
+from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, log_of_probability, log_sum_exp, reach
 
 tfd = tfp.distributions
 
@@ -190,6 +191,19 @@ class ReflectedNormal(Reflected):
     def _where_limited(self, value, unlimited):
         """The second value, which has longer tails, where there are no limits."""
         return tf.where(self.interval.has_low | self.interval.has_high, value, unlimited)
+
+    def interval_log_prob(self, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+        """The log probability between two points: of the normal's there, and between the reflections of both."""
+        interval, loc, scale, edges = self._parts()
+        low, high = tf.maximum(low, self._low), tf.minimum(high, self._high)
+        is_empty = low > high
+        low, high = tf.where(is_empty, high, low), high
+        log_probs = [normal_log_probability(low, high, loc, scale)]
+        for exists, limit in interval.limits:
+            reflected = normal_log_probability(2.0 * limit - high, 2.0 * limit - low, loc, scale)
+            log_probs.append(tf.where(exists, reflected, tf.constant(-math.inf, self.dtype)))
+        log_prob = log_sum_exp(tf.stack(log_probs), 0) - tf.math.log(edges.total)
+        return tf.where(is_empty, tf.constant(-math.inf, self.dtype), log_prob)
 
     def mean_excess(self, y: tf.Tensor) -> tf.Tensor:
         """E max(X - y, 0), for y within the interval; beyond it as for its nearest end."""
