@@ -37,7 +37,7 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-MODULES = ("tfmdn/distributions/*.py", "tfmdn/scores.py", "tfmdn/ensembles/calibration.py")
+MODULES = ("tfmdn/distributions/*.py", "tfmdn/scores/*.py", "tfmdn/ensembles/calibration.py")
 # Without those that only replace names, and those that make code which does not run.
 LEFT_OUT = ("Variable", "RemoveDecorator", "BitAnd", "BitOr", "BitXor", "LShift", "RShift")
 TIMEOUT = 1200.0  # seconds for the tests of one mutant: an endless loop is noticed too

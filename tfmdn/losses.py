@@ -15,7 +15,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, validation
-from tfmdn import scores as score_lib
+from tfmdn.scores import energy, likelihood, ranked, targets, weighting
 
 tfd = tfp.distributions
 
@@ -41,18 +41,18 @@ class ScoreLoss(keras.losses.Loss):
         if keras_internals.is_placeholder(y_pred):
             # Under a tf.distribute strategy Keras first calls the loss on bare placeholders, to create its state.
             return super().__call__(y_true, tf.zeros(tf.shape(y_pred)[:1]))
-        y_true = score_lib.reconcile_target(y_true, y_pred)
+        y_true = targets.reconcile_target(y_true, y_pred)
         scores = self.scores(y_true, y_pred)
         # The density of normal components is held above 0 however far away a target is, and so would be its score.
-        is_infinite = score_lib.any_number(tf.math.is_inf, y_true, y_pred)
+        is_infinite = targets.any_number(tf.math.is_inf, y_true, y_pred)
         scores = tf.where(is_infinite, tf.constant(np.inf, scores.dtype), scores)
-        counts = score_lib.example_weights(y_pred, sample_weight, scores) != 0
-        is_nan = score_lib.any_number(tf.math.is_nan, y_true, y_pred)
+        counts = weighting.example_weights(y_pred, sample_weight, scores) != 0
+        is_nan = targets.any_number(tf.math.is_nan, y_true, y_pred)
         with tf.control_dependencies(_checks(is_nan & counts, scores, counts)):
             scores = tf.where(counts, scores, tf.zeros_like(scores))
         scores = keras_internals.masked(scores, keras_internals.mask_of(y_pred))
         if sample_weight is not None:
-            sample_weight = score_lib.like_scores(sample_weight, scores)
+            sample_weight = weighting.like_scores(sample_weight, scores)
         return super().__call__(y_true, scores, sample_weight)
 
     def call(self, y_true, y_pred):
@@ -90,7 +90,7 @@ class NegativeLogLikelihood(ScoreLoss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
     def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return score_lib.negative_log_likelihood(y_true, mixture)
+        return likelihood.negative_log_likelihood(y_true, mixture)
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
@@ -118,7 +118,7 @@ class CRPS(ScoreLoss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
     def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return score_lib.crps(y_true, mixture)
+        return ranked.crps(y_true, mixture)
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
@@ -155,7 +155,7 @@ class EnergyScore(ScoreLoss):
         self.seed = seed
 
     def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return score_lib.energy_score(y_true, mixture, self.num_samples, self.seed)
+        return energy.energy_score(y_true, mixture, self.num_samples, self.seed)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_samples": self.num_samples, "seed": self.seed}
@@ -182,16 +182,16 @@ class PinballLoss(ScoreLoss):
 
     def __init__(
         self,
-        levels: float | Sequence[float] = score_lib.DECILES,
+        levels: float | Sequence[float] = ranked.DECILES,
         reduction: str | None = "sum_over_batch_size",
         name: str = "pinball_loss",
         dtype: str | None = None,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.levels = score_lib.checked_levels(levels)
+        self.levels = ranked.checked_levels(levels)
 
     def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return score_lib.pinball_loss(y_true, mixture, self.levels)
+        return ranked.pinball_loss(y_true, mixture, self.levels)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "levels": self.levels}

@@ -14,11 +14,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmdn import keras_internals, scores
+from tfmdn import keras_internals
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.layers import adaptation
 from tfmdn.layers.mdn import MDNLayer, heads_of
+from tfmdn.scores.targets import reconcile_target
 
 BATCH_SIZE = 256
 SAMPLING_SEED = 0x6865616C7468
@@ -185,7 +186,7 @@ def _rows_of(layer: MDNLayer, mixture: Mixture, y) -> Rows:
         counts &= flat(mask)
     responsibilities, targets, log_prob = weights, None, None
     if y is not None:
-        y = scores.reconcile_target(y, mixture)
+        y = reconcile_target(y, mixture)
         responsibilities = np.nan_to_num(flat(mixture.posterior_marginal(y).probs_parameter())[:, :k])
         targets, log_prob = flat(y), flat(mixture.log_prob(y))
         counts &= np.isfinite(targets.reshape(len(targets), -1)).all(-1)

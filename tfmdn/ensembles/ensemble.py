@@ -21,7 +21,8 @@ from tfmdn.ensembles import calibration, vectorized
 from tfmdn.ensembles.learning import Learning
 from tfmdn.ensembles.networks import Networks
 from tfmdn.layers.mdn import heads_of
-from tfmdn.scores import example_weights, negative_log_likelihood
+from tfmdn.scores.likelihood import negative_log_likelihood
+from tfmdn.scores.weighting import example_weights
 
 tfd = tfp.distributions
 

@@ -18,7 +18,7 @@ from tfmdn.distributions.mixture import Mixture
 from tfmdn.ensembles import vectorized
 from tfmdn.layers import background
 from tfmdn.layers.mdn import heads_of
-from tfmdn.scores import negative_log_likelihood
+from tfmdn.scores.likelihood import negative_log_likelihood
 
 # For each stack the values `[M, ...]` of its variables.
 Weights = Sequence[Sequence[tf.Tensor]]

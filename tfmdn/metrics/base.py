@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import keras_internals, numerics, scores
+from tfmdn import keras_internals, numerics
+from tfmdn.scores import targets, weighting
 
 tfd = tfp.distributions
 
@@ -43,10 +44,10 @@ class ScoreMetric(keras.metrics.Metric):
         """Adds a batch: targets, the mixture and, if given, one weight for each row or for each example."""
         if keras_internals.is_placeholder(y_pred):
             return
-        y_true = scores.reconcile_target(y_true, y_pred)
+        y_true = targets.reconcile_target(y_true, y_pred)
         values = tf.cast(self.statistics(y_true, y_pred), self.dtype)
         rank = y_pred.batch_shape.rank
-        weights = scores.example_weights(
+        weights = weighting.example_weights(
             y_pred, sample_weight, tf.reduce_sum(values, list(range(rank, values.shape.rank)))
         )
         self.count.assign_add(tf.reduce_sum(weights))

@@ -11,8 +11,10 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import scores, validation
+from tfmdn import validation
 from tfmdn.metrics.base import ScoreMetric
+from tfmdn.scores import targets
+from tfmdn.scores.transform import probability_integral_transform
 
 tfd = tfp.distributions
 
@@ -41,11 +43,11 @@ class IntervalCoverage(ScoreMetric):
         self.coverage = validation.fraction("coverage", coverage)
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        probability = scores.probability_integral_transform(y_true, mixture)  # [B, E]
+        probability = probability_integral_transform(y_true, mixture)  # [B, E]
         # Between the quantiles: the same as the probability between their levels, without a search for the quantiles.
         is_inside = tf.cast(tf.abs(probability - 0.5) <= 0.5 * self.coverage, probability.dtype)
         is_inside = tf.where(tf.math.is_nan(probability), probability, is_inside)
-        return scores.mean_over_event(is_inside, mixture)
+        return targets.mean_over_event(is_inside, mixture)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "coverage": self.coverage}
@@ -78,7 +80,7 @@ class IntervalWidth(ScoreMetric):
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         low, high = tf.unstack(mixture.interval(self.coverage), axis=-1)
-        return scores.mean_over_event(high - low, mixture)
+        return targets.mean_over_event(high - low, mixture)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "coverage": self.coverage}
@@ -115,7 +117,7 @@ class CalibrationError(ScoreMetric):
         self.num_bins = num_bins
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        probability = scores.probability_integral_transform(y_true, mixture)  # [B, E]
+        probability = probability_integral_transform(y_true, mixture)  # [B, E]
         index = tf.cast(tf.clip_by_value(probability * self.num_bins, 0.0, self.num_bins - 1.0), tf.int32)
         in_bin = tf.one_hot(index, self.num_bins, dtype=probability.dtype)  # [B, E, N]
         # A probability of NaN has no bin: it makes all of them NaN.

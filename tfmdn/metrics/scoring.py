@@ -9,8 +9,9 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import scores, validation
+from tfmdn import validation
 from tfmdn.metrics.base import ScoreMetric
+from tfmdn.scores import energy, likelihood, ranked
 
 tfd = tfp.distributions
 
@@ -38,7 +39,7 @@ class NegativeLogLikelihood(ScoreMetric):
         super().__init__(name=name, dtype=dtype)
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return scores.negative_log_likelihood(y_true, mixture)
+        return likelihood.negative_log_likelihood(y_true, mixture)
 
 
 @keras.saving.register_keras_serializable(package="tfmdn", name="metrics.CRPS")
@@ -62,7 +63,7 @@ class CRPS(ScoreMetric):
         super().__init__(name=name, dtype=dtype)
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return scores.crps(y_true, mixture)
+        return ranked.crps(y_true, mixture)
 
 
 @keras.saving.register_keras_serializable(package="tfmdn", name="metrics.EnergyScore")
@@ -94,7 +95,7 @@ class EnergyScore(ScoreMetric):
         self.seed = seed
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return scores.energy_score(y_true, mixture, self.num_samples, self.seed)
+        return energy.energy_score(y_true, mixture, self.num_samples, self.seed)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_samples": self.num_samples, "seed": self.seed}
@@ -119,13 +120,13 @@ class PinballLoss(ScoreMetric):
     direction = "down"
 
     def __init__(
-        self, levels: float | Sequence[float] = scores.DECILES, name: str = "pinball_loss", dtype: str | None = None
+        self, levels: float | Sequence[float] = ranked.DECILES, name: str = "pinball_loss", dtype: str | None = None
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.levels = scores.checked_levels(levels)
+        self.levels = ranked.checked_levels(levels)
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return scores.pinball_loss(y_true, mixture, self.levels)
+        return ranked.pinball_loss(y_true, mixture, self.levels)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "levels": self.levels}

@@ -14,14 +14,15 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfmdn import scores, validation
+from tfmdn import validation
 from tfmdn.distributions import gaussian_mixtures
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.metrics.base import ScoreMetric
+from tfmdn.scores import likelihood, ranked
 
 tfd = tfp.distributions
 
-REFERENCE_SCORES = {"nll": scores.negative_log_likelihood, "crps": scores.crps}
+REFERENCE_SCORES = {"nll": likelihood.negative_log_likelihood, "crps": ranked.crps}
 # Enough targets to fit a few components to, in seconds.
 REFERENCE_SAMPLE_SIZE = 20_000
 

@@ -13,9 +13,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmdn import numerics, scores, validation
+from tfmdn import numerics, validation
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
+from tfmdn.scores import weighting
+from tfmdn.scores.transform import probability_integral_transform
 
 BATCH_SIZE = 10_000
 # What a model may be.
@@ -175,8 +177,8 @@ def integral_transform(model, x, y) -> np.ndarray:
     if y.shape[:1] != (num_rows,):
         raise ValueError(f"`y` must have as many rows as `x`, {num_rows}. Received: y of shape {y.shape}.")
     for rows, mixture in mixtures(model, x):
-        transform = scores.probability_integral_transform(y[rows], mixture)  # [B, E]
-        is_counted = scores.example_weights(mixture, None, tf.ones(mixture.batch_shape)) > 0
+        transform = probability_integral_transform(y[rows], mixture)  # [B, E]
+        is_counted = weighting.example_weights(mixture, None, tf.ones(mixture.batch_shape)) > 0
         values.append(np.ravel(transform[is_counted]))
     values = np.concatenate(values)
     values = values[~np.isnan(values)]

@@ -1,0 +1,68 @@
+"""The energy score: the continuous ranked probability score of vectors as a whole.
+
+Shapes in comments: S samples, B batch, K components, E event.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
+
+from tfmdn import numerics, validation
+from tfmdn.distributions import kinds
+from tfmdn.scores import components, targets
+
+tfd = tfp.distributions
+
+
+@numerics.unconverted
+def energy_score(
+    y_true: ArrayLike, mixture: tfd.MixtureSameFamily, num_samples: int = 50, seed: int | None = None
+) -> tf.Tensor:
+    """The energy score E||X - y|| - E||X - X'|| / 2, which is the CRPS of vectors as a whole, from draws.
+
+    An unbiased estimate (Gneiting and Raftery 2007). Every component is drawn from and counts by its weight, so that
+    the gradient reaches the weights too.
+
+    Args:
+      y_true: targets, as in `negative_log_likelihood`.
+      mixture: a mixture of any components that can be drawn from.
+      num_samples: number of draws of each component. The memory is that of num_samples x K targets for each row.
+      seed: an integer or a stateless seed, as in `Mixture.sample`; None for new draws at each call.
+
+    Returns:
+      A tensor of the batch shape `[*B]`, in the units of the targets, with an error that falls like
+      1 / sqrt(num_samples). NaN for the rows where the target or the mixture is NaN.
+
+    Raises:
+      TypeError: if `mixture` is not a mixture.
+      ValueError: if the shapes do not fit, if there is no row, or if `num_samples` is not a positive integer.
+
+    Example:
+
+    >>> mixture = tfmdn.MDNLayer(3, event_shape=2)(np.zeros((4, 5)))
+    >>> tfmdn.energy_score(np.zeros((4, 2)), mixture, seed=0).shape
+    TensorShape([4])
+    """
+    components.require_mixture(mixture)
+    validation.positive_integer("num_samples", num_samples)
+    return targets.score_known(lambda y: _energy_score(y, mixture, num_samples, seed), y_true, mixture)
+
+
+def _energy_score(y: tf.Tensor, mixture: tfd.MixtureSameFamily, num_samples: int, seed) -> tf.Tensor:
+    axis = components.axis_of(mixture)
+    seed = numerics.stateless_seed(seed)
+    component_seed, mixture_seed = tfp.random.split_seed(seed, salt="energy_score")
+    weights = components.weights_of(mixture)  # [B, K]
+    draws = mixture.components_distribution.sample(num_samples, seed=component_seed)  # [S, B, K, E]
+    others = tf.stop_gradient(mixture.sample(num_samples, seed=mixture_seed))  # [S, B, E]
+
+    def mean_distance(points):  # of X from them: [B]
+        # [S, B, K, E]
+        difference = kinds.difference(mixture.components_distribution, draws, tf.expand_dims(points, axis))
+        return tf.reduce_mean(tf.reduce_sum(weights * numerics.norm(difference, -1 - axis), -1), 0)
+
+    spread = mean_distance(others)
+    # Half of the gradient of E||X - X'|| comes through X, and as much through X', which is a constant here.
+    return mean_distance(y) - spread + 0.5 * tf.stop_gradient(spread)

@@ -1,0 +1,120 @@
+"""The continuous ranked probability score, and the pinball loss, whose mean over all levels is half of it.
+
+Shapes in comments: B batch, K components, E event, Q levels.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
+
+from tfmdn import numerics, validation
+from tfmdn.distributions import deviations, tensors
+from tfmdn.distributions.batching import in_batches
+from tfmdn.scores import components, targets
+
+tfd = tfp.distributions
+
+DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+@numerics.unconverted
+def crps(y_true: ArrayLike, mixture: tfd.MixtureSameFamily, batch_size: int | None = None) -> tf.Tensor:
+    """The continuous ranked probability score, in the units of the targets: E|X - y| - E|X - X'| / 2.
+
+    X and X' are independent draws of the mixture. For a prediction of no width it is the absolute error. Unlike the
+    likelihood it is bounded for narrow components, and an outlier counts by its distance alone. For normal components
+    it is the closed form of Grimit et al. (2006), which takes K x K terms; see `deviations.absolute_difference`.
+
+    Args:
+      y_true: targets, as in `negative_log_likelihood`.
+      mixture: a mixture of components of any family of `MDNLayer`. Of angles it is the score of Grimit et al. (2006),
+        with distances along the circle.
+      batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
+
+    Returns:
+      A tensor of the batch shape `[*B]`. For a vector event it is the mean of the scores of the coordinates, each by
+      itself: correlations do not count. `energy_score` takes them in. NaN for the rows where the target or the mixture
+      is NaN.
+
+    Raises:
+      TypeError: if `mixture` is not a mixture.
+      ValueError: if the shapes do not fit, or if there is no row.
+      NotImplementedError: if the score of this kind of component is not known.
+
+    Example:
+
+    >>> standard_normal = tfmdn.Mixture(tfd.Categorical(logits=[[0.0]]), tfd.Normal([[0.0]], [[1.0]]))
+    >>> tfmdn.crps([0.0], standard_normal).numpy().round(4)
+    array([0.2337], dtype=float32)
+    """
+    components.require_mixture(mixture)
+    if batch_size is not None:
+        y_true = targets.reconcile_target(y_true, mixture)
+        return in_batches(lambda part, _, y: crps(y, part), mixture, [y_true], batch_size, event_rank=0)
+    return targets.score_known(
+        lambda y: targets.mean_over_event(_crps_of_coordinates(y, mixture), mixture), y_true, mixture
+    )
+
+
+def _crps_of_coordinates(y: tf.Tensor, mixture: tfd.MixtureSameFamily) -> tf.Tensor:
+    axis = components.axis_of(mixture)
+    marginals = tensors.marginals(mixture.components_distribution)
+    weights = numerics.with_trailing_axes(components.weights_of(mixture), -1 - axis)  # [B, K, E]
+    to_target = deviations.absolute_deviation(marginals, tf.expand_dims(y, axis))  # [B, K, E]
+    # Each pair of components once: [.., K (K + 1) / 2, E].
+    first, second = np.triu_indices(mixture.components_distribution.batch_shape[-1])
+    times = numerics.with_trailing_axes(tf.constant(np.where(first == second, 1.0, 2.0), y.dtype), -1 - axis)
+    pair_weights = times * tf.gather(weights, first, axis=axis) * tf.gather(weights, second, axis=axis)
+    between = deviations.absolute_difference(
+        *(tensors.map(functools.partial(tf.gather, indices=pair), marginals, axis=axis) for pair in (first, second))
+    )
+    return tf.reduce_sum(weights * to_target, axis) - 0.5 * tf.reduce_sum(pair_weights * between, axis)
+
+
+@numerics.unconverted
+def pinball_loss(y_true: ArrayLike, mixture: tfd.Distribution, levels: float | Sequence[float] = DECILES) -> tf.Tensor:
+    """The pinball (quantile) loss of the mixture's quantiles, in the units of the targets.
+
+    A target above the quantile of level p costs p times the distance, one below it 1 - p times the distance. Its mean
+    over all levels is half of the CRPS.
+
+    Args:
+      y_true: targets, as in `negative_log_likelihood`.
+      mixture: a `Mixture`.
+      levels: the probabilities of the quantiles, strictly between 0 and 1: one or several.
+
+    Returns:
+      A tensor of the batch shape `[*B]`: the mean over the levels and over the coordinates of a vector event. NaN for
+      the rows where the target or the mixture is NaN.
+
+    Raises:
+      ValueError: if the shapes do not fit, if there is no row, or if a level is not between 0 and 1.
+
+    Example:
+
+    >>> standard_normal = tfmdn.Mixture(tfd.Categorical(logits=[[0.0]]), tfd.Normal([[0.0]], [[1.0]]))
+    >>> tfmdn.pinball_loss([2.0], standard_normal, levels=0.5).numpy()
+    array([1.], dtype=float32)
+    """
+    levels = checked_levels(levels)
+
+    def score(y):
+        error = y - mixture.quantile(levels)  # [Q, B, E]
+        shaped = tf.reshape(tf.constant(levels, y.dtype), [-1, *[1] * y.shape.rank])
+        return targets.mean_over_event(tf.reduce_mean(tf.maximum(shaped * error, (shaped - 1.0) * error), 0), mixture)
+
+    return targets.score_known(score, y_true, mixture)
+
+
+def checked_levels(levels) -> list[float]:
+    """The probabilities of quantiles as a list, each checked to lie strictly between 0 and 1."""
+    values = np.ravel(levels).tolist()
+    if not values:
+        raise ValueError("`levels` must have at least one level. Received: levels=[].")
+    return [validation.fraction("levels", value) for value in values]
