@@ -183,7 +183,7 @@ def test_the_public_names():
         "PinballLoss crps energy_score export_saved_model fit generate merge negative_log_likelihood pinball_loss "
         "probability_integral_transform MDNRegressor",
         "callbacks": "BackupAndRestore ComponentHealth ComponentHealthWarning EnsembleEarlyStopping ModelCheckpoint",
-        "distributions": "Mixture ReflectedMultivariateNormal ReflectedNormal merge",
+        "distributions": "CoarsenedNormal Mixture ReflectedMultivariateNormal ReflectedNormal merge",
         "ensembles": "Ensemble",
         "export": "export_saved_model",
         "features": "NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Standardization",

@@ -28,11 +28,15 @@ Of components:
 - `reflected`: normal ones with limits.
 - `reflected_joint`: the same with correlated coordinates.
 - `folding`: the geometry of both.
+- `coarsened`: normal ones that are moved to limits, or rounded.
+- `coarse_moments`: their means and variances.
+- `grids`: equidistant values.
 """
 
 from tfmdn.distributions import gamma as gamma
 from tfmdn.distributions import univariate as univariate
 from tfmdn.distributions import weibull as weibull
+from tfmdn.distributions.coarsened import CoarsenedNormal as CoarsenedNormal
 from tfmdn.distributions.merging import merge as merge
 from tfmdn.distributions.mixture import Mixture as Mixture
 from tfmdn.distributions.reflected import ReflectedNormal as ReflectedNormal

@@ -39,7 +39,7 @@ def interval_log_prob(components: tfd.Distribution, low: tf.Tensor, high: tf.Ten
       NaN where `low` is not less than `high`.
     """
     low, high = (tf.cast(end, tf.float64) for end in (low, high))
-    log_prob = tf.cast(_log_probability(components, low, high), components.dtype)
+    log_prob = tf.cast(log_probability(components, low, high), components.dtype)
     return tf.where(low < high, log_prob, tf.constant(math.nan, components.dtype))
 
 
@@ -83,7 +83,7 @@ def checks(low: tf.Tensor, high: tf.Tensor) -> list[tf.Operation]:
 
 
 @functools.singledispatch
-def _log_probability(components: tfd.Distribution, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+def log_probability(components: tfd.Distribution, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
     components = _in_float64(components)
     has_low, has_high = low > -math.inf, high < math.inf
     # In the place of an infinite end stands a number that does no harm where it is not used.
@@ -96,21 +96,21 @@ def _log_probability(components: tfd.Distribution, low: tf.Tensor, high: tf.Tens
     nothing = tf.constant(-math.inf, tf.float64)
     larger = tf.where(is_left, below_high, above_low)
     smaller = tf.where(is_left, tf.where(has_low, below_low, nothing), tf.where(has_high, above_high, nothing))
-    log_probability = numerics.log_difference(larger, smaller)
-    log_probability = tf.where(has_low | has_high, log_probability, tf.zeros_like(log_probability))
+    log_prob = numerics.log_difference(larger, smaller)
+    log_prob = tf.where(has_low | has_high, log_prob, tf.zeros_like(log_prob))
     is_narrow = has_low & has_high & (larger - smaller < NARROW)
     width = tf.where(is_narrow, high - low, tf.ones_like(centre))
     narrow = components.log_prob(tf.where(is_narrow, low + 0.5 * width, centre)) + tf.math.log(width)
-    return tf.where(is_narrow, narrow, log_probability)
+    return tf.where(is_narrow, narrow, log_prob)
 
 
-@_log_probability.register
+@log_probability.register
 def _(components: tfd.Normal, low, high):
     loc, scale = (tf.cast(value, tf.float64) for value in (components.loc, components.scale))
     return normal_log_probability(low, high, loc, scale)
 
 
-@_log_probability.register
+@log_probability.register
 def _(components: rescaled.RescaledNormal, low, high):
     # The ends in standard units keep the digits that a centre far from 0 does not have in float32.
     location, scale = (tf.cast(value, tf.float64) for value in (components.target_location, components.target_scale))
@@ -119,7 +119,7 @@ def _(components: rescaled.RescaledNormal, low, high):
     return normal_log_probability((low - location) / scale, (high - location) / scale, loc, standard_scale)
 
 
-@_log_probability.register
+@log_probability.register
 def _(components: ReflectedNormal, low, high):
     return _in_float64(components).interval_log_prob(low, high)
 

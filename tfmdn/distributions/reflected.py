@@ -142,7 +142,7 @@ class ReflectedNormal(Reflected):
     def _scales(self):
         return self._scale
 
-    def _parts(self) -> tuple[Interval, tf.Tensor, tf.Tensor, Edges]:
+    def parts(self) -> tuple[Interval, tf.Tensor, tf.Tensor, Edges]:
         """The interval, centre and standard deviation of the normal that is folded, and where the ends are for it."""
         interval = self.interval
         # At the widest the gradient passes as if it were not held, so that it can become narrower again.
@@ -152,7 +152,7 @@ class ReflectedNormal(Reflected):
         return interval, loc, scale, Edges(interval, loc, scale)
 
     def _log_prob(self, y):
-        interval, loc, scale, edges = self._parts()
+        interval, loc, scale, edges = self.parts()
         is_inside = interval.contains(y)
         y = interval.clip(y)
 
@@ -170,13 +170,13 @@ class ReflectedNormal(Reflected):
         return tf.where(is_inside, log_prob, -math.inf)
 
     def _cdf(self, y):
-        interval, loc, scale, edges = self._parts()
+        interval, loc, scale, edges = self.parts()
         points = Points(interval, loc, scale, y)
         below = between(points.reflected_low, points.itself) + between(points.reflected_high, edges.top)
         return tf.clip_by_value(below / edges.total, 0.0, 1.0)
 
     def _survival_function(self, y):
-        interval, loc, scale, edges = self._parts()
+        interval, loc, scale, edges = self.parts()
         points = Points(interval, loc, scale, y)
         above = between(points.itself, points.reflected_high) + between(edges.bottom, points.reflected_low)
         return tf.clip_by_value(above / edges.total, 0.0, 1.0)
@@ -194,7 +194,7 @@ class ReflectedNormal(Reflected):
 
     def interval_log_prob(self, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
         """The log probability between two points: of the normal's there, and between the reflections of both."""
-        interval, loc, scale, edges = self._parts()
+        interval, loc, scale, edges = self.parts()
         low, high = tf.maximum(low, self._low), tf.minimum(high, self._high)
         is_empty = low > high
         low, high = tf.where(is_empty, high, low), high
@@ -207,7 +207,7 @@ class ReflectedNormal(Reflected):
 
     def mean_excess(self, y: tf.Tensor) -> tf.Tensor:
         """E max(X - y, 0), for y within the interval; beyond it as for its nearest end."""
-        interval, loc, scale, edges = self._parts()
+        interval, loc, scale, edges = self.parts()
         points = Points(interval, loc, scale, y)
         excess = (
             partial_mean(points.itself, points.itself, edges.high)
@@ -217,11 +217,11 @@ class ReflectedNormal(Reflected):
         return scale * excess / edges.total
 
     def _mean(self):
-        _, loc, scale, edges = self._parts()
+        _, loc, scale, edges = self.parts()
         return loc + scale * _offset(edges)
 
     def _variance(self):
-        _, _, scale, edges = self._parts()
+        _, _, scale, edges = self.parts()
         below, above = _beyond(edges)
         # A reflection at l turns (Z - loc)^2 into (Z - loc)^2 + 4 (l - Z) (l - loc).
         cut = edges.bottom * normal_density(edges.bottom) - edges.top * normal_density(edges.top)
@@ -231,7 +231,7 @@ class ReflectedNormal(Reflected):
 
     def _mode(self):
         """Where the mean shift of the normal and its reflections leads: as high as the highest point to 1e-5."""
-        interval, loc, scale, _ = self._parts()
+        interval, loc, scale, _ = self.parts()
         zeros = tf.zeros(self.batch_shape_tensor(), self.dtype)
         loc, scale = loc + zeros, scale + zeros
         exists, centres = map(tf.stack, zip(*interval.images(loc)))  # [I, B]
@@ -245,7 +245,7 @@ class ReflectedNormal(Reflected):
         return tf.stop_gradient(interval.fold(mode))
 
     def _sample_n(self, n, seed=None):
-        interval, loc, scale, edges = self._parts()
+        interval, loc, scale, edges = self.parts()
         shape = tf.concat([[n], self.batch_shape_tensor()], 0)
         z = tf.random.stateless_normal(shape, tfp.random.sanitize_seed(seed), dtype=self.dtype)
         # The normal between `bottom` and `top`, by its inverse distribution function: from the nearer end, so that
