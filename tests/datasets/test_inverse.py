@@ -62,6 +62,28 @@ def test_an_impossible_answer_has_no_density(problem, limit):
     assert np.all(problem.log_prob(x, y + 100.0) == -np.inf)
 
 
+def test_missing_angles_are_integrated_out():
+    arm, whole = datasets.robot_arm(missing=0.3), datasets.robot_arm()
+    x, y = arm.sample(400, seed=1)
+    np.testing.assert_array_equal(arm.log_prob(x[:3], np.full((3, 2), np.nan)), 0.0)
+    assert np.isnan(y).mean() == pytest.approx(0.3, abs=0.07)
+    row = x[:1]
+    for kept, value in ((0, 0.7), (1, 3.5)):
+        grid = np.linspace(whole.low[1 - kept], whole.high[1 - kept], 501)
+        y = np.stack([np.full(501, value), grid], -1)[:, :: 1 - 2 * kept]
+        expected = np.log(scipy.integrate.trapezoid(np.exp(whole.log_prob(np.tile(row, (501, 1)), y)), grid))
+        y = np.where(np.arange(2) == kept, value, np.nan)
+        np.testing.assert_allclose(arm.log_prob(row, y), expected, atol=2e-3)
+
+
+@pytest.mark.exhaustive
+def test_the_limit_of_missing_angles_is_the_mean_of_log_prob():
+    arm = datasets.robot_arm(missing=0.3)
+    scores = -arm.log_prob(*arm.sample(20_000, seed=5))
+    assert arm.best_nll == pytest.approx(-1.5544, abs=2e-4)  # by quadrature twice as fine
+    assert scores.mean() == pytest.approx(arm.best_nll, abs=4.0 * scores.std() / np.sqrt(20_000))
+
+
 def test_the_arm_without_noise_is_the_arm():
     x, angles = datasets.robot_arm(noise_scale=0.0).sample(100, seed=0)
     t1, t2 = angles.T
