@@ -98,6 +98,7 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
     low = property(lambda self: self._low, doc="The lower limit.")
     high = property(lambda self: self._high, doc="The upper limit.")
     is_moved = property(lambda self: self._is_moved, doc="Whether what lies beyond a limit is moved there.")
+    resolution = property(lambda self: self._resolution, doc="The step of the grid, or None.")
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
@@ -132,10 +133,6 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
         """The values to which it is rounded."""
         return Grid(self._resolution, self._origin)
 
-    def without_grid(self) -> CoarsenedNormal:
-        """The same before it is rounded."""
-        return self.copy(resolution=None)
-
     def observe(self, x: tf.Tensor) -> tf.Tensor:
         """What is observed of latent values. The gradient is that of the value before it was rounded."""
         x = tf.where(self._moves, tf.minimum(tf.maximum(x, self._low), self._high), x)
@@ -151,7 +148,7 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
 
         def is_at(limit):
             safe = tf.where(tf.math.is_finite(limit), limit, tf.zeros_like(limit))
-            slack = epsilon * tf.maximum(tf.abs(safe), tf.abs(y)) + SLACK * self.grid.step
+            slack = epsilon * tf.abs(safe) + SLACK * self.grid.step
             return tf.math.is_finite(limit) & (tf.abs(y - safe) <= slack)
 
         return is_at(self._low), is_at(self._high)
@@ -166,7 +163,7 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
         start, end = first - self.grid.half_step, last + self.grid.half_step
         is_lowest = self._moves & ((first <= self._low) | self._at_limits(first)[0])
         is_highest = self._moves & ((last >= self._high) | self._at_limits(last)[1])
-        return tf.where(is_lowest, -math.inf, start), tf.where(is_highest, math.inf, end)
+        return tf.where(~is_lowest, start, -math.inf), tf.where(~is_highest, end, math.inf)
 
     def _log_prob(self, y):
         at_low, at_high = self._at_limits(y)
@@ -200,7 +197,7 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
         first, last = self.grid.first_from(first), self.grid.last_up_to(last)
         start, end = self._cell(first, last)
         is_empty = self._beyond(last)[0] | self._beyond(first)[1] | ~(start < end)
-        start, end = tf.where(is_empty, -math.inf, start), tf.where(is_empty, math.inf, end)
+        start, end = tf.where(~is_empty, start, -math.inf), tf.where(~is_empty, end, math.inf)
         log_probability = coarse.interval_log_prob(self.latent, start, end)
         return tf.where(is_empty, tf.constant(-math.inf, self.dtype), log_probability)
 
@@ -255,6 +252,31 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
 def _(components: CoarsenedNormal):
     moves = components.is_moved > 0.5
     return tf.where(moves, components.low, -math.inf), tf.where(moves, components.high, math.inf)
+
+
+@kinds.probability_of.register
+def _(components: CoarsenedNormal, y):
+    return components.probability_of(y)
+
+
+@kinds.atoms.register
+def _(components: CoarsenedNormal):
+    return components.low, components.high
+
+
+@kinds.grid.register
+def _(components: CoarsenedNormal):
+    return None if components.resolution is None else components.grid
+
+
+@kinds.unrounded.register
+def _(components: CoarsenedNormal):
+    return components.copy(resolution=None)
+
+
+@kinds.width.register
+def _(components: CoarsenedNormal):
+    return components.scale + tf.zeros_like(components.loc)
 
 
 @coarse.log_probability.register

@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import numerics, tfp_internals
-from tfmdn.distributions import coarse, quantiles, tensors
+from tfmdn.distributions import coarse, kinds, quantiles, tensors
 from tfmdn.distributions.batching import in_batches
 
 tfd = tfp.distributions
@@ -41,6 +41,34 @@ class Cumulative:
         if batch_size is not None:
             return in_batches(lambda part, _, value: part.cdf(value, name, **kwargs), self, [value], batch_size)
         return super().cdf(value, name, **kwargs)
+
+    @numerics.unconverted
+    def prob_of(self, value: ArrayLike, name: str = "prob_of") -> tf.Tensor:
+        """The probability of exactly `value`, of each coordinate by itself.
+
+        It is 0 but for atoms: limits that have a probability of their own, and the values of a grid.
+
+        Args:
+          value: `[*S, *B, *E]`, or broadcastable with it.
+          name: name of the operation.
+
+        Returns:
+          Probabilities `[*S, *B, *E]`.
+
+        Example:
+
+        >>> rain = tfmdn.Mixture(
+        ...     tfd.Categorical(logits=[0.0]), tfmdn.distributions.CoarsenedNormal([0.5], [1.0], low=0.0)
+        ... )
+        >>> rain.prob_of([0.0, 1.0]).numpy().round(3)
+        array([0.309, 0.   ], dtype=float32)
+        """
+        with tfp_internals.name_scope(self, name):
+            value = tf.convert_to_tensor(value, dtype_hint=self.dtype)
+            marginals, event_rank = tensors.marginals(self.components_distribution), self.event_shape.rank
+            weights = tf.nn.softmax(self.mixture_distribution.logits_parameter())
+            probabilities = kinds.probability_of(marginals, tfp_internals.pad_sample_dims(self, value))
+            return tf.reduce_sum(numerics.with_trailing_axes(weights, event_rank) * probabilities, -1 - event_rank)
 
     def _log_cdf(self, y):
         return self._log_of_marginals("log_cdf", y)

@@ -10,6 +10,8 @@ import functools
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn.distributions.grids import Grid
+
 tfd = tfp.distributions
 
 
@@ -35,6 +37,36 @@ def may_overshoot(components: tfd.Distribution) -> bool:
 def period(components: tfd.Distribution) -> float | None:
     """By how much values of y differ that are the same, such as 2 pi for angles; None if all differ."""
     return None
+
+
+@functools.singledispatch
+def probability_of(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor:
+    """The probability of exactly y under univariate components: 0 where there is a density."""
+    return tf.zeros_like(components.cdf(y))
+
+
+@functools.singledispatch
+def atoms(components: tfd.Distribution) -> tuple[tf.Tensor, ...]:
+    """Single values amid a density that can have a probability of their own, each broadcastable with the components."""
+    return ()
+
+
+@functools.singledispatch
+def grid(components: tfd.Distribution) -> Grid | None:
+    """The values to which all components are rounded, broadcastable with them; None if they are not."""
+    return None
+
+
+@functools.singledispatch
+def unrounded(components: tfd.Distribution) -> tfd.Distribution:
+    """The components before they are rounded."""
+    return components
+
+
+@functools.singledispatch
+def width(components: tfd.Distribution) -> tf.Tensor:
+    """How wide univariate components are where nothing moves them to a limit."""
+    return components.stddev()
 
 
 def check_not_periodic(method: str, components: tfd.Distribution) -> None:

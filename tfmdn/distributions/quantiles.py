@@ -5,10 +5,13 @@ Shapes in comments: S samples, B batch, K components, E event.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn.distributions import kinds, tensors
+from tfmdn.distributions import grids, kinds, tensors
 
 tfd = tfp.distributions
 
@@ -32,7 +35,11 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     logarithms = kinds.logarithm(marginals)
     if logarithms is not None:  # in log y no tail is long, and quantiles commute with exp
         return tf.exp(mixture_quantile(logarithms, logits, probability, axis))
-    dtype = marginals.dtype
+    dtype, grid = marginals.dtype, kinds.grid(marginals)
+    if grid is not None:  # rounding is monotone, and commutes with quantiles
+        values = mixture_quantile(kinds.unrounded(marginals), logits, probability, axis)
+        grid = grids.Grid(*(_of_all(number, logits, axis, tf.reduce_max) for number in (grid.step, grid.origin)))
+        return values + tf.stop_gradient(grid.nearest(values) - values)
     marginals = tensors.map(lambda value: tf.cast(value, tf.float64), marginals)
     weights = tf.nn.softmax(tf.cast(logits, tf.float64), axis)  # float32 weights would sum to 1 only within 1e-7
     probability = tf.cast(probability, tf.float64)
@@ -51,7 +58,7 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
         lambda y: mix(cdf, y) - probability,
         tf.where(is_finite, low, 0.0),
         tf.where(is_finite, high, 0.0),
-        position_tolerance=1e-9 * tf.reduce_min(marginals.stddev(), axis),
+        position_tolerance=1e-9 * tf.reduce_min(kinds.width(marginals), axis),
         max_iterations=100,
     ).estimated_root
     y = tf.where(is_finite, root, low + high)  # at 0 and 1 one bound is infinite, and the answer
@@ -59,14 +66,25 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     if limits is not None:  # or the limit is
         lowest, highest = (limit + tf.zeros_like(weights) for limit in limits)
         y = tf.maximum(tf.minimum(y, tf.reduce_max(highest, axis)), tf.reduce_min(lowest, axis))
+    is_fixed = ~tf.math.is_finite(y)
+    for atom in kinds.atoms(marginals):
+        atom = _of_all(atom, weights, axis, tf.reduce_max)
+        up_to = mix(cdf, atom)
+        before = up_to - mix(functools.partial(kinds.probability_of, marginals), atom)
+        is_atom = (before < probability) & (probability <= up_to)
+        y, is_fixed = tf.where(is_atom, atom, y), is_fixed | is_atom
     y = tf.stop_gradient(y)
 
     # The gradient of the root is that of one Newton step from it (the implicit function theorem).
-    is_finite = tf.math.is_finite(y)
-    root = tf.where(is_finite, y, 0.0)
+    root = tf.where(is_fixed, tf.zeros_like(y), y)
     slope = tf.stop_gradient(mix(marginals.prob, root))
     step = (probability - mix(marginals.cdf, root)) / tf.maximum(slope, 1e-30)
-    return tf.cast(tf.where(is_finite, root + (step - tf.stop_gradient(step)), y), dtype)
+    return tf.cast(tf.where(is_fixed, y, root + (step - tf.stop_gradient(step))), dtype)
+
+
+def _of_all(values: tf.Tensor, like: tf.Tensor, axis: int, reduce: Callable) -> tf.Tensor:
+    """What is the same for all components, `[*B, K, *E]` or broadcastable with it, of each row: `[*B, *E]`."""
+    return reduce(values + tf.zeros_like(like, values.dtype), axis)
 
 
 def _cantelli_bounds(marginals, weights, probability, axis) -> tuple[tf.Tensor, tf.Tensor]:
