@@ -32,6 +32,7 @@ class Method:
 
     packages: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[tuple[str, ...]] = ()
+    takes_coarse: ClassVar[bool] = False  # targets that are pairs, partly missing, or have values with probability
 
     def load(self) -> None:
         """Imports what `fit` needs, before its time is taken. An ImportError says what is missing."""
@@ -57,6 +58,7 @@ class Tfmdn(Method):
 
     packages = ("tfmdn", "keras", "tensorflow")
     modules = ("tfmdn.tabular.regressor",)
+    takes_coarse = True
     options: dict = dataclasses.field(default_factory=dict)
 
     def config(self):
@@ -67,8 +69,11 @@ class Tfmdn(Method):
         return tfmdn.MDNRegressor(**self.options, **kwargs)
 
     def fit(self, x, y, seed):
-        estimator = self._estimator(random_state=seed).fit(x, y[:, 0] if y.shape[1] == 1 else y)
+        estimator = self.fit_estimator(x, y, seed)
         return lambda x: prediction_of(estimator.predict_dist(x), seed)
+
+    def fit_estimator(self, x: np.ndarray, y: np.ndarray, seed: int, **arguments) -> tfmdn.MDNRegressor:
+        return self._estimator(random_state=seed, **arguments).fit(x, y[:, 0] if y.shape[1] == 1 else y)
 
 
 def prediction_of(mixture, seed: int = 0) -> Prediction:

@@ -4,9 +4,12 @@
     python benchmarks/quality.py --report --figures FOLDER
     python benchmarks/quality.py --quick             # a tiny instance of everything, to see that it runs
 
-Two suites. "known": problems whose true density is known, scored by the excess NLL, which is the model's NLL minus that
-of the truth on the same 10,000 fresh rows, for several n and seeds. "uci": each data set in FOLDER on its fixed splits
-(the layout is described in tasks.py), scored in the target's units by NLL, RMSE, coverage of 90 % intervals and CRPS.
+Four suites. "known": problems whose true density is known, scored by the excess NLL, which is the model's NLL minus
+that of the truth on the same 10,000 fresh rows, for several n and seeds. "coarse": the same with targets that are cut
+off, rounded, censored or partly missing. "tables": made-up tables of targets as real ones are (coarse.py), scored by
+the excess NLL and the coverage of 90 % intervals. tfmdn alone learns the latter two. "uci": each data set in FOLDER
+on its fixed splits (the layout is described in tasks.py), scored in the target's units by NLL, RMSE, coverage of 90 %
+intervals and CRPS.
 
 A cell is one method on one split. Each adds a line to the results as soon as it is done, and is skipped from then on
 unless its configuration changes; a cell that failed is tried again. Several processes may write to one file. Methods
@@ -35,6 +38,7 @@ import numpy as np
 # PyTorch's compiler, which its optimizers load, crashes the process if TensorFlow was there first.
 with contextlib.suppress(ImportError):
     import torch._dynamo  # noqa: F401
+import coarse
 import peers
 import quality_report
 import scoring
@@ -82,13 +86,17 @@ def run_cell(task: tasks.Task, method: peers.Method, seed: int) -> dict:
     """Trains and scores. The time is that of training alone."""
     data = task.load()
     start, cpu_start = time.perf_counter(), time.process_time()
-    predict = method.fit(data.x, data.y, seed)
-    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-    prediction = predict(data.x_test)
-    if data.limit is None:
-        scores = scoring.score(prediction, data.y_test)
+    if task.is_coarse:
+        fitted = method.fit_estimator(data.x, data.y, seed, **data.arguments)
     else:
-        nll = scoring.nll(prediction, data.y_test)
+        fitted = method.fit(data.x, data.y, seed)
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    if task.is_coarse:
+        scores = scoring.coarse_scores(fitted, data)
+    elif data.limit is None:
+        scores = scoring.score(fitted(data.x_test), data.y_test)
+    else:
+        nll = scoring.nll(fitted(data.x_test), data.y_test)
         scores = {"nll": nll, "excess": nll - data.limit}
     return {**scores, "seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3)}
 
@@ -115,6 +123,12 @@ def run(cells: Iterable[tuple[tasks.Task, str]], methods: dict[str, peers.Method
         count += 1
         free_memory()
     return count
+
+
+def cells(chosen: Iterable[tasks.Task], methods: dict[str, peers.Method]) -> list[tuple[tasks.Task, str]]:
+    """Each task with each method that can learn it."""
+    pairs = itertools.product(chosen, methods)
+    return [(task, name) for task, name in pairs if methods[name].takes_coarse or not task.is_coarse]
 
 
 def identity(task: tasks.Task) -> dict:
@@ -157,7 +171,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=pathlib.Path, help='folder of data sets with fixed splits; without it no "uci"')
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="file of one JSON object a line")
     parser.add_argument("--methods", type=names, help=f"some of {','.join(peers.METHODS)}")
-    parser.add_argument("--datasets", type=names, help=f"some of {','.join(tasks.KNOWN)} and of the folders in --data")
+    known = ",".join([*tasks.PROBLEMS, *coarse.TABLES])
+    parser.add_argument("--datasets", type=names, help=f"some of {known} and of the folders in --data")
     parser.add_argument("--splits", type=integers, help='seeds or splits, like "0,3-5"; default: 10 seeds, all splits')
     parser.add_argument("--sizes", type=integers, default=SIZES, help="training rows of the known problems")
     parser.add_argument("--no-dequantize", action="store_true", help="report targets of few values only as they are")
@@ -172,7 +187,8 @@ def parse() -> argparse.Namespace:
 
 
 def tasks_of(options: argparse.Namespace) -> list[tasks.Task]:
-    chosen = list(tasks.known_tasks(tasks.KNOWN, options.splits or SEEDS, options.sizes))
+    seeds = options.splits or SEEDS
+    chosen = [*tasks.known_tasks(tasks.PROBLEMS, seeds, options.sizes), *tasks.table_tasks(seeds)]
     if options.data:
         chosen += tasks.folder_tasks(options.data, options.splits, not options.no_dequantize)
     if options.datasets is not None:
@@ -184,18 +200,20 @@ def tasks_of(options: argparse.Namespace) -> list[tasks.Task]:
 
 
 def quick(methods: dict[str, peers.Method], folder: pathlib.Path) -> None:
-    """Every method on a known problem and on a made-up folder of data, twice: the second time nothing is left to do."""
+    """Every method on a problem of each suite that it can learn, twice: the second time nothing is left to do."""
     write_folder(folder / "data" / "made-up")
     chosen = [
-        *tasks.known_tasks(["inverse_sinusoid"], [0], [200], test_rows=500),
+        *tasks.known_tasks(["inverse_sinusoid", "tobit"], [0], [200], test_rows=500),
+        *itertools.islice(tasks.table_tasks([0], n=200, test_rows=200), 1),
         *tasks.folder_tasks(folder / "data", dequantize=False),
     ]
     path = folder / "quality.jsonl"
-    counts = [run(itertools.product(chosen, methods), methods, path) for _ in range(2)]
+    pairs = cells(chosen, methods)
+    counts = [run(pairs, methods, path) for _ in range(2)]
     quality_report.report(path, folder)
     failed = [record for record in quality_report.read(path, failures=True) if "error" in record]
-    if failed or counts != [len(chosen) * len(methods), 0]:
-        raise SystemExit(f"{len(failed)} cells failed, {counts} cells ran of {len(chosen) * len(methods)}.")
+    if failed or counts != [len(pairs), 0]:
+        raise SystemExit(f"{len(failed)} cells failed, {counts} cells ran of {len(pairs)}.")
 
 
 def write_folder(path: pathlib.Path) -> None:
@@ -225,7 +243,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 quick(methods, pathlib.Path(folder))
             return
-        run(itertools.product(tasks_of(options), methods), methods, options.results)
+        run(cells(tasks_of(options), methods), methods, options.results)
     quality_report.report(options.results, options.figures)
 
 

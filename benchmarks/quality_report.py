@@ -23,6 +23,12 @@ LABELS = {
     "zuko-nsf": "zuko NSF",
     "zuko-gmm": "zuko GMM",
 }
+TABLE_SCORES = {
+    "nll": "NLL",
+    "excess": "excess NLL",
+    "coverage": "coverage of 90 % intervals",
+    "inner": "of inner values",
+}
 UCI_SCORES = {"nll": "Test NLL", "rmse": "RMSE", "crps": "CRPS", "coverage": "Coverage of 90 % intervals"}
 # A table's cell: the scores of one method in one column, by split.
 Scores = dict[int, float]
@@ -53,7 +59,7 @@ def line_of(record: dict) -> str:
     cell = f"{record['suite']} {record['dataset']} split {record['split']} n {record['n']} {record['method']}:"
     if "error" in record:
         return f"{cell} failed, {record['error']}"
-    fields = ("nll", "excess", "rmse", "coverage", "crps", "seconds")
+    fields = ("nll", "excess", "rmse", "coverage", "inner", "crps", "seconds")
     return " ".join([cell, *(f"{field} {record[field]:.4g}" for field in fields if field in record)])
 
 
@@ -62,11 +68,12 @@ def report(path: pathlib.Path, figures: pathlib.Path | None = None) -> None:
     records = current(read(path))
     for warning in mixtures_of_versions(records):
         print(f"\nNote: {warning}")
-    known, uci = (of_suite(records, suite) for suite in ("known", "uci"))
-    for dataset in unique(known, "dataset"):
-        rows = [record for record in known if record["dataset"] == dataset]
+    known, of_coarse, tables, uci = (of_suite(records, suite) for suite in ("known", "coarse", "tables", "uci"))
+    for dataset in [*unique(known, "dataset"), *unique(of_coarse, "dataset")]:
+        rows = [record for record in known + of_coarse if record["dataset"] == dataset]
         print_tables(f"{dataset}: excess NLL", rows, "n", "excess", 3)
         print_scores(f"{dataset}: seconds of training", rows, "n", "seconds", 1)
+    print_by_dataset(tables)
     for score, title in UCI_SCORES.items():
         print_tables(title, uci, "dataset", score, 3, paired=score != "coverage")
     print_scores("Seconds of training", uci, "dataset", "seconds", 1)
@@ -159,6 +166,21 @@ def print_scores(
         ]
         rows.append([LABELS[method], *cells])
     print_table(title, ["", *(f"{column} = {value:,}" if column == "n" else value for value in columns)], rows)
+
+
+def print_by_dataset(records: list[dict]) -> None:
+    """The tables of coarse.py, one a line. Coverage is followed by that of the true intervals."""
+    for method in unique(records, "method"):
+        rows = []
+        for dataset in unique(records, "dataset"):
+            chosen = [record for record in records if (record["dataset"], record["method"]) == (dataset, method)]
+            row = [dataset]
+            for score in TABLE_SCORES:
+                row.append(text_of(by_split(chosen, score), 3, len(chosen)))
+                if f"true_{score}" in chosen[0]:
+                    row[-1] += f" (true: {summary(by_split(chosen, f'true_{score}'))[0]:.3f})"
+            rows.append(row)
+        print_table(f"Tables, {LABELS[method]}", ["", *TABLE_SCORES.values()], rows)
 
 
 def cell_of(records: list[dict], score: str, method: str, against: str | None, **where) -> Scores:

@@ -161,5 +161,24 @@ def score(prediction: Prediction, y: np.ndarray) -> dict[str, float]:
     }
 
 
+def coarse_scores(estimator, data) -> dict[str, float]:
+    """The scores of an `MDNRegressor` on the test rows of a `tasks.CoarseData`, and beside them those of the truth.
+
+    Its NLL is in part that of probabilities. "inner" is the coverage on the rows whose target is not at an edge.
+    """
+    y = data.y_test[:, 0] if data.y_test.shape[1] == 1 else data.y_test
+    nll = -float(estimator.score(data.x_test, y))
+    scores = {"nll": nll, "excess": nll - data.limit}
+    if data.interval is not None:
+        inner = ~np.isin(y, data.edges)
+        for name, interval in (
+            ("", np.asarray(estimator.predict_interval(data.x_test, coverage=COVERAGE))),
+            ("true_", data.interval),
+        ):
+            inside = (interval[:, 0] <= y) & (y <= interval[:, 1])
+            scores |= {f"{name}coverage": float(inside.mean()), f"{name}inner": float(inside[inner].mean())}
+    return scores
+
+
 def nll(prediction: Prediction, y: np.ndarray) -> float:
     return -float(np.mean(prediction.log_prob(y)))

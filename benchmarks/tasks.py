@@ -1,4 +1,4 @@
-"""What is learned in the quality benchmark: problems whose best NLL is known, and folders of data with fixed splits."""
+"""What is learned in the quality benchmark: problems whose best NLL is known, tables, and folders with fixed splits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import functools
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 
+import coarse
 import numpy as np
+import scoring
 
 import tfmdn
 
@@ -16,6 +18,15 @@ KNOWN = {
     "bishop_inverse": tfmdn.datasets.bishop_inverse(),
     "robot_arm": tfmdn.datasets.robot_arm(),
 }
+# Targets that are cut off, rounded, censored (pairs) or partly missing (NaN).
+COARSE = {
+    "tobit": tfmdn.datasets.tobit(),
+    "rounded_normal": tfmdn.datasets.rounded_normal(),
+    "censored_weibull": tfmdn.datasets.censored_weibull(),
+    "robot_arm_missing": tfmdn.datasets.robot_arm(missing=0.3),
+}
+PROBLEMS = KNOWN | COARSE
+TABLE_ROWS, TABLE_TEST_ROWS = 900, 2_000
 TEST_ROWS = 10_000
 TEST_SEED = 10_000  # plus the split: no training sample has such a seed
 DEQUANTIZED = "-dequantized"
@@ -34,12 +45,31 @@ class Data:
 
 
 @dataclasses.dataclass(frozen=True)
+class CoarseData(Data):
+    """Rows whose likelihood is in part a probability, which only an estimator that knows of such targets can score.
+
+    Attributes:
+      arguments: what an `MDNRegressor` must be told of the targets.
+      edges: the values at an end of the targets that have probability of their own.
+      interval: the true central intervals of the test rows, `[n, 2]`; None where intervals are not judged.
+    """
+
+    arguments: dict = dataclasses.field(default_factory=dict)
+    edges: tuple[float, ...] = ()
+    interval: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Task:
     suite: str
     dataset: str
     split: int
     n: int
     load: Callable[[], Data]
+
+    @property
+    def is_coarse(self) -> bool:
+        return self.suite in ("coarse", "tables")
 
 
 def known_tasks(
@@ -49,23 +79,48 @@ def known_tasks(
     for dataset in datasets:
         for split in splits:
             for n in sizes:
-                yield Task("known", dataset, split, n, functools.partial(load_known, dataset, split, n, test_rows))
+                suite = "known" if dataset in KNOWN else "coarse"
+                yield Task(suite, dataset, split, n, functools.partial(load_known, dataset, split, n, test_rows))
 
 
 def load_known(dataset: str, split: int, n: int, test_rows: int) -> Data:
-    x, y = KNOWN[dataset].sample(n, seed=split)
-    x_test, y_test, limit = known_test(dataset, split, test_rows)
-    return Data(np.float64(x), columns(y), x_test, y_test, limit)
+    x, y = PROBLEMS[dataset].sample(n, seed=split)
+    rows = np.float64(x), columns(y), *known_test(dataset, split, test_rows)
+    if dataset in KNOWN:
+        return Data(*rows)
+    return CoarseData(*rows, arguments={"intervals": True} if dataset == "censored_weibull" else {})
 
 
 @functools.lru_cache(maxsize=4)
 def known_test(dataset: str, split: int, test_rows: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Test rows and the NLL of the truth on these very rows, which varies less against a model's than the entropy."""
-    x, y = KNOWN[dataset].sample(test_rows, seed=TEST_SEED + split)
-    truth = KNOWN[dataset].log_prob(x, y)
+    x, y = PROBLEMS[dataset].sample(test_rows, seed=TEST_SEED + split)
+    truth = PROBLEMS[dataset].log_prob(x, y)
     # Rounding to float32 moves a row in ten million across the edge of uniform noise, where the truth has no density.
     possible = np.isfinite(truth)
     return np.float64(x[possible]), columns(y[possible]), -float(truth[possible].mean())
+
+
+def table_tasks(splits: Iterable[int], n: int = TABLE_ROWS, test_rows: int = TABLE_TEST_ROWS) -> Iterator[Task]:
+    """The tables of coarse.py. Each split is a seed."""
+    for name in coarse.TABLES:
+        for split in splits:
+            yield Task("tables", name, split, n, functools.partial(load_table, name, split, n, test_rows))
+
+
+def load_table(name: str, split: int, n: int, test_rows: int) -> CoarseData:
+    x, y = coarse.sample(name, n, seed=split)
+    x_test, y_test = coarse.sample(name, test_rows, seed=TEST_SEED + split)
+    table = coarse.TABLES[name]
+    return CoarseData(
+        x,
+        columns(y),
+        x_test,
+        columns(y_test),
+        limit=-float(table.log_prob(x_test, y_test).mean()),
+        edges=table.edges,
+        interval=coarse.interval(name, x_test, scoring.COVERAGE),
+    )
 
 
 def folder_tasks(folder: pathlib.Path, splits: Iterable[int] | None = None, dequantize: bool = True) -> Iterator[Task]:

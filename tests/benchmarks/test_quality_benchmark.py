@@ -12,6 +12,7 @@ import scipy.special
 import scipy.stats
 
 sys.path.append(str(pathlib.Path(__file__).parents[2] / "benchmarks"))
+import coarse
 import peers
 import quality
 import quality_report
@@ -164,6 +165,66 @@ def test_the_limit_is_of_the_test_rows_themselves():
     assert data.limit == -tasks.KNOWN["inverse_sinusoid"].log_prob(data.x_test, data.y_test).mean()
 
 
+def test_coarse_targets_keep_what_they_tell():
+    load = {name: tasks.load_known(name, split=1, n=200, test_rows=40) for name in tasks.COARSE}
+    for name, data in load.items():
+        assert data.limit == -tasks.COARSE[name].log_prob(data.x_test, data.y_test).mean()
+    assert load["tobit"].y.shape == (200, 1)
+    assert np.any(np.isinf(load["censored_weibull"].y[:, 1]))
+    assert load["censored_weibull"].arguments == {"intervals": True}
+    assert np.any(np.isnan(load["robot_arm_missing"].y[:, 1]))
+    assert not load["robot_arm_missing"].arguments
+
+
+@pytest.mark.parametrize("name", coarse.TABLES)
+def test_tables_know_their_distribution(name):
+    table, rng = coarse.TABLES[name], np.random.default_rng(0)
+    x = np.tile(rng.normal(size=coarse.NUM_FEATURES), (20_000, 1))
+    y = table.draw(x, rng)
+    atoms = np.array([value for value, count in zip(*np.unique(y, return_counts=True)) if count > 1])
+    is_discrete = len(atoms) >= 5
+    if is_discrete:
+        atoms = np.arange(y.min(), y.max() + 1.0)
+    weights = np.exp(table.log_prob(x[: len(atoms)], atoms))
+    mass, mean = weights.sum(), weights @ atoms
+    if not is_discrete:  # the rest has a density
+        grid = np.setdiff1d(np.linspace(y.min(), y.max(), 4_001), atoms)
+        density = np.exp(table.log_prob(x[: len(grid)], grid))
+        mass += scipy.integrate.trapezoid(density, grid)
+        mean += scipy.integrate.trapezoid(density * grid, grid)
+    assert mass == pytest.approx(1.0, abs=0.01)
+    assert mean == pytest.approx(y.mean(), abs=0.05 * y.std())
+    low, high = coarse.interval(name, x[:1], 0.9)[0]
+    assert np.mean((low <= y) & (y <= high)) > 0.88
+
+
+def test_coverage_where_no_edge_is():
+    estimator = types.SimpleNamespace(
+        score=lambda x, y: -1.5, predict_interval=lambda x, coverage: np.tile([0.5, 2.5], (len(x), 1))
+    )
+    y, interval = np.array([[0.0], [0.0], [1.0], [3.0]]), np.tile([0.0, 1.0], (4, 1))
+    data = tasks.CoarseData(y, y, y, y, limit=1.0, edges=(0.0,), interval=interval)
+    assert scoring.coarse_scores(estimator, data) == {
+        "nll": 1.5,
+        "excess": 0.5,
+        "coverage": 0.25,
+        "inner": 0.5,
+        "true_coverage": 0.75,
+        "true_inner": 0.5,
+    }
+
+
+def test_only_some_methods_learn_coarse_targets():
+    chosen = [*tasks.known_tasks(["robot_arm", "tobit"], [0], [60]), next(tasks.table_tasks([0]))]
+    methods = {"tfmdn": peers.METHODS["tfmdn"], "ngboost": Broken()}
+    assert [(task.dataset, task.suite, name) for task, name in quality.cells(chosen, methods)] == [
+        ("robot_arm", "known", "tfmdn"),
+        ("robot_arm", "known", "ngboost"),
+        ("tobit", "coarse", "tfmdn"),
+        ("rain", "tables", "tfmdn"),
+    ]
+
+
 class Broken(peers.Method):
     def fit(self, x, y, seed):
         raise RuntimeError("on purpose")
@@ -198,6 +259,14 @@ def test_tables_are_paired_by_split(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "| tfmdn | 2.00 ± 1.00 |" in lines
     assert lines[-1] == "| NGBoost | 0.60 ± 0.10 |"
+
+
+def test_tables_with_coarse_targets_are_reported_one_a_line(capsys):
+    scores = {"nll": 1.0, "excess": 0.1, "coverage": 0.9, "inner": 0.8, "true_coverage": 0.91, "true_inner": 0.83}
+    record = {"suite": "tables", "dataset": "rain", "n": 9, "method": "tfmdn", **scores}
+    quality_report.print_by_dataset([{**record, "split": split} for split in range(2)])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("| rain | 1.000 ± 0.000 | 0.100 ± 0.000 | 0.900 ± 0.000 (true: 0.910) | 0.800")
 
 
 def test_the_report_is_of_what_ran_last(tmp_path):
