@@ -24,7 +24,7 @@ ROOMS = {
     "datasets": {"validation"},
     "distributions": {"keras_internals", "numerics", "tfp_internals", "validation"},
     "scores": {"distributions", "keras_internals", "numerics", "validation"},
-    "losses": {"keras_internals", "scores", "validation"},
+    "losses": {"keras_internals", "numerics", "scores", "validation"},
     "metrics": {"distributions", "keras_internals", "numerics", "scores", "validation"},
     "generation": {"distributions", "numerics", "validation"},
     "layers": {"distributions", "keras_internals", "numerics", "validation"},

@@ -14,8 +14,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfmdn import keras_internals, validation
-from tfmdn.scores import energy, likelihood, ranked, targets, weighting
+from tfmdn import keras_internals, numerics, validation
+from tfmdn.scores import energy, likelihood, ranked, weighting
+from tfmdn.scores.targets import TargetFormat
 
 tfd = tfp.distributions
 
@@ -29,11 +30,33 @@ class ScoreLoss(keras.losses.Loss):
       reduction: how the examples' scores are reduced, as in `keras.losses.Loss`.
       name: name of the loss.
       dtype: dtype of the reduction. The density keeps its own.
+      intervals: whether targets are pairs (low, high), as in `negative_log_likelihood`.
+      missing: whether NaN stands for what was not observed, likewise.
     """
 
+    # What `get_config` tells of how targets are given.
+    target_options: tuple[str, ...] = ("intervals", "missing")
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: str | None = None,
+        *,
+        intervals: bool = False,
+        missing: str = "error",
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.intervals, self.missing = intervals, missing
+        self.target_format = TargetFormat(intervals, missing)
+
     def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        """The score of each example: `[*B]`."""
+        """The score of each example: `[*B]`. The targets come as `target_format` reconciles them."""
         raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        options = {name: getattr(self, name) for name in self.target_options}
+        return {**super().get_config(), **options}
 
     def __call__(
         self, y_true: ArrayLike, y_pred: tfd.Distribution, sample_weight: ArrayLike | None = None
@@ -41,19 +64,28 @@ class ScoreLoss(keras.losses.Loss):
         if keras_internals.is_placeholder(y_pred):
             # Under a tf.distribute strategy Keras first calls the loss on bare placeholders, to create its state.
             return super().__call__(y_true, tf.zeros(tf.shape(y_pred)[:1]))
-        y_true = targets.reconcile_target(y_true, y_pred)
+        y_true = self.target_format.reconcile(y_true, y_pred)
+        says_anything = self.target_format.says_anything(y_true, y_pred)
+        unit_weights = tf.cast(says_anything, y_pred.dtype)
+        counts = says_anything & (weighting.example_weights(y_pred, sample_weight, unit_weights) != 0)
+        y_true = self.target_format.only(counts, y_true)
         scores = self.scores(y_true, y_pred)
         # The density of normal components is held above 0 however far away a target is, and so would be its score.
-        is_infinite = targets.any_number(tf.math.is_inf, y_true, y_pred)
+        is_infinite = self.target_format.is_infinite(y_true, y_pred)
         scores = tf.where(is_infinite, tf.constant(np.inf, scores.dtype), scores)
-        counts = weighting.example_weights(y_pred, sample_weight, scores) != 0
-        is_nan = targets.any_number(tf.math.is_nan, y_true, y_pred)
+        is_nan = self.target_format.has_nan(y_true, y_pred)
         with tf.control_dependencies(_checks(is_nan & counts, scores, counts)):
             scores = tf.where(counts, scores, tf.zeros_like(scores))
-        scores = keras_internals.masked(scores, keras_internals.mask_of(y_pred))
+        scores = keras_internals.masked(scores, self._mask(says_anything, y_pred))
         if sample_weight is not None:
             sample_weight = weighting.like_scores(sample_weight, scores)
         return super().__call__(y_true, scores, sample_weight)
+
+    def _mask(self, says_anything: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor | None:
+        """What counts in the mean: the steps that Keras has not masked, of which anything is known."""
+        if self.target_format.is_plain:
+            return keras_internals.mask_of(mixture)
+        return says_anything & (weighting.example_weights(mixture, None, tf.cast(says_anything, mixture.dtype)) != 0)
 
     def call(self, y_true, y_pred):
         return y_pred  # already scores: __call__ needs the mixture itself, which Keras would cast to its own dtype
@@ -66,12 +98,14 @@ class NegativeLogLikelihood(ScoreLoss):
     Rows of weight 0 and masked steps do not count, whatever their targets are. In any other row NaN is an error, and so
     is an infinite score, such as the likelihood of a target where the mixture has no density. Where XLA compiles the
     training step, which cannot raise, the loss is NaN or infinite, and the weights stay as they were for that row.
-    A `sample_weight` of one number for each row also fits sequences.
+    A `sample_weight` of one number for each row also fits sequences. Rows of which nothing is known count in no mean.
 
     Args:
       reduction: how the examples' scores are reduced, as in `keras.losses.Loss`.
       name: name of the loss.
       dtype: dtype of the reduction. The density keeps its own.
+      intervals: whether targets are pairs (low, high), as in `negative_log_likelihood`: `(n, 2)` for scalars.
+      missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
 
@@ -86,11 +120,14 @@ class NegativeLogLikelihood(ScoreLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "negative_log_likelihood",
         dtype: str | None = None,
+        *,
+        intervals: bool = False,
+        missing: str = "error",
     ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(reduction, name, dtype, intervals=intervals, missing=missing)
 
     def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return likelihood.negative_log_likelihood(y_true, mixture)
+        return likelihood.negative_log_likelihood(y_true, mixture, intervals=self.intervals, missing=self.missing)
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
@@ -104,6 +141,7 @@ class CRPS(ScoreLoss):
       reduction: how the examples' scores are reduced, as in `keras.losses.Loss`.
       name: name of the loss.
       dtype: dtype of the reduction. The scores keep the mixture's.
+      missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
 
@@ -112,13 +150,20 @@ class CRPS(ScoreLoss):
     0.2337
     """
 
+    target_options = ("missing",)
+
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str = "crps", dtype: str | None = None
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "crps",
+        dtype: str | None = None,
+        *,
+        missing: str = "error",
     ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(reduction, name, dtype, missing=missing)
 
     def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return ranked.crps(y_true, mixture)
+        return ranked.crps(y_true, mixture, missing=self.missing)
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
@@ -133,6 +178,7 @@ class EnergyScore(ScoreLoss):
       reduction: how the examples' scores are reduced, as in `keras.losses.Loss`.
       name: name of the loss.
       dtype: dtype of the reduction. The scores keep the mixture's.
+      missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
 
@@ -142,6 +188,8 @@ class EnergyScore(ScoreLoss):
     TensorShape([])
     """
 
+    target_options = ("missing",)
+
     def __init__(
         self,
         num_samples: int = 50,
@@ -149,13 +197,15 @@ class EnergyScore(ScoreLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "energy_score",
         dtype: str | None = None,
+        *,
+        missing: str = "error",
     ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(reduction, name, dtype, missing=missing)
         self.num_samples = validation.positive_integer("num_samples", num_samples)
         self.seed = seed
 
     def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return energy.energy_score(y_true, mixture, self.num_samples, self.seed)
+        return energy.energy_score(y_true, mixture, self.num_samples, self.seed, missing=self.missing)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_samples": self.num_samples, "seed": self.seed}
@@ -172,6 +222,7 @@ class PinballLoss(ScoreLoss):
       reduction: how the examples' scores are reduced, as in `keras.losses.Loss`.
       name: name of the loss.
       dtype: dtype of the reduction. The scores keep the mixture's.
+      missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
 
@@ -180,18 +231,22 @@ class PinballLoss(ScoreLoss):
     1.0
     """
 
+    target_options = ("missing",)
+
     def __init__(
         self,
         levels: float | Sequence[float] = ranked.DECILES,
         reduction: str | None = "sum_over_batch_size",
         name: str = "pinball_loss",
         dtype: str | None = None,
+        *,
+        missing: str = "error",
     ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(reduction, name, dtype, missing=missing)
         self.levels = ranked.checked_levels(levels)
 
     def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return ranked.pinball_loss(y_true, mixture, self.levels)
+        return ranked.pinball_loss(y_true, mixture, self.levels, missing=self.missing)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "levels": self.levels}
@@ -199,28 +254,20 @@ class PinballLoss(ScoreLoss):
 
 def _checks(bad_targets: tf.Tensor, scores: tf.Tensor, counts: tf.Tensor) -> list[tf.Operation]:
     return [
-        *_require(
+        *numerics.requirement(
             ~tf.reduce_any(bad_targets),
-            "`y_true` contains NaN. Remove those rows, or give them a sample_weight of 0.",
+            "`y_true` contains NaN. Remove those rows, or give them a sample_weight of 0. If it stands for what was "
+            "not observed, say missing='ignore'; the end that an interval lacks is -inf or inf.",
         ),
-        *_require(
+        *numerics.requirement(
             # A replica of a tf.distribute strategy may have no rows at all.
             ~tf.reduce_any(counts) | tf.reduce_any(counts & ~tf.math.is_nan(scores)),
             "The density is NaN for every row of the batch: the inputs of the model are NaN, or its weights are, as "
             "after a target that is very far from all others.",
         ),
-        *_require(
+        *numerics.requirement(
             ~tf.reduce_any(counts & tf.math.is_inf(scores)),
             "The score of a target is infinite: the target is so itself, or lies outside of what the family of the "
             "mixture or its `support` allows. Remove those rows, or give them a sample_weight of 0.",
         ),
     ]
-
-
-def _require(condition: tf.Tensor, message: str) -> list[tf.Operation]:
-    """A ValueError at once where that is possible, and else operations that raise when the graph runs."""
-    if not tf.executing_eagerly():
-        return [tf.debugging.Assert(condition, [message])]
-    if not bool(condition):
-        raise ValueError(message)
-    return []

@@ -85,6 +85,15 @@ def checked_tensor(name: str, value, check: Callable, dtype: tf.DType) -> tf.Ten
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(check(name, value), dtype)
 
 
+def requirement(condition: tf.Tensor, message: str, received: Callable[[], str] = str) -> list[tf.Operation]:
+    """Operations that raise unless the condition holds: at once a ValueError, which also tells what was received."""
+    if not tf.executing_eagerly():
+        return [tf.debugging.Assert(condition, [message])]
+    if not bool(condition):
+        raise ValueError(f"{message} {received()}".strip())
+    return []
+
+
 def stateless_seed(seed):
     """An integer of any size as the two int32 that TensorFlow's stateless operations take; any other seed as it is."""
     if not isinstance(seed, numbers.Integral) or isinstance(seed, bool):

@@ -55,6 +55,13 @@ def _number(name: str, value, is_allowed: Callable[[float], bool], expected: str
     return float(value)
 
 
+def boolean(name: str, value) -> bool:
+    """Returns `value`, or says that it must be True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}.")
+    return bool(value)
+
+
 def one_of(name: str, value, allowed: Collection[str]) -> str:
     """Returns `value`, or lists the values that `name` can take."""
     if not isinstance(value, str) or value not in allowed:

@@ -3,6 +3,7 @@
 - `mixture`: the distribution that an `MDNLayer` outputs, and what TFP asks of distributions.
 - `cumulative`: what it answers of each coordinate by itself.
 - `coarse`: log probabilities of intervals.
+- `incomplete`: log likelihoods of targets of which not all coordinates are known, or not exactly.
 - `queries`: what else a mixture can be asked. The answers have files of their own:
 - `quantiles`: searched for, in both tails.
 - `modes`: searched for by a mean shift.

@@ -57,29 +57,43 @@ def joint_log_prob(components: tfd.Distribution, low: tf.Tensor, high: tf.Tensor
     Raises:
       NotImplementedError: if the coordinates of a vector are not independent.
     """
-    event_rank = components.event_shape.rank
-    is_independent = event_rank == 0 or tensors.is_independent_of_scalars(components)
-    if not is_independent and not isinstance(components, tfd.MultivariateNormalDiag):
+    log_probs = interval_log_prob(coordinates(components), low, high)
+    return tf.reduce_sum(log_probs, list(range(-components.event_shape.rank, 0)))
+
+
+def coordinates(components: tfd.Distribution) -> tfd.Distribution:
+    """The univariate distribution of each coordinate, in standard units where the components know these.
+
+    Args:
+      components: of batch shape `[*B, K]` and event shape E.
+
+    Returns:
+      A distribution of batch shape `[*B, K, *E]`.
+
+    Raises:
+      NotImplementedError: if the coordinates of a vector are not independent.
+    """
+    if not tensors.has_independent_coordinates(components):
         raise NotImplementedError(
             "The probability of intervals is known for scalars and for vectors of independent coordinates, such as "
             f"those of covariance='diag'. Received: components {type(components).__name__} of event shape "
             f"{components.event_shape}. `marginal` takes one coordinate."
         )
-    log_probs = interval_log_prob(tensors.marginals(components), low, high)
-    return tf.reduce_sum(log_probs, list(range(-event_rank, 0)))
+    if isinstance(components, rescaled.RescaledMultivariateNormalDiag):
+        return rescaled.RescaledNormal(*(getattr(components, name) for name in rescaled.PARAMETERS))
+    return tensors.marginals(components)
 
 
 def checks(low: tf.Tensor, high: tf.Tensor) -> list[tf.Operation]:
     """Operations that raise if an interval is empty or a single value: eagerly a ValueError at once."""
-    is_wrong = tf.reduce_any(low >= high)
     message = "`low` must be less than `high`; `log_prob` is the density of single values."
-    if not tf.executing_eagerly():
-        return [tf.debugging.Assert(~is_wrong, [message])]
-    if bool(is_wrong):
-        low, high = np.broadcast_arrays(low.numpy(), high.numpy())
-        first = np.argmax(low >= high)
-        raise ValueError(f"{message} Received: low={low.flat[first]}, high={high.flat[first]}.")
-    return []
+    return numerics.requirement(~tf.reduce_any(low >= high), message, lambda: received(low, high, low >= high))
+
+
+def received(low: tf.Tensor, high: tf.Tensor, chosen: tf.Tensor) -> str:
+    """The first of those intervals that are chosen, in the words of an error message."""
+    low, high, chosen = np.broadcast_arrays(low.numpy(), high.numpy(), chosen.numpy())
+    return f"Received: low={low[chosen][0]}, high={high[chosen][0]}."
 
 
 @functools.singledispatch

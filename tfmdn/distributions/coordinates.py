@@ -36,7 +36,7 @@ def marginal(components: tfd.Distribution, axes: int | Sequence[int]) -> tfd.Dis
     chosen, _ = _split_axes(components, axes)
     if isinstance(axes, numbers.Integral):
         return _gathered(tensors.marginals(components), chosen[0])
-    if _has_independent_coordinates(components):
+    if tensors.has_independent_coordinates(components):
         return _gathered(components, chosen)
     return _reordered(components, chosen)
 
@@ -70,7 +70,7 @@ def conditional(
         values = values[..., tf.newaxis]
     _check_values(components, values, len(chosen))
     values = values[..., tf.newaxis, :]  # [S, B, 1, n]
-    if _has_independent_coordinates(components):
+    if tensors.has_independent_coordinates(components):
         log_prob = densities.log_prob(_gathered(components, chosen), values)
         return _gathered(components, others), log_weights + log_prob
     joint = _reordered(components, chosen + others)
@@ -148,10 +148,6 @@ def _check_values(components: tfd.Distribution, values: tf.Tensor, count: int) -
             f"dimension), and broadcast with the batch shape {components.batch_shape[:-1]} before it. "
             f"Received: values of shape {values.shape} for {count} axes."
         )
-
-
-def _has_independent_coordinates(components: tfd.Distribution) -> bool:
-    return tensors.is_independent_of_scalars(components) or isinstance(components, tfd.MultivariateNormalDiag)
 
 
 def _gathered(components: tfd.Distribution, axes: int | list[int]) -> tfd.Distribution:

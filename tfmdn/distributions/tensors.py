@@ -232,6 +232,13 @@ def is_independent_of_scalars(components: tfd.Distribution) -> bool:
     return isinstance(components, tfd.Independent) and components.distribution.event_shape.rank == 0
 
 
+def has_independent_coordinates(components: tfd.Distribution) -> bool:
+    """Whether events are scalars, or vectors of coordinates that are known to be independent."""
+    if components.event_shape.rank == 0 or is_independent_of_scalars(components):
+        return True
+    return isinstance(components, tfd.MultivariateNormalDiag)
+
+
 def marginals(components: tfd.Distribution) -> tfd.Distribution:
     """The univariate distribution of each coordinate: batch shape `[B, K]` for scalar events, else `[B, K, D]`.
 

@@ -5,12 +5,15 @@ Shapes in comments: B batch.
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import keras_internals, numerics
-from tfmdn.scores import targets, weighting
+from tfmdn.scores import weighting
+from tfmdn.scores.targets import TargetFormat
 
 tfd = tfp.distributions
 
@@ -22,34 +25,48 @@ class ScoreMetric(keras.metrics.Metric):
       shape: the shape of what is summed.
       name: name of the metric.
       dtype: dtype of the sums.
+      intervals: whether targets are pairs (low, high), as in `negative_log_likelihood`.
+      missing: whether NaN stands for what was not observed, likewise. What is not observed counts in no mean.
 
     Attributes:
       direction: "down" if less is better, "up" if more is, None if neither; for callbacks with `mode="auto"`.
     """
 
     direction: str | None = None
+    # What `get_config` tells of how targets are given.
+    target_options: tuple[str, ...] = ("intervals", "missing")
 
-    def __init__(self, shape: tuple[int, ...] = (), name: str | None = None, dtype: str | None = None) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...] = (),
+        name: str | None = None,
+        dtype: str | None = None,
+        *,
+        intervals: bool = False,
+        missing: str = "error",
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
+        self.intervals, self.missing = intervals, missing
+        self.target_format = TargetFormat(intervals, missing)
         if self.direction is not None:
             keras_internals.set_direction(self, self.direction)
         self.total = self.add_variable(shape, "zeros", name="total")
         self.count = self.add_variable((), "zeros", name="count")
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        """What is summed, of each example: `[*B, *shape]`."""
+        """What is summed, of each example: `[*B, *shape]`. The targets come as `target_format` reconciles them."""
         raise NotImplementedError
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch: targets, the mixture and, if given, one weight for each row or for each example."""
         if keras_internals.is_placeholder(y_pred):
             return
-        y_true = targets.reconcile_target(y_true, y_pred)
+        y_true = self.target_format.reconcile(y_true, y_pred)
+        weights = tf.cast(self.target_format.says_anything(y_true, y_pred), self.dtype)
+        weights *= weighting.example_weights(y_pred, sample_weight, weights)
+        y_true = self.target_format.only(weights != 0, y_true)
         values = tf.cast(self.statistics(y_true, y_pred), self.dtype)
         rank = y_pred.batch_shape.rank
-        weights = weighting.example_weights(
-            y_pred, sample_weight, tf.reduce_sum(values, list(range(rank, values.shape.rank)))
-        )
         self.count.assign_add(tf.reduce_sum(weights))
         weights = numerics.with_trailing_axes(weights, values.shape.rank - rank)
         # A row that does not count may hold a NaN, of which 0 times is NaN too.
@@ -62,3 +79,7 @@ class ScoreMetric(keras.metrics.Metric):
 
     def result(self) -> tf.Tensor:
         return self.mean()
+
+    def get_config(self) -> dict[str, Any]:
+        options = {name: getattr(self, name) for name in self.target_options}
+        return {**super().get_config(), **options}

@@ -11,10 +11,10 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import validation
+from tfmdn import numerics, validation
 from tfmdn.metrics.base import ScoreMetric
 from tfmdn.scores import targets
-from tfmdn.scores.transform import probability_integral_transform
+from tfmdn.scores.transform import probabilities
 
 tfd = tfp.distributions
 
@@ -23,13 +23,16 @@ tfd = tfp.distributions
 class IntervalCoverage(ScoreMetric):
     """The share of targets inside the central interval of probability `coverage`. It should be equal to `coverage`.
 
-    Of a vector, each coordinate has an interval of its own, and the result is their mean share.
+    Of a vector, each coordinate has an interval of its own, and the result is their mean share. A target that is only
+    known to lie between two values counts in part: by how likely it is, after the prediction, to be inside.
 
     Args:
       coverage: the probability of the interval, strictly between 0 and 1. 0.9 is the interval from the 5 % to the
         95 % quantile.
       name: name of the metric.
       dtype: dtype of the sums.
+      intervals: whether targets are pairs (low, high), as in `tfmdn.negative_log_likelihood`.
+      missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
 
@@ -38,16 +41,28 @@ class IntervalCoverage(ScoreMetric):
     0.75
     """
 
-    def __init__(self, coverage: float = 0.9, name: str = "interval_coverage", dtype: str | None = None) -> None:
-        super().__init__(name=name, dtype=dtype)
+    def __init__(
+        self,
+        coverage: float = 0.9,
+        name: str = "interval_coverage",
+        dtype: str | None = None,
+        *,
+        intervals: bool = False,
+        missing: str = "error",
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, intervals=intervals, missing=missing)
         self.coverage = validation.fraction("coverage", coverage)
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        probability = probability_integral_transform(y_true, mixture)  # [B, E]
+        below, up_to = probabilities(y_true, mixture, self.target_format)  # [B, E]
         # Between the quantiles: the same as the probability between their levels, without a search for the quantiles.
-        is_inside = tf.cast(tf.abs(probability - 0.5) <= 0.5 * self.coverage, probability.dtype)
-        is_inside = tf.where(tf.math.is_nan(probability), probability, is_inside)
-        return targets.mean_over_event(is_inside, mixture)
+        start, end = tf.maximum(below, 0.5 - 0.5 * self.coverage), tf.minimum(up_to, 0.5 + 0.5 * self.coverage)
+        is_inside = tf.cast(start <= end, up_to.dtype)
+        if self.intervals:
+            low, high = self.target_format.ends(y_true)
+            is_inside = tf.where(low < high, tf.math.divide_no_nan(end - start, up_to - below) * is_inside, is_inside)
+        is_inside = tf.where(tf.math.is_nan(up_to), up_to, is_inside)
+        return targets.mean_over_event(is_inside, mixture, self.target_format.known(y_true))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "coverage": self.coverage}
@@ -64,6 +79,8 @@ class IntervalWidth(ScoreMetric):
       coverage: the probability of the interval, strictly between 0 and 1.
       name: name of the metric.
       dtype: dtype of the sums.
+      intervals: whether targets are pairs (low, high), as in `tfmdn.negative_log_likelihood`.
+      missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
 
@@ -74,8 +91,16 @@ class IntervalWidth(ScoreMetric):
 
     direction = "down"
 
-    def __init__(self, coverage: float = 0.9, name: str = "interval_width", dtype: str | None = None) -> None:
-        super().__init__(name=name, dtype=dtype)
+    def __init__(
+        self,
+        coverage: float = 0.9,
+        name: str = "interval_width",
+        dtype: str | None = None,
+        *,
+        intervals: bool = False,
+        missing: str = "error",
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, intervals=intervals, missing=missing)
         self.coverage = validation.fraction("coverage", coverage)
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
@@ -94,12 +119,16 @@ class CalibrationError(ScoreMetric):
     a share F(p) of the targets lies below the predicted quantile of level p; the result is the root of the mean of
     (F(p) - p)^2 over these edges, the calibration error of Kuleshov et al. (2018) with equal weights. 0.05 means that
     quantiles are off by 5 percentage points. n targets of a perfect model give about 0.4 / sqrt(n). Coordinates of a
-    vector count like targets of their own.
+    vector count like targets of their own. A target that has a probability of its own, as limits and rounded values may
+    have, or that is only known to lie in an interval, is spread over the bins that this probability spans (Czado,
+    Gneiting and Held 2009).
 
     Args:
       num_bins: number of bins, at least 2.
       name: name of the metric.
       dtype: dtype of the sums.
+      intervals: whether targets are pairs (low, high), as in `tfmdn.negative_log_likelihood`.
+      missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
 
@@ -110,19 +139,39 @@ class CalibrationError(ScoreMetric):
 
     direction = "down"
 
-    def __init__(self, num_bins: int = 20, name: str = "calibration_error", dtype: str | None = None) -> None:
+    def __init__(
+        self,
+        num_bins: int = 20,
+        name: str = "calibration_error",
+        dtype: str | None = None,
+        *,
+        intervals: bool = False,
+        missing: str = "error",
+    ) -> None:
         if validation.positive_integer("num_bins", num_bins) < 2:
             raise ValueError(f"`num_bins` must be at least 2. Received: num_bins={num_bins!r}.")
-        super().__init__(shape=(num_bins,), name=name, dtype=dtype)
+        super().__init__((num_bins,), name, dtype, intervals=intervals, missing=missing)
         self.num_bins = num_bins
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        probability = probability_integral_transform(y_true, mixture)  # [B, E]
-        index = tf.cast(tf.clip_by_value(probability * self.num_bins, 0.0, self.num_bins - 1.0), tf.int32)
-        in_bin = tf.one_hot(index, self.num_bins, dtype=probability.dtype)  # [B, E, N]
+        below, up_to = probabilities(y_true, mixture, self.target_format)  # [B, E]
+        index = tf.cast(tf.clip_by_value(up_to * self.num_bins, 0.0, self.num_bins - 1.0), tf.int32)
+        in_bin = tf.one_hot(index, self.num_bins, axis=0, dtype=up_to.dtype)  # [N, B, E]
+        if below is not up_to:
+            in_bin = tf.where(below < up_to, self._shares(below, up_to), in_bin)
         # A probability of NaN has no bin: it makes all of them NaN.
-        in_bin += tf.where(tf.math.is_nan(probability), probability, tf.zeros_like(probability))[..., tf.newaxis]
-        return tf.reduce_mean(in_bin, -2) if mixture.event_shape.rank else in_bin
+        in_bin += tf.where(tf.math.is_nan(up_to), up_to, tf.zeros_like(up_to))
+        in_bin = targets.mean_over_event(in_bin, mixture, self.target_format.known(y_true))  # [N, B]
+        return tf.transpose(in_bin, [*range(1, in_bin.shape.rank), 0])
+
+    def _shares(self, below: tf.Tensor, up_to: tf.Tensor) -> tf.Tensor:
+        """Which shares of what lies between two probabilities `[*B, *E]` are in each bin: `[N, *B, *E]`."""
+        edges = tf.range(self.num_bins + 1, dtype=up_to.dtype) / self.num_bins
+        edges = numerics.with_trailing_axes(edges, up_to.shape.rank)
+        # The share that lies below each edge. A width of 0 has no shares, but must not make the others NaN.
+        width = tf.where(below < up_to, up_to - below, tf.ones_like(up_to))
+        shares = tf.clip_by_value((edges - below) / width, 0.0, 1.0)
+        return shares[1:] - shares[:-1]
 
     def result(self) -> tf.Tensor:
         edges = tf.range(1, self.num_bins, dtype=self.dtype) / self.num_bins

@@ -25,6 +25,8 @@ class NegativeLogLikelihood(ScoreMetric):
     Args:
       name: name of the metric.
       dtype: dtype of the sums.
+      intervals: whether targets are pairs (low, high), as in `tfmdn.negative_log_likelihood`.
+      missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
 
@@ -35,11 +37,18 @@ class NegativeLogLikelihood(ScoreMetric):
 
     direction = "down"
 
-    def __init__(self, name: str = "negative_log_likelihood", dtype: str | None = None) -> None:
-        super().__init__(name=name, dtype=dtype)
+    def __init__(
+        self,
+        name: str = "negative_log_likelihood",
+        dtype: str | None = None,
+        *,
+        intervals: bool = False,
+        missing: str = "error",
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, intervals=intervals, missing=missing)
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return likelihood.negative_log_likelihood(y_true, mixture)
+        return likelihood.negative_log_likelihood(y_true, mixture, intervals=self.intervals, missing=self.missing)
 
 
 @keras.saving.register_keras_serializable(package="tfmdn", name="metrics.CRPS")
@@ -49,6 +58,7 @@ class CRPS(ScoreMetric):
     Args:
       name: name of the metric.
       dtype: dtype of the sums.
+      missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
 
@@ -58,12 +68,13 @@ class CRPS(ScoreMetric):
     """
 
     direction = "down"
+    target_options = ("missing",)
 
-    def __init__(self, name: str = "crps", dtype: str | None = None) -> None:
-        super().__init__(name=name, dtype=dtype)
+    def __init__(self, name: str = "crps", dtype: str | None = None, *, missing: str = "error") -> None:
+        super().__init__(name=name, dtype=dtype, missing=missing)
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return ranked.crps(y_true, mixture)
+        return ranked.crps(y_true, mixture, missing=self.missing)
 
 
 @keras.saving.register_keras_serializable(package="tfmdn", name="metrics.EnergyScore")
@@ -77,6 +88,7 @@ class EnergyScore(ScoreMetric):
       seed: an integer, for which the draws are the same at each call; or None.
       name: name of the metric.
       dtype: dtype of the sums.
+      missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
 
@@ -86,16 +98,23 @@ class EnergyScore(ScoreMetric):
     """
 
     direction = "down"
+    target_options = ("missing",)
 
     def __init__(
-        self, num_samples: int = 50, seed: int | None = None, name: str = "energy_score", dtype: str | None = None
+        self,
+        num_samples: int = 50,
+        seed: int | None = None,
+        name: str = "energy_score",
+        dtype: str | None = None,
+        *,
+        missing: str = "error",
     ) -> None:
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name=name, dtype=dtype, missing=missing)
         self.num_samples = validation.positive_integer("num_samples", num_samples)
         self.seed = seed
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return energy.energy_score(y_true, mixture, self.num_samples, self.seed)
+        return energy.energy_score(y_true, mixture, self.num_samples, self.seed, missing=self.missing)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_samples": self.num_samples, "seed": self.seed}
@@ -109,6 +128,7 @@ class PinballLoss(ScoreMetric):
       levels: the probabilities of the quantiles, strictly between 0 and 1: one or several.
       name: name of the metric.
       dtype: dtype of the sums.
+      missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
 
@@ -118,15 +138,21 @@ class PinballLoss(ScoreMetric):
     """
 
     direction = "down"
+    target_options = ("missing",)
 
     def __init__(
-        self, levels: float | Sequence[float] = ranked.DECILES, name: str = "pinball_loss", dtype: str | None = None
+        self,
+        levels: float | Sequence[float] = ranked.DECILES,
+        name: str = "pinball_loss",
+        dtype: str | None = None,
+        *,
+        missing: str = "error",
     ) -> None:
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name=name, dtype=dtype, missing=missing)
         self.levels = ranked.checked_levels(levels)
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return ranked.pinball_loss(y_true, mixture, self.levels)
+        return ranked.pinball_loss(y_true, mixture, self.levels, missing=self.missing)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "levels": self.levels}

@@ -52,6 +52,7 @@ class SkillScore(ScoreMetric):
         `scale_tril` `[K, D, D]`.
       name: name of the metric.
       dtype: dtype of the sums.
+      missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
 
@@ -64,6 +65,7 @@ class SkillScore(ScoreMetric):
     """
 
     direction = "up"
+    target_options = ("missing",)
 
     def __init__(
         self,
@@ -72,8 +74,10 @@ class SkillScore(ScoreMetric):
         reference: dict[str, Sequence] | None = None,
         name: str = "skill_score",
         dtype: str | None = None,
+        *,
+        missing: str = "error",
     ):
-        super().__init__(shape=(2,), name=name, dtype=dtype)
+        super().__init__((2,), name, dtype, missing=missing)
         self.score = validation.one_of("score", score, REFERENCE_SCORES)
         self.max_components = validation.positive_integer("max_components", max_components)
         self.reference = reference
@@ -106,7 +110,8 @@ class SkillScore(ScoreMetric):
                 "`SkillScore` has no unconditional mixture yet. Call `adapt(y)` with training targets first."
             )
         score = REFERENCE_SCORES[self.score]
-        return tf.stack([score(y_true, self._reference_like(mixture)), score(y_true, mixture)], -1)  # [B, 2]
+        mixtures = self._reference_like(mixture), mixture
+        return tf.stack([score(y_true, each, missing=self.missing) for each in mixtures], -1)  # [B, 2]
 
     def _reference_like(self, mixture: tfd.Distribution) -> Mixture:
         """The unconditional mixture, the same for each row of the batch."""

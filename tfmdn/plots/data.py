@@ -177,7 +177,8 @@ def integral_transform(model, x, y) -> np.ndarray:
     if y.shape[:1] != (num_rows,):
         raise ValueError(f"`y` must have as many rows as `x`, {num_rows}. Received: y of shape {y.shape}.")
     for rows, mixture in mixtures(model, x):
-        transform = probability_integral_transform(y[rows], mixture)  # [B, E]
+        seed = _seed_of_batch(0, rows.start)
+        transform = probability_integral_transform(y[rows], mixture, seed=seed)  # [B, E]
         is_counted = weighting.example_weights(mixture, None, tf.ones(mixture.batch_shape)) > 0
         values.append(np.ravel(transform[is_counted]))
     values = np.concatenate(values)

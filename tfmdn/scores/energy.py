@@ -18,7 +18,12 @@ tfd = tfp.distributions
 
 @numerics.unconverted
 def energy_score(
-    y_true: ArrayLike, mixture: tfd.MixtureSameFamily, num_samples: int = 50, seed: int | None = None
+    y_true: ArrayLike,
+    mixture: tfd.MixtureSameFamily,
+    num_samples: int = 50,
+    seed: int | None = None,
+    *,
+    missing: str = "error",
 ) -> tf.Tensor:
     """The energy score E||X - y|| - E||X - X'|| / 2, which is the CRPS of vectors as a whole, from draws.
 
@@ -30,6 +35,7 @@ def energy_score(
       mixture: a mixture of any components that can be drawn from.
       num_samples: number of draws of each component. The memory is that of num_samples x K targets for each row.
       seed: an integer or a stateless seed, as in `Mixture.sample`; None for new draws at each call.
+      missing: "ignore" if NaN stands for a coordinate that was not observed: the score is that of the others.
 
     Returns:
       A tensor of the batch shape `[*B]`, in the units of the targets, with an error that falls like
@@ -47,10 +53,21 @@ def energy_score(
     """
     components.require_mixture(mixture)
     validation.positive_integer("num_samples", num_samples)
-    return targets.score_known(lambda y: _energy_score(y, mixture, num_samples, seed), y_true, mixture)
+    form = targets.TargetFormat(missing=missing)
+    if form.is_plain:
+        return targets.score_known(lambda y: _energy_score(y, mixture, num_samples, seed), y_true, mixture)
+
+    def of_known(y, _):
+        is_known = ~tf.math.is_nan(y)
+        return _energy_score(tf.where(is_known, y, tf.zeros_like(y)), mixture, num_samples, seed, is_known)
+
+    return form.score(of_known, y_true, mixture)
 
 
-def _energy_score(y: tf.Tensor, mixture: tfd.MixtureSameFamily, num_samples: int, seed) -> tf.Tensor:
+def _energy_score(
+    y: tf.Tensor, mixture: tfd.MixtureSameFamily, num_samples: int, seed, is_known: tf.Tensor | None = None
+) -> tf.Tensor:
+    """The score of the coordinates of y `[*B, *E]` that are known, or of all."""
     axis = components.axis_of(mixture)
     seed = numerics.stateless_seed(seed)
     component_seed, mixture_seed = tfp.random.split_seed(seed, salt="energy_score")
@@ -61,6 +78,8 @@ def _energy_score(y: tf.Tensor, mixture: tfd.MixtureSameFamily, num_samples: int
     def mean_distance(points):  # of X from them: [B]
         # [S, B, K, E]
         difference = kinds.difference(mixture.components_distribution, draws, tf.expand_dims(points, axis))
+        if is_known is not None:
+            difference = tf.where(tf.expand_dims(is_known, axis), difference, tf.zeros_like(difference))
         return tf.reduce_mean(tf.reduce_sum(weights * numerics.norm(difference, -1 - axis), -1), 0)
 
     spread = mean_distance(others)

@@ -24,7 +24,9 @@ DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @numerics.unconverted
-def crps(y_true: ArrayLike, mixture: tfd.MixtureSameFamily, batch_size: int | None = None) -> tf.Tensor:
+def crps(
+    y_true: ArrayLike, mixture: tfd.MixtureSameFamily, batch_size: int | None = None, *, missing: str = "error"
+) -> tf.Tensor:
     """The continuous ranked probability score, in the units of the targets: E|X - y| - E|X - X'| / 2.
 
     X and X' are independent draws of the mixture. For a prediction of no width it is the absolute error. Unlike the
@@ -36,6 +38,7 @@ def crps(y_true: ArrayLike, mixture: tfd.MixtureSameFamily, batch_size: int | No
       mixture: a mixture of components of any family of `MDNLayer`. Of angles it is the score of Grimit et al. (2006),
         with distances along the circle.
       batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
+      missing: "ignore" if NaN stands for a coordinate that was not observed, and does not count.
 
     Returns:
       A tensor of the batch shape `[*B]`. For a vector event it is the mean of the scores of the coordinates, each by
@@ -54,12 +57,13 @@ def crps(y_true: ArrayLike, mixture: tfd.MixtureSameFamily, batch_size: int | No
     array([0.2337], dtype=float32)
     """
     components.require_mixture(mixture)
+    form = targets.TargetFormat(missing=missing)
     if batch_size is not None:
-        y_true = targets.reconcile_target(y_true, mixture)
-        return in_batches(lambda part, _, y: crps(y, part), mixture, [y_true], batch_size, event_rank=0)
-    return targets.score_known(
-        lambda y: targets.mean_over_event(_crps_of_coordinates(y, mixture), mixture), y_true, mixture
-    )
+        y_true = form.reconcile(y_true, mixture)
+        return in_batches(
+            lambda part, _, y: crps(y, part, missing=missing), mixture, [y_true], batch_size, event_rank=0
+        )
+    return form.mean_score(lambda y: _crps_of_coordinates(y, mixture), y_true, mixture)
 
 
 def _crps_of_coordinates(y: tf.Tensor, mixture: tfd.MixtureSameFamily) -> tf.Tensor:
@@ -78,7 +82,13 @@ def _crps_of_coordinates(y: tf.Tensor, mixture: tfd.MixtureSameFamily) -> tf.Ten
 
 
 @numerics.unconverted
-def pinball_loss(y_true: ArrayLike, mixture: tfd.Distribution, levels: float | Sequence[float] = DECILES) -> tf.Tensor:
+def pinball_loss(
+    y_true: ArrayLike,
+    mixture: tfd.Distribution,
+    levels: float | Sequence[float] = DECILES,
+    *,
+    missing: str = "error",
+) -> tf.Tensor:
     """The pinball (quantile) loss of the mixture's quantiles, in the units of the targets.
 
     A target above the quantile of level p costs p times the distance, one below it 1 - p times the distance. Its mean
@@ -88,6 +98,7 @@ def pinball_loss(y_true: ArrayLike, mixture: tfd.Distribution, levels: float | S
       y_true: targets, as in `negative_log_likelihood`.
       mixture: a `Mixture`.
       levels: the probabilities of the quantiles, strictly between 0 and 1: one or several.
+      missing: as in `crps`.
 
     Returns:
       A tensor of the batch shape `[*B]`: the mean over the levels and over the coordinates of a vector event. NaN for
@@ -107,9 +118,9 @@ def pinball_loss(y_true: ArrayLike, mixture: tfd.Distribution, levels: float | S
     def score(y):
         error = y - mixture.quantile(levels)  # [Q, B, E]
         shaped = tf.reshape(tf.constant(levels, y.dtype), [-1, *[1] * y.shape.rank])
-        return targets.mean_over_event(tf.reduce_mean(tf.maximum(shaped * error, (shaped - 1.0) * error), 0), mixture)
+        return tf.reduce_mean(tf.maximum(shaped * error, (shaped - 1.0) * error), 0)
 
-    return targets.score_known(score, y_true, mixture)
+    return targets.TargetFormat(missing=missing).mean_score(score, y_true, mixture)
 
 
 def checked_levels(levels) -> list[float]:
