@@ -47,6 +47,11 @@ def with_trailing_axes(tensor: tf.Tensor, count: int) -> tf.Tensor:
     return tf.reshape(tensor, tf.concat([tf.shape(tensor), tf.ones([count], tf.int32)], 0))
 
 
+def append(value: tf.Tensor, constant) -> tf.Tensor:
+    """One more number at the end of the last axis, the same everywhere."""
+    return tf.concat([value, tf.zeros_like(value[..., :1]) + tf.cast(constant, value.dtype)], -1)
+
+
 def merge_axis(tensor: tf.Tensor, axis: int) -> tf.Tensor:
     """The axis, counted from the end, merged into the one before it. Both have a known size, and so has the result."""
     at = tensor.shape.rank + axis

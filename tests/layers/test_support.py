@@ -51,7 +51,7 @@ def test_what_is_no_pair_of_limits_is_refused(value):
         ({"support": "auto"}, "support='auto' needs a `background`"),
         ({"family": "laplace", "support": (0, 1)}, "`support` is defined for family='normal' only"),
         (
-            {"event_shape": 4, "covariance": "full", "support": "auto"},
+            {"event_shape": 4, "covariance": "full", "support": "auto", "background": 0.01},
             "takes 3.n reflections of n coordinates, at most 3",
         ),
     ],

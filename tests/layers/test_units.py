@@ -5,6 +5,7 @@ import pytest
 
 import tfmdn
 from tfmdn.layers import families
+from tfmdn.layers.ends import Ends
 from tfmdn.layers.units import Units
 
 Y = 50.0 + 3.0 * np.random.default_rng(0).normal(size=(400, 2))
@@ -12,6 +13,7 @@ HEADS = {
     "plain": {},
     "given limits": {"support": ((0.0, None), (None, 90.0))},
     "found limits": {"support": "auto", "background": 0.01},
+    "grid and atoms": {"support": "auto", "atoms": "auto", "resolution": (0.5, None), "background": 0.01},
     "logarithms": {"family": "lognormal"},
 }
 every_head = pytest.mark.parametrize("arguments", HEADS.values(), ids=HEADS)
@@ -30,9 +32,9 @@ def test_are_those_of_the_targets(arguments):
     np.testing.assert_allclose(units.location, y.mean(0), rtol=1e-3)
     np.testing.assert_allclose(units.scale, y.std(0), rtol=1e-3)
     np.testing.assert_allclose(units.standardize(Y), (y - units.location) / units.scale)
-    assert len(units.limits) == (2 if "support" in arguments else 0)
-    if units.limits:
-        assert ((units.limits[0] <= Y.min(0)) & (Y.max(0) <= units.limits[1])).all()
+    assert ("target_low" in units.ends) == ("support" in arguments)
+    if units.ends:
+        assert ((units.ends["target_low"] <= Y.min(0)) & (Y.max(0) <= units.ends["target_high"])).all()
 
 
 @every_head
@@ -52,11 +54,13 @@ def test_targets_in_standard_units(arguments):
     # To the digits of float32, which is what is learnt from.
     np.testing.assert_allclose(standard.standardize(y), units.standardize(Y), atol=1e-6)
     np.testing.assert_array_equal(standard.to_standard_units(y), y)
-    for limit, original in zip(standard.limits, units.limits):
-        np.testing.assert_allclose(limit, (original - units.location) / units.scale, rtol=1e-6)
+    for name in set(units.ends) - {"low_is_atom", "high_is_atom", "target_resolution"}:
+        np.testing.assert_allclose(standard.ends[name], (units.ends[name] - units.location) / units.scale, rtol=1e-6)
+    if "target_resolution" in units.ends:
+        np.testing.assert_allclose(standard.ends["target_resolution"], units.ends["target_resolution"] / units.scale)
 
 
 def test_what_is_learnt_is_also_the_rows_in_these_units():
-    units, rows, _ = Units.learned(Y, families.FAMILIES["normal"], (2,), None, "float64")
+    units, rows, _ = Units.learned(Y, families.FAMILIES["normal"], (2,), Ends(), "float64")
     np.testing.assert_allclose(rows, units.standardize(Y))
     np.testing.assert_allclose([rows.mean(0), rows.std(0)], [[0.0, 0.0], [1.0, 1.0]], atol=1e-9)

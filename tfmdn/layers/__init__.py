@@ -8,6 +8,8 @@
 - `units`: the target's units and limits, which `adapt` learns.
 - `starts`: where components start.
 - `support`: where targets end.
+- `coarseness`: which values of the targets have a probability of their own.
+- `ends`: how components end, and to what they are rounded.
 - `background`: one more component, which does not depend on the inputs.
 - `adaptation`: what all methods `adapt` have in common, and a base class of layers for features that learn from data.
 - `features`: scaling and noise; the public namespace of all layers for features.

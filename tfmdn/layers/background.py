@@ -10,6 +10,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tfmdn import numerics
 from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.layers import outputs, specs, starts
@@ -20,7 +21,7 @@ SCALE = 1.5
 
 def logits_with(logits: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
     """Logits `[B, K]` with that of the background, which has a weight whatever they are: `[B, K + 1]`."""
-    return append(tf.math.log_softmax(logits) + tf.math.log1p(-weight), tf.math.log(weight))
+    return numerics.append(tf.math.log_softmax(logits) + tf.math.log1p(-weight), tf.math.log(weight))
 
 
 def values_with(values: dict[str, tf.Tensor], spec: specs.ComponentSpec) -> dict[str, tf.Tensor]:
@@ -28,12 +29,7 @@ def values_with(values: dict[str, tf.Tensor], spec: specs.ComponentSpec) -> dict
     start = starts.Start(np.zeros((1, math.prod(spec.event_shape))), np.ones(1), np.ones(1))
     own = {p.name: p.constrain(raw) for p, raw in zip(spec.parameters, outputs.initial_raw(spec, start))}
     own["log_scale"] = math.log(SCALE)
-    return {name: append(value, own[name]) for name, value in values.items()}
-
-
-def append(value: tf.Tensor, constant) -> tf.Tensor:
-    """One more component behind those of `value` `[B, *shape, K]`, the same in every row of the batch."""
-    return tf.concat([value, tf.zeros_like(value[..., :1]) + tf.cast(constant, value.dtype)], -1)
+    return {name: numerics.append(value, own[name]) for name, value in values.items()}
 
 
 def apart(mixture: Mixture) -> tuple[Mixture, Mixture]:

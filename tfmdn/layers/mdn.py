@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -17,7 +17,7 @@ from tfmdn.distributions.mixture import Mixture
 from tfmdn.distributions.tensor_like import conversion_name
 from tfmdn.layers import adaptation, families, outputs, specs, starts
 from tfmdn.layers import background as background_lib
-from tfmdn.layers import support as support_lib
+from tfmdn.layers.ends import Ends
 from tfmdn.layers.units import Units
 
 tfd = tfp.distributions
@@ -53,6 +53,15 @@ class MDNLayer(keras.layers.Layer):
         `adapt` looks for limits at which the targets end abruptly (`tfmdn.layers.support.found_in`), and the
         background, which there must be, goes on beyond them. None: all numbers. With covariance "full" for at most 3
         coordinates.
+      atoms: which limits of `support` have a probability of their own, since what would lie beyond is observed as the
+        limit (Tobin 1958): True, or a pair (low, high) of booleans or of lists with one for each coordinate. "auto":
+        those that many of the targets equal that `adapt` sees (`tfmdn.layers.coarseness.found_in`). None: none of
+        them. Components are then `tfmdn.distributions.CoarsenedNormal`, and `log_prob` of such a limit is the logarithm
+        of a probability. For family "normal" and independent coordinates.
+      resolution: the step to which targets are rounded: a number, or a list with one or None for each coordinate. Their
+        `log_prob` is then that of an interval around each, the logarithm of a probability; draws and quantiles are
+        rounded as the targets are, and limits have a probability of their own. "auto": `adapt` looks for a step in the
+        targets, and takes one of at least a fiftieth of their standard deviation. None: targets are not rounded.
       background: the weight of one more component, which is the same for every input: as broad as 1.5 times the
         target's scale, around its location. A target far from all that was learnt then costs at most about
         `-log(background)` nats more than under the target's marginal, in training too. 0 means none. Training leaves
@@ -103,6 +112,8 @@ class MDNLayer(keras.layers.Layer):
         min_scale: float = 1e-3,
         max_scale: float | None = None,
         support: str | tuple | None = None,
+        atoms: str | bool | tuple | None = None,
+        resolution: str | float | Sequence[float | None] | None = None,
         background: float = 0.0,
         convert_to_tensor: str | Callable[[Mixture], tf.Tensor] = "mean",
         kernel_initializer: str | keras.Initializer | None = None,
@@ -117,8 +128,11 @@ class MDNLayer(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_components = validation.positive_integer("num_components", num_components)
         self.event_shape = validation.event_shape(event_shape)
+        self.background = validation.proportion("background", background)
+        self.ends = Ends.settled(support, atoms, resolution, self.event_shape, self.background)
+        self.support, self.atoms, self.resolution = self.ends.support, self.ends.atoms, self.ends.resolution
         self.spec = specs.component_spec(
-            family, covariance, self.event_shape, scale_activation, min_scale, max_scale, support is not None
+            family, covariance, self.event_shape, scale_activation, min_scale, max_scale, self.ends
         )
         self.raw_outputs = outputs.Outputs(self.spec, self.num_components)
         self.family = family
@@ -126,8 +140,6 @@ class MDNLayer(keras.layers.Layer):
         self.scale_activation = scale_activation
         self.min_scale = min_scale
         self.max_scale = max_scale
-        self.background = validation.proportion("background", background)
-        self.support, limits = support_lib.settled(support, self.event_shape, self.background)
         self.convert_to_tensor = conversion_name(convert_to_tensor)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -152,9 +164,8 @@ class MDNLayer(keras.layers.Layer):
         # They do not depend on the input, and so exist before build(): adapt() can come first.
         self.target_location = self._add_statistic("target_location", np.zeros(self.event_shape))
         self.target_scale = self._add_statistic("target_scale", np.ones(self.event_shape))
-        if support is not None:
-            self.target_low = self._add_statistic("target_low", limits[0])
-            self.target_high = self._add_statistic("target_high", limits[1])
+        for statistic, value in self.ends.initial(self.event_shape).items():
+            setattr(self, statistic, self._add_statistic(statistic, value))
         if self.background:
             self.background_weight = self._add_statistic("background_weight", np.float64(self.background))
 
@@ -168,10 +179,10 @@ class MDNLayer(keras.layers.Layer):
 
     @property
     def units(self) -> Units:
-        """What `adapt` has learnt of the target: its units, and its limits where there can be some."""
-        limits = () if self.support is None else (self.target_low, self.target_high)
+        """What `adapt` has learnt of the target: its units, and how it ends where it can."""
+        ends = {name: getattr(self, name).numpy() for name in self.ends.names}
         location, scale = self.target_location.numpy(), self.target_scale.numpy()
-        return Units(families.FAMILIES[self.family], location, scale, tuple(limit.numpy() for limit in limits))
+        return Units(families.FAMILIES[self.family], location, scale, ends)
 
     def set_units(self, units: Units) -> None:
         """Makes these the units of the target, as `adapt` does, and leaves the components as they are."""
@@ -212,20 +223,14 @@ class MDNLayer(keras.layers.Layer):
         location, scale = self.target_location[..., tf.newaxis], self.target_scale[..., tf.newaxis]  # [E, 1]
         return Mixture(
             tfd.Categorical(logits=logits),
-            self.spec.distribution(location, scale, self._limits(), **values),
+            self.spec.distribution(location, scale, self._ends(), **values),
             convert_to_tensor=self.convert_to_tensor,
         )
 
-    def _limits(self) -> dict[str, tf.Tensor]:
-        """Where each component ends: `low` and `high`, `[*E, K]`, or nothing."""
-        if self.support is None:
-            return {}
-        low, high = self.target_low[..., tf.newaxis], self.target_high[..., tf.newaxis]  # [E, 1]
-        if self.support == "auto":
-            # What was found may be wrong for a later target, and must not make it impossible.
-            ones = tf.ones((*self.event_shape, self.num_components), self.density_dtype)
-            low, high = background_lib.append(low * ones, -math.inf), background_lib.append(high * ones, math.inf)
-        return {"low": low, "high": high}
+    def _ends(self) -> dict[str, tf.Tensor]:
+        """What the components are made of where they end: arguments of their distribution `[*E, K]`, or nothing."""
+        values = {name: getattr(self, name)[..., tf.newaxis] for name in self.ends.names}  # [E, 1]
+        return self.ends.arguments(values, self.num_components, has_background=bool(self.background))
 
     def adapt(self, y: ArrayLike | tf.data.Dataset) -> None:
         """Learns the location and the scale of the target, and starts the components on the targets.
@@ -256,7 +261,7 @@ class MDNLayer(keras.layers.Layer):
         110.0
         """
         family = families.FAMILIES[self.family]
-        units, rows, place = Units.learned(y, family, self.event_shape, self.support, self.density_dtype)
+        units, rows, place = Units.learned(y, family, self.event_shape, self.ends, self.density_dtype)
         self.set_units(units)
         rng = np.random.default_rng(adaptation.SAMPLING_SEED)
         self._start = starts.clusters(rows.reshape(len(rows), -1), self.num_components, rng).moved(*place)
@@ -280,6 +285,8 @@ class MDNLayer(keras.layers.Layer):
             "min_scale": self.min_scale,
             "max_scale": self.max_scale,
             "support": self.support,
+            "atoms": self.atoms,
+            "resolution": self.resolution,
             "background": self.background,
             "convert_to_tensor": self.convert_to_tensor,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),

@@ -13,8 +13,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import validation
-from tfmdn.distributions import reflected, reflected_joint, rescaled
+from tfmdn.distributions import coarsened, reflected, reflected_joint, rescaled
 from tfmdn.layers import families, links
+from tfmdn.layers.ends import Ends
 
 tfd = tfp.distributions
 
@@ -42,14 +43,14 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class ComponentSpec:
-    """A family with everything settled: event shape, covariance, the bounds of the scale, and whether it has limits."""
+    """A family with everything settled: event shape, covariance, the bounds of the scale, and how it ends."""
 
     family: str
     covariance: str
     event_shape: tuple[int, ...]
     link: links.ScaleLink
     bounds: links.ScaleBounds
-    has_limits: bool
+    ends: Ends
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -91,7 +92,8 @@ class ComponentSpec:
         Args:
           location: of the target, `[*E, 1]`.
           scale: of the target, `[*E, 1]`.
-          limits: where the components end, `low` and `high` `[*E, K]`, if the spec has limits; else empty.
+          limits: where the components end, `low` and `high` `[*E, K]`, if the spec has limits, and if it is coarse what
+            else a `CoarsenedNormal` is made of; else empty.
           **parameters: of the components of the standardised target, `[B, *shape, K]`.
         """
         if self.covariance == "spherical" and self.event_shape:  # [B, K] -> [B, D, K]
@@ -99,7 +101,7 @@ class ComponentSpec:
                 name: value if name == "loc" else value[..., tf.newaxis, :] + tf.zeros_like(parameters["loc"])
                 for name, value in parameters.items()
             }
-        if self.family == "normal" and self.covariance != "full" and not self.has_limits:
+        if self.family == "normal" and self.covariance != "full" and not self.ends.names:
             return self._normal(location, scale, **parameters)
         log_scale = parameters.pop("log_scale") + self.log_unit(scale)
         parameters = {**parameters, **limits, "loc": location + scale * parameters["loc"], "scale": tf.exp(log_scale)}
@@ -107,9 +109,10 @@ class ComponentSpec:
             parameters = {name: tf.linalg.matrix_transpose(value) for name, value in parameters.items()}  # [B, K, D]
         if self.covariance == "full":
             scale_tril = _scale_tril(parameters["scale"], parameters["correlation"])
-            joint = reflected_joint.ReflectedMultivariateNormal if self.has_limits else tfd.MultivariateNormalTriL
+            joint = reflected_joint.ReflectedMultivariateNormal if self.ends.names else tfd.MultivariateNormalTriL
             return joint(parameters["loc"], scale_tril, *(parameters[name] for name in limits))
-        kind = reflected.ReflectedNormal if self.has_limits else families.FAMILIES[self.family].distribution
+        kind = reflected.ReflectedNormal if self.ends.names else families.FAMILIES[self.family].distribution
+        kind = coarsened.CoarsenedNormal if self.ends.is_coarse else kind
         distribution = kind(**parameters)
         return tfd.Independent(distribution, 1) if self.event_shape else distribution
 
@@ -131,7 +134,7 @@ def component_spec(
     scale_activation: str,
     min_scale: float,
     max_scale: float | None,
-    has_limits: bool,
+    ends: Ends,
 ) -> ComponentSpec:
     """Checks the arguments that describe a component and puts them together."""
     validation.one_of("family", family, families.FAMILIES)
@@ -155,12 +158,17 @@ def component_spec(
             "covariance='full' needs a vector target, and a scalar has no correlations. "
             "Received: event_shape=(), covariance='full'. Use covariance='diag', or an event_shape of (n,)."
         )
-    if has_limits and family != "normal":
+    if ends.is_coarse and (family != "normal" or covariance == "full"):
+        raise ValueError(
+            "`atoms` and `resolution` are defined for family='normal' and covariance 'diag' or 'spherical' only. "
+            f"Received: family={family!r}, covariance={covariance!r}. Use atoms=None and resolution=None."
+        )
+    if ends.names and family != "normal":
         raise ValueError(
             "`support` is defined for family='normal' only, whose tails are then reflected at the limits. "
             f"Received: family={family!r}. Use support=None."
         )
-    if has_limits and covariance == "full" and event_shape[0] > MAX_CORRELATED_WITH_LIMITS:
+    if ends.names and covariance == "full" and event_shape[0] > MAX_CORRELATED_WITH_LIMITS:
         raise ValueError(
             f"covariance='full' with `support` takes 3^n reflections of n coordinates, at most "
             f"{MAX_CORRELATED_WITH_LIMITS}. Received: event_shape={event_shape}. Use covariance='diag'."
@@ -171,7 +179,7 @@ def component_spec(
         event_shape,
         links.SCALE_LINKS[scale_activation],
         links.ScaleBounds(minimum, maximum),
-        has_limits,
+        ends,
     )
 
 

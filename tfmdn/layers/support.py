@@ -70,8 +70,8 @@ def plain(low: np.ndarray, high: np.ndarray) -> tuple:
     return tuple(np.where(np.isfinite(side), side.astype(object), None).tolist() for side in (low, high))
 
 
-def settled(support, event_shape: tuple[int, ...], background: float) -> tuple[str | tuple | None, tuple]:
-    """The `support` of a layer as a config can hold it, and its limits `[*E]` before any were found.
+def settled(support, event_shape: tuple[int, ...], background: float) -> str | tuple | None:
+    """The `support` of a layer as a config can hold it.
 
     Raises:
       ValueError: if limits are to be found without a `background`, or if `limits` refuses those that are given.
@@ -81,10 +81,7 @@ def settled(support, event_shape: tuple[int, ...], background: float) -> tuple[s
             "support='auto' needs a `background`, since a target may lie beyond the limits that were found. "
             "Received: background=0.0. Use background=0.003."
         )
-    if not is_given(support):
-        return support, limits((None, None), event_shape)
-    low, high = limits(support, event_shape)
-    return plain(low, high), (low, high)
+    return plain(*limits(support, event_shape)) if is_given(support) else support
 
 
 def check_inside(lowest: np.ndarray, highest: np.ndarray, low: np.ndarray, high: np.ndarray, support) -> None:

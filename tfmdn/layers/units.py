@@ -10,7 +10,11 @@ import dataclasses
 import numpy as np
 
 from tfmdn.layers import adaptation, families
-from tfmdn.layers import support as support_lib
+from tfmdn.layers.ends import Ends
+
+# Of the numbers in `Units.ends`, those that are targets, and those that are differences of targets.
+MOVED = ("target_low", "target_high", "target_origin")
+SCALED = ("target_resolution",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,17 +25,17 @@ class Units:
       family: the kind of component, which may put the targets on another scale first: their logarithms if positive.
       location: of the targets on that scale, `[*E]`.
       scale: of the targets on that scale, `[*E]`.
-      limits: the lower and the upper limit of the targets themselves, `[*E]` each; empty where there can be none.
+      ends: where and how the targets themselves end and to what they are rounded, by the names of `ends`, `[*E]` each.
     """
 
     family: families.Family
     location: np.ndarray
     scale: np.ndarray
-    limits: tuple[np.ndarray, ...] = ()
+    ends: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def learned(
-        cls, y, family: families.Family, event_shape: tuple[int, ...], support: str | tuple | None, dtype: str
+        cls, y, family: families.Family, event_shape: tuple[int, ...], ends: Ends, dtype: str
     ) -> tuple[Units, np.ndarray, tuple[np.ndarray, np.ndarray]]:
         """The units of targets, and a sample of the targets.
 
@@ -39,7 +43,7 @@ class Units:
           y: targets `[*B, *E]`, or a dataset of them, as in `MDNLayer.adapt`.
           family: the kind of component.
           event_shape: E.
-          support: the limits, "auto" or None, as `MDNLayer` has it.
+          ends: how components end, as far as that is given.
           dtype: what the units will be kept in.
 
         Returns:
@@ -51,18 +55,17 @@ class Units:
         rows = adaptation.sample_rows(extremes.recorded(batches), event_shape)
         if not len(rows):
             raise ValueError("`adapt` needs at least one row of finite targets. Received none.")
-        limits = () if support is None else _limits(rows, extremes, support, event_shape)
+        found = ends.found_in(rows, extremes.lowest, extremes.highest)
         rows = adaptation.within_fences(family.standardize(rows))
         centre, spread = adaptation.location_and_scale(rows, dtype)
         location, scale = (centre, spread) if family.units is None else family.units(centre)
         place = (centre - location) / scale, spread / scale
-        return cls(family, location, scale, limits), (rows - centre) / spread, place
+        return cls(family, location, scale, found), (rows - centre) / spread, place
 
     @property
     def statistics(self) -> dict[str, np.ndarray]:
         """The numbers by the names of the variables that an `MDNLayer` keeps them in."""
-        names = ("target_location", "target_scale", "target_low", "target_high")
-        return dict(zip(names, (self.location, self.scale, *self.limits)))
+        return {"target_location": self.location, "target_scale": self.scale, **self.ends}
 
     def standardize(self, y: np.ndarray) -> np.ndarray:
         """What components of location 0 and scale 1 are of: the targets on the family's scale, in units of it."""
@@ -75,8 +78,10 @@ class Units:
 
     def in_standard_units(self) -> Units:
         """The units of what `to_standard_units` gives."""
-        limits = tuple(map(self.to_standard_units, self.limits))
-        return Units(self.family, np.zeros_like(self.location), np.ones_like(self.scale), limits)
+        moved = {name: self.to_standard_units(value) for name, value in self.ends.items() if name in MOVED}
+        scaled = {name: value / self.scale for name, value in self.ends.items() if name in SCALED}
+        location, scale = np.zeros_like(self.location), np.ones_like(self.scale)
+        return Units(self.family, location, scale, {**self.ends, **moved, **scaled})
 
 
 def _rows(batch, event_shape: tuple[int, ...]) -> np.ndarray:
@@ -87,15 +92,3 @@ def _rows(batch, event_shape: tuple[int, ...]) -> np.ndarray:
             f"Received: y of shape {batch.shape}."
         )
     return batch.reshape(-1, *event_shape)
-
-
-def _limits(
-    rows: np.ndarray, extremes: adaptation.Extremes, support: str | tuple, event_shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    if support_lib.is_auto(support):
-        low, high = support_lib.found_in(rows)
-    else:
-        low, high = support_lib.limits(support, event_shape)
-        support_lib.check_inside(extremes.lowest, extremes.highest, low, high, support)
-    # No target that was seen lies outside: the rows are a sample, and given limits may differ by rounding.
-    return np.minimum(low, extremes.lowest), np.maximum(high, extremes.highest)

@@ -15,8 +15,9 @@ import numpy as np
 from tfmdn import validation
 from tfmdn.callbacks.early_stopping import EnsembleEarlyStopping
 from tfmdn.ensembles.ensemble import Ensemble
-from tfmdn.layers import families, specs
+from tfmdn.layers import coarseness, families, specs
 from tfmdn.layers import support as support_lib
+from tfmdn.layers.ends import Ends
 from tfmdn.tabular import folds
 from tfmdn.tabular import workshop as workshop_lib
 from tfmdn.training.loop import fit
@@ -87,6 +88,8 @@ class Recipe:
     patience: int = 500
     min_scale: float = 0.01
     support: str | tuple | None = "auto"
+    atoms: str | bool | tuple | None = "auto"
+    resolution: str | float | Sequence[float | None] | None = "auto"
     background: float = 0.003
     x_noise: float = 0.0
     y_noise: float = 0.0
@@ -94,6 +97,8 @@ class Recipe:
 
     def __post_init__(self):
         validation.is_auto("support", self.support, "a pair of limits, 'auto' or None")
+        validation.is_auto("atoms", self.atoms, "True, False, a pair of these, 'auto' or None")
+        validation.is_auto("resolution", self.resolution, "a number, a list of numbers, 'auto' or None")
         for name in ("batch_size", "max_steps"):
             if not validation.is_auto(name, getattr(self, name), "a positive integer or 'auto'"):
                 self._set_positive_integer(name)
@@ -135,15 +140,17 @@ class Recipe:
 
     def _settled(self, x: np.ndarray, y: np.ndarray) -> Recipe:
         """The same recipe, with what is "auto" settled for features `[n, F]` and targets `[n, *E]`."""
-        is_normal, size = self.family == "normal", math.prod(y.shape[1:])
-        support, covariance = self.support, self.covariance
+        size = math.prod(y.shape[1:])
+        support, covariance, (atoms, resolution) = self.support, self.covariance, self._coarse(y)
+        is_coarse = atoms is not None or resolution is not None
         # A head with support="auto" takes longer even if it finds no limit.
-        can_have = is_normal and self.background > 0
-        if support_lib.is_auto(support) and not (can_have and np.isfinite(support_lib.found_in(y)).any()):
-            support = None
+        if support_lib.is_auto(support) and not is_coarse:
+            can_have = self.family == "normal" and self.background > 0
+            support = support if can_have and np.isfinite(support_lib.found_in(y)).any() else None
         if covariance == "auto":
             most = specs.MAX_CORRELATED_WITH_LIMITS if support_lib.is_given(support) else MAX_CORRELATED
-            covariance = "full" if is_normal and y.ndim > 1 and size <= most else "diag"
+            can_be_full = self.family == "normal" and y.ndim > 1 and size <= most and not is_coarse
+            covariance = "full" if can_be_full else "diag"
         # So many outputs can have either correlations or limits. Limits that nobody asked for give way.
         if support_lib.is_auto(support) and covariance == "full" and size > specs.MAX_CORRELATED_WITH_LIMITS:
             support = None
@@ -152,11 +159,31 @@ class Recipe:
         return dataclasses.replace(
             self,
             support=support,
+            atoms=atoms,
+            resolution=resolution,
             covariance=covariance,
             hidden_units=plan.hidden_units if isinstance(self.hidden_units, str) else self.hidden_units,
             batch_size=batch_size,
             max_steps=_max_steps(plan, len(x), batch_size) if isinstance(self.max_steps, str) else self.max_steps,
         )
+
+    def _coarse(self, y: np.ndarray) -> tuple[tuple | None, list | None]:
+        """The `atoms` and the `resolution` of a head for targets `[n, *E]`, None for none."""
+        can_have = self.family == "normal" and self.covariance != "full" and not self.y_noise
+        support = None if support_lib.is_auto(self.support) and not self.background else self.support
+        # What nobody asked for gives way to what somebody did.
+        atoms, resolution = (
+            None if support_lib.is_auto(value) and not can_have else value for value in (self.atoms, self.resolution)
+        )
+        settled = Ends.settled(support, atoms, resolution, y.shape[1:], self.background)
+        found = coarseness.found_in(y, y.min(0), y.max(0), settled.support, settled.atoms, settled.resolution)
+        if not found.is_coarse:
+            return None, None
+        # Where there is no limit it does not matter what is said of it. An atom takes less time than what may be none.
+        sides = (found.low_is_atom | np.isneginf(found.low), found.high_is_atom | np.isposinf(found.high))
+        steps = found.resolution
+        atoms = None if support is None else tuple(side.tolist() for side in sides)
+        return atoms, np.where(steps > 0.0, steps.astype(object), None).tolist() if steps.any() else None
 
     def _design(self, x: np.ndarray, y: np.ndarray) -> workshop_lib.Design:
         """What the networks of a settled recipe are made of, for features `[n, F]` and targets `[n, *E]`."""
@@ -174,6 +201,8 @@ class Recipe:
                     "covariance": self.covariance,
                     "min_scale": self.min_scale,
                     "support": support,
+                    "atoms": self.atoms and tuple(map(_hashable, self.atoms)),
+                    "resolution": _hashable(self.resolution),
                     "background": self.background,
                 }.items()
             ),

@@ -62,6 +62,13 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
         beyond them, see `tfmdn.layers.support.found_in`; `background`, without which no limits are put, keeps what
         is beyond possible. None: all numbers. See `tfmdn.MDNLayer`; limits are for family "normal", and with
         covariance "full" for at most 3 outputs: for more, no limits are looked for.
+      atoms: which limits have a probability of their own, see `tfmdn.MDNLayer`: True, False, a pair or lists of these.
+        "auto": those limits, given or found, that at least one in 25 targets equals: no rain, the cap of a price, the
+        end of a study. For independent coordinates: with atoms, covariance "auto" means "diag".
+      resolution: the step to which targets are rounded, see `tfmdn.MDNLayer`: a number, or a list with one or None for
+        each output. "auto": the step of counts, ratings and the like, if it is at least a fiftieth of the targets'
+        standard deviation; a finer one makes no difference. None: targets are not rounded. `score` is then the mean
+        logarithm of a probability.
       background: the weight of a broad component that no feature changes, see `tfmdn.MDNLayer`, while training. With
         `calibrate` it is learnt afterwards.
       x_noise: noise on the features while training, as a multiple of the rule of thumb of
@@ -108,6 +115,8 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
         patience: int = Recipe.patience,
         min_scale: float = Recipe.min_scale,
         support: str | tuple | None = Recipe.support,
+        atoms: str | bool | tuple | None = Recipe.atoms,
+        resolution: str | float | Sequence[float | None] | None = Recipe.resolution,
         background: float = Recipe.background,
         x_noise: float = Recipe.x_noise,
         y_noise: float = Recipe.y_noise,
@@ -128,6 +137,8 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
         self.patience = patience
         self.min_scale = min_scale
         self.support = support
+        self.atoms = atoms
+        self.resolution = resolution
         self.background = background
         self.x_noise = x_noise
         self.y_noise = y_noise

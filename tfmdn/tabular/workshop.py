@@ -193,7 +193,7 @@ class Workshop:
         rows = self._y_noise(keras.ops.reshape(y, (-1, self._y_noise.bandwidth.shape[0])), training=True)
         rows = keras.ops.reshape(rows, keras.ops.shape(y))
         head = self._learners[0].layers[-1]
-        if head.support is not None:
+        if head.ends.names:
             limits = (tf.cast(limit, rows.dtype) for limit in (head.target_low, head.target_high))
             rows = folding.Interval(*limits).fold(rows)
         return x, rows, weights
