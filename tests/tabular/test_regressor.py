@@ -22,7 +22,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import tfmdn
 from tfmdn.ensembles import calibration
-from tfmdn.tabular import chunks, folds, recipe
+from tfmdn.scores.targets import TargetFormat
+from tfmdn.tabular import chunks, folds, plans
 from tfmdn.tabular import regressor as regressor_lib
 from tfmdn.tabular.recipe import Recipe
 
@@ -393,7 +394,7 @@ def test_a_tenth_of_the_rows_judges_each_member(num_rows, num_members):
 )
 def test_one_or_two_features_of_many_rows_have_more_layers(num_rows, num_features, units, averaged):
     x, y = np.zeros((num_rows, num_features)), np.zeros(num_rows)
-    design = Recipe()._settled(x, y)._design(x, y)
+    design = Recipe()._settled(x, y)._design(x, y, TargetFormat())
     assert (design.hidden_units, design.averaged) == (tuple(units), averaged)
 
 
@@ -404,9 +405,9 @@ def test_one_or_two_features_of_many_rows_have_more_layers(num_rows, num_feature
 )
 def test_more_rows_are_learnt_from_for_longer(num_rows, min_deep_rows, steps, monkeypatch):
     for name, value in {"PASSES": 2, "MOST_STEPS": 100, "MIN_DEEP_ROWS": min_deep_rows}.items():
-        monkeypatch.setattr(recipe, name, value)
-    monkeypatch.setattr(recipe, "SHALLOW", dataclasses.replace(recipe.SHALLOW, longest=25))
-    monkeypatch.setattr(recipe, "DEEP", dataclasses.replace(recipe.DEEP, longest=50))
+        monkeypatch.setattr(plans, name, value)
+    monkeypatch.setattr(plans, "SHALLOW", dataclasses.replace(plans.SHALLOW, longest=25))
+    monkeypatch.setattr(plans, "DEEP", dataclasses.replace(plans.DEEP, longest=50))
     x, y = tfmdn.datasets.inverse_sinusoid().sample(num_rows, seed=0)
     assert fitted(x, y, max_steps="auto", batch_size=8, patience=10_000).n_steps_ == steps
 

@@ -11,6 +11,7 @@ import dataclasses
 
 import numpy as np
 
+from tfmdn.layers import adaptation
 from tfmdn.layers import support as support_lib
 
 # An end has a probability of its own if at least so many rows, and such a share of all, are equal to it, and so many
@@ -18,8 +19,8 @@ from tfmdn.layers import support as support_lib
 FEWEST_EQUAL, LEAST_SHARE, TIMES_OTHERS = 5, 0.04, 2.0
 # On a grid an end is a limit if it is not much rarer than what comes next: tails become thinner by and by.
 FEWEST_AT_END, LEAST_RATIO = 5, 0.1
-# The finest grid, in standard deviations of the targets, that is taken for one. On a finer one a component of the
-# regressor's smallest scale, a hundredth, is wider than the cells, and rounding can neither help nor mislead.
+# The finest grid, in standard deviations of targets without outliers, that is taken for one. On a finer one a component
+# of the regressor's smallest scale, a hundredth, is wider than the cells: rounding can neither help nor mislead.
 FINEST = 0.02
 # A grid that few rows lie on may be there by chance.
 MIN_ROWS = 20
@@ -60,12 +61,14 @@ class Coarseness:
             where = f" of output {index[0]}" if index else ""
             if self.resolution[index] > 0.0:
                 step = f"{self.resolution[index]:g}"
-                facts.append(f"targets{where} are rounded to multiples of {step}: each value gets a probability")
+                facts.append(f"Targets{where} are rounded to multiples of {step}: each value gets a probability")
                 continue
             for limit, is_atom in ((self.low, self.low_is_atom), (self.high, self.high_is_atom)):
                 if is_atom[index] and np.isfinite(limit[index]):
                     share = np.isclose(column, limit[index], rtol=1e-6, atol=0.0).mean()
-                    facts.append(f"{share:.0%} of targets{where} equal {limit[index]:g}: they get a probability")
+                    facts.append(
+                        f"{share:.0%} of targets{where} equal {limit[index]:g}: they get a probability of their own"
+                    )
         return facts
 
 
@@ -216,7 +219,8 @@ def _is_hard_end(y: np.ndarray, lowest: float, step: float) -> bool:
 def _step(y: np.ndarray) -> float:
     """The largest step of which all differences of targets `[n]` are multiples, 0 if it is too fine to matter."""
     values = np.unique(y)
-    spread = y.std()
+    # As that of which the components' smallest scale is a part: outliers do not make a grid fine.
+    spread = adaptation.within_fences(y).std()
     if len(y) < MIN_ROWS or len(values) < 2 or len(values) > np.ptp(values) / (FINEST * spread) + 1.5:
         return 0.0
     differences = np.diff(values)

@@ -2,6 +2,8 @@
 
 - `regressor`: scikit-learn's interface, `tfmdn.MDNRegressor`.
 - `recipe`: what it trains, and how.
+- `plans`: sizes of networks and lengths of trainings.
+- `targets`: numbers, pairs, and what is missing.
 - `workshop`: the networks, built and traced once for tables of a kind.
 - `network`: the default network.
 - `folds`: which rows judge which network.

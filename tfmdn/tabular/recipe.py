@@ -18,39 +18,14 @@ from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.layers import coarseness, families, specs
 from tfmdn.layers import support as support_lib
 from tfmdn.layers.ends import Ends
-from tfmdn.tabular import folds
+from tfmdn.scores.targets import TargetFormat
+from tfmdn.tabular import folds, plans, targets
 from tfmdn.tabular import workshop as workshop_lib
 from tfmdn.training.loop import fit
 
 STEPS_PER_EPOCH = 25
 # The number of correlations, and so the cost, grows with the square of the number of outputs.
 MAX_CORRELATED = 10
-# With one or two features the bins made the known densities worse, and the periodic embedding alone is enough.
-MIN_BINNED_FEATURES = 3
-# One or two features, which have no bins, gain by more layers if there are so many rows. Fewer rows lose by them.
-MIN_DEEP_ROWS = 5_000
-# The longest training on more rows: so many passes over them, and on very many only as long as one cares to wait.
-PASSES, MOST_STEPS = 60, 12_000
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What a network is like by default, and how it is trained.
-
-    Attributes:
-      hidden_units: the sizes of its dense layers.
-      longest: the longest training on few rows, in steps.
-      averaged: over about how many steps its weights are averaged.
-    """
-
-    hidden_units: tuple[int, ...]
-    longest: int
-    averaged: int
-
-
-SHALLOW = Plan((128, 128), longest=4_000, averaged=50)
-# Deep networks go on learning for longer, and their weights then move less from step to step.
-DEEP = Plan((96, 96, 96, 96), longest=6_000, averaged=100)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +36,13 @@ class Fitted:
       model: from features `[n, F]` to the mixture.
       scores: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
       num_steps: the number of batches learnt from.
+      findings: what was found of the targets, a sentence for each fact.
     """
 
     model: Ensemble
     scores: np.ndarray
     num_steps: int
+    findings: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,11 +109,36 @@ class Recipe:
         # Of Python's: Keras and JSON refuse NumPy's.
         object.__setattr__(self, name, validation.positive_integer(name, getattr(self, name)))
 
-    def fit(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, seed: int, verbose: int = 0) -> Fitted:
-        """Trains an ensemble on features `[n, F]`, targets `[n, *E]` and weights `[n]`."""
+    def fit(
+        self, x: np.ndarray, y: np.ndarray, form: TargetFormat, weights: np.ndarray, seed: int, verbose: int = 0
+    ) -> Fitted:
+        """Trains an ensemble on features `[n, F]`, targets `[n, *E]`, or as `form` says, and weights `[n]`."""
         # Rows count in the units and the limits of the targets as they do in the training.
-        typical = y[folds.by_weight(weights)]
-        return self._settled(x, typical)._fit(x, y, typical, weights, seed, verbose)
+        typical = targets.representative(y, form)[folds.by_weight(weights)]
+        settled = self._as_of(form)._settled(x, typical)
+        findings = (*targets.description(y, form), *settled._description(typical))
+        if verbose:
+            print(*(f"{finding}." for finding in findings), sep="\n", end="\n" if findings else "")
+        if self.y_noise and not form.is_plain:
+            raise ValueError(f"Noise is for targets that are numbers. Received: y_noise={self.y_noise}. Use y_noise=0.")
+        fitted = settled._fit(x, y, form, typical, weights, seed, verbose)
+        return dataclasses.replace(fitted, findings=findings)
+
+    def _description(self, y: np.ndarray) -> list[str]:
+        """What a settled recipe says of targets `[n, *E]`."""
+        if self.atoms is None and self.resolution is None:
+            return []
+        found = coarseness.found_in(y, y.min(0), y.max(0), self.support, self.atoms, self.resolution)
+        return found.description(y)
+
+    def _as_of(self, form: TargetFormat) -> Recipe:
+        """The recipe for targets of that form: the ends of intervals do not show where the targets end."""
+        if not form.intervals:
+            return self
+        names = ("support", "atoms", "resolution")
+        sought = {name: None for name in names if support_lib.is_auto(getattr(self, name))}
+        covariance = "diag" if self.covariance == "auto" else self.covariance
+        return dataclasses.replace(self, covariance=covariance, **sought)
 
     def _settled(self, x: np.ndarray, y: np.ndarray) -> Recipe:
         """The same recipe, with what is "auto" settled for features `[n, F]` and targets `[n, *E]`."""
@@ -154,8 +156,8 @@ class Recipe:
         # So many outputs can have either correlations or limits. Limits that nobody asked for give way.
         if support_lib.is_auto(support) and covariance == "full" and size > specs.MAX_CORRELATED_WITH_LIMITS:
             support = None
-        batch_size = _batch_size(len(x)) if isinstance(self.batch_size, str) else self.batch_size
-        plan = _plan(*x.shape)
+        batch_size = plans.batch_size(len(x)) if isinstance(self.batch_size, str) else self.batch_size
+        plan = plans.plan(*x.shape)
         return dataclasses.replace(
             self,
             support=support,
@@ -164,7 +166,7 @@ class Recipe:
             covariance=covariance,
             hidden_units=plan.hidden_units if isinstance(self.hidden_units, str) else self.hidden_units,
             batch_size=batch_size,
-            max_steps=_max_steps(plan, len(x), batch_size) if isinstance(self.max_steps, str) else self.max_steps,
+            max_steps=plans.max_steps(plan, len(x), batch_size) if isinstance(self.max_steps, str) else self.max_steps,
         )
 
     def _coarse(self, y: np.ndarray) -> tuple[tuple | None, list | None]:
@@ -185,7 +187,7 @@ class Recipe:
         atoms = None if support is None else tuple(side.tolist() for side in sides)
         return atoms, np.where(steps > 0.0, steps.astype(object), None).tolist() if steps.any() else None
 
-    def _design(self, x: np.ndarray, y: np.ndarray) -> workshop_lib.Design:
+    def _design(self, x: np.ndarray, y: np.ndarray, form: TargetFormat) -> workshop_lib.Design:
         """What the networks of a settled recipe are made of, for features `[n, F]` and targets `[n, *E]`."""
         support = self.support
         if support_lib.is_given(support):
@@ -193,6 +195,7 @@ class Recipe:
         return workshop_lib.Design(
             num_features=x.shape[1],
             event_shape=y.shape[1:],
+            target_format=form,
             num_members=self.n_estimators,
             head=tuple(
                 {
@@ -207,28 +210,29 @@ class Recipe:
                 }.items()
             ),
             hidden_units=self.hidden_units,
-            has_bins=self.network is None and x.shape[1] >= MIN_BINNED_FEATURES,
+            has_bins=self.network is None and x.shape[1] >= plans.MIN_BINNED_FEATURES,
             network=self.network,
             x_noise=self.x_noise,
             y_noise=self.y_noise,
             learning_rate=self.learning_rate,
             warm_up=10 + self.max_steps // 100,
             weight_decay=self.weight_decay,
-            averaged=_plan(*x.shape).averaged,
+            averaged=plans.plan(*x.shape).averaged,
         )
 
-    def _fit(self, x, y, typical, weights, seed, verbose) -> Fitted:
+    def _fit(self, x, y, form, typical, weights, seed, verbose) -> Fitted:
         if support_lib.is_given(self.support):
-            limits = support_lib.limits(self.support, y.shape[1:])
-            support_lib.check_inside(y.min(0), y.max(0), *limits, self.support)
-        with workshop_lib.workshops.lend(self._design(x, y), seed) as workshop:
-            return self._fit_in(workshop, x, y, typical, weights, seed, verbose)
+            limits = support_lib.limits(self.support, typical.shape[1:])
+            known = targets.representative(y, form)  # of all rows
+            support_lib.check_inside(known.min(0), known.max(0), *limits, self.support)
+        with workshop_lib.workshops.lend(self._design(x, typical, form), seed) as workshop:
+            return self._fit_in(workshop, x, y, form, typical, weights, seed, verbose)
 
-    def _fit_in(self, workshop: workshop_lib.Workshop, x, y, typical, weights, seed, verbose) -> Fitted:
+    def _fit_in(self, workshop: workshop_lib.Workshop, x, y, form, typical, weights, seed, verbose) -> Fitted:
         # Members learn targets in standard units. The networks that predict have heads of their own, in the targets'
         # units, and are given what was learnt.
         units = workshop.start(x, typical, seed)
-        y = units.to_standard_units(y)
+        y = targets.in_standard_units(y, form, units)
         learner = workshop.learner
         held_out = folds.folds(len(x), self.n_estimators, np.random.default_rng(seed))
         stopping = EnsembleEarlyStopping(x, y, held_out, weights, patience=-(-self.patience // STEPS_PER_EPOCH))
@@ -264,7 +268,7 @@ class Recipe:
         scores = stopping.scores(learner.scale_temperature)
         for name, value in units.statistics.items():
             model.set_in_all_members(lambda network, name=name: getattr(network.layers[-1], name), value)
-        return Fitted(model, scores, len(history.epoch) * steps)
+        return Fitted(model, scores, len(history.epoch) * steps, findings=())
 
 
 class _Progress(keras.callbacks.Callback):
@@ -285,19 +289,6 @@ class _Progress(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._bar.update(self._seen, finalize=True)
-
-
-def _batch_size(num_rows: int) -> int:
-    # The noise of small batches keeps networks from overfitting few rows.
-    return 32 if num_rows < 2_000 else 64 if num_rows < 5_000 else 128
-
-
-def _max_steps(plan: Plan, num_rows: int, batch_size: int) -> int:
-    return min(max(plan.longest, PASSES * num_rows // batch_size), MOST_STEPS)
-
-
-def _plan(num_rows: int, num_features: int) -> Plan:
-    return DEEP if num_features < MIN_BINNED_FEATURES and num_rows >= MIN_DEEP_ROWS else SHALLOW
 
 
 def _hashable(side):

@@ -20,13 +20,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tfmdn import validation
 from tfmdn.distributions.mixture import Mixture
-from tfmdn.tabular import chunks, labels, storage
+from tfmdn.scores.likelihood import negative_log_likelihood
+from tfmdn.tabular import chunks, labels, storage, targets
 from tfmdn.tabular.recipe import Recipe
 
 tfd = tfp.distributions
 
 AUTO_COMPONENTS = (1, 2, 4, 8, 16)
-LARGEST = 1e100
 
 
 class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -76,15 +76,20 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
       y_noise: the same on the targets. Not for families of positive targets, which it could bring below 0.
       calibrate: whether to multiply all scales by the factor, and to give the background the weight, that suit rows
         which networks have not learnt from, see `tfmdn.Ensemble.calibrate`. Not done with fewer than 40 rows.
+      intervals: whether each target is a pair (low, high) between which it lies, so that y is `(n, 2)`, or `(n, d, 2)`
+        for d outputs: equal ends are its value, (low, inf) is a target that is censored at the right, as of a study
+        that ended before. Limits, atoms and a resolution are then those that are given, and covariance "auto" means
+        "diag".
       random_state: an integer or a `numpy.random.RandomState` for results that repeat; None for others each time.
         Global random numbers are neither used nor changed.
-      verbose: 1 shows a progress bar.
+      verbose: 1 prints `findings_`, and shows a progress bar.
 
     Attributes:
       model_: the fitted `tfmdn.Ensemble`, a Keras model from features to the mixture, in original units. It can be
         exported with `tfmdn.export_saved_model`, and is not compiled.
       num_components_: the number of components, chosen if `num_components="auto"`.
       n_steps_: the number of batches learnt from.
+      findings_: what was found of the targets, a sentence for each fact, such as which values have a probability.
       held_out_scores_: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
       n_features_in_: the number of features F.
       feature_names_in_: their names, if X had names.
@@ -121,6 +126,7 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
         x_noise: float = Recipe.x_noise,
         y_noise: float = Recipe.y_noise,
         calibrate: bool = Recipe.calibrate,
+        intervals: bool = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ):
@@ -143,6 +149,7 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
         self.x_noise = x_noise
         self.y_noise = y_noise
         self.calibrate = calibrate
+        self.intervals = intervals
         self.random_state = random_state
         self.verbose = verbose
 
@@ -157,7 +164,8 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
 
         Args:
           X: features `(n, F)`.
-          y: targets `(n,)` or `(n, d)`.
+          y: targets `(n,)` or `(n, d)`; of several outputs NaN stands for one that was not observed, and rows of which
+            nothing is known do not count. With `intervals` pairs in a last axis of size 2.
           sample_weight: weights of the rows `(n,)`, 0 or more, or None. Their scale does not matter.
 
         Returns:
@@ -174,24 +182,23 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
 
     def _fit(self, X, y, sample_weight) -> None:
         recipes = self._recipes()
-        target_names = labels.target_names(y)
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2)
-        y = np.asarray(y, np.float64)
-        weights = validation.row_weights(sample_weight, len(X))
+        target_names = None if self.intervals else labels.target_names(y)
+        X, y = targets.validated(self, X, y, self.intervals, reset=True)
+        form = targets.target_format(y, self.intervals)
+        weights = validation.row_weights(sample_weight, len(X)) * targets.is_known(y, form)
         counted = weights > 0
         if counted.sum() < 2:
             raise ValueError(
-                f"`sample_weight` must not be zero for at least 2 rows. Received: {counted.sum()} weights above 0."
+                "At least 2 rows must have a `sample_weight` above 0 and a target of which anything is known. "
+                f"Received: {counted.sum()} such rows."
             )
-        _check_magnitude("X", X)
-        _check_magnitude("y", y)
-        self._output_shape, self._target_names = y.shape[1:], target_names
-        X, y, weights = X[counted], y.reshape(len(y), *self._event_shape)[counted], weights[counted]
+        self._output_shape, self._target_names = y.shape[1:-1] if self.intervals else y.shape[1:], target_names
+        X, y, weights = X[counted], self._as_events(y)[counted], weights[counted]
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        fits = {recipe.num_components: recipe.fit(X, y, weights, seed, self.verbose) for recipe in recipes}
+        fits = {recipe.num_components: recipe.fit(X, y, form, weights, seed, self.verbose) for recipe in recipes}
         self.num_components_ = min(fits, key=lambda count: fits[count].scores.mean())
         best = fits[self.num_components_]
-        self.held_out_scores_, self.n_steps_ = best.scores, best.num_steps
+        self.held_out_scores_, self.n_steps_, self.findings_ = best.scores, best.num_steps, best.findings
         self.model_ = best.model
 
     def _recipes(self) -> list[Recipe]:
@@ -264,21 +271,26 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The mean log-likelihood of the targets in nats; higher is better, and it can have either sign."""
         check_is_fitted(self)
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=False)
-        y = np.asarray(y, np.float64)
-        if math.prod(y.shape[1:]) != math.prod(self._event_shape):
+        X, y = targets.validated(self, X, y, self.intervals, reset=False)
+        outputs, pair = math.prod(self._event_shape), 2 if self.intervals else 1
+        if y[0].size != outputs * pair:
             raise ValueError(
-                f"`y` must have the {math.prod(self._event_shape)} outputs that the regressor was fitted to. "
-                f"Received: y of shape {y.shape}."
+                f"`y` must have the {outputs} outputs that the regressor was fitted to. Received: y of shape {y.shape}."
             )
-        y = y.reshape(len(y), *self._event_shape)
-        weights = validation.row_weights(sample_weight, len(X))
-        log_probs, start = [], 0
+        y, form = self._as_events(y), targets.target_format(y, self.intervals)
+        weights = validation.row_weights(sample_weight, len(X)) * targets.is_known(y, form)
+        if not weights.any():
+            raise ValueError("`y` must have a row of a weight above 0 of which anything is known. Received: none.")
+        scores, start = [], 0
         for mixture in chunks.predicted(self.model_, X):
-            size = mixture.batch_shape[0]
-            log_probs.append(mixture.log_prob(y[start : start + size]).numpy())
-            start += size
-        return float(np.average(np.concatenate(log_probs), weights=weights))
+            part = y[start : start + mixture.batch_shape[0]]
+            scores.append(negative_log_likelihood(part, mixture, **dataclasses.asdict(form)).numpy())
+            start += len(part)
+        return -float(np.average(np.concatenate(scores), weights=weights))
+
+    def _as_events(self, y: np.ndarray) -> np.ndarray:
+        """Targets `[n, *E]`, or pairs of them in a last axis."""
+        return y.reshape(len(y), *self._event_shape, *([2] if self.intervals else []))
 
     def _checked(self, X) -> tuple[np.ndarray, object]:
         """Checked features `(n, F)`, and the index of their rows if they were pandas'."""
@@ -287,10 +299,3 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
 
     def _in_output_shape(self, values: np.ndarray) -> np.ndarray:
         return values.reshape(len(values), *self._output_shape)
-
-
-def _check_magnitude(name: str, values: np.ndarray) -> None:
-    """Raises ValueError for numbers whose squares, which the scale is made of, are infinite."""
-    largest = np.abs(values).max()
-    if largest > LARGEST:
-        raise ValueError(f"`{name}` must not have numbers beyond {LARGEST:g}. Received: {largest:g}. Change its units.")

@@ -61,6 +61,7 @@ class Stored:
             "parameters": {name: plain(value) for name, value in parameters.items()},
             "num_components_": self.num_components_,
             "n_steps_": self.n_steps_,
+            "findings_": list(self.findings_),
             "held_out_scores_": self.held_out_scores_.tolist(),
             "n_features_in_": self.n_features_in_,
             "feature_names_in_": plain(getattr(self, "feature_names_in_", None)),
@@ -70,6 +71,7 @@ class Stored:
 
     def _set_metadata(self, metadata: dict, model: keras.Model) -> None:
         self.num_components_, self.n_steps_ = metadata["num_components_"], metadata["n_steps_"]
+        self.findings_ = tuple(metadata["findings_"])
         self.held_out_scores_ = np.array(metadata["held_out_scores_"], np.float32)
         self.n_features_in_ = metadata["n_features_in_"]
         if metadata["feature_names_in_"] is not None:

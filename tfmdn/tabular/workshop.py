@@ -22,6 +22,7 @@ from tfmdn.layers import support as support_lib
 from tfmdn.layers.mdn import MDNLayer
 from tfmdn.layers.units import Units
 from tfmdn.losses import NegativeLogLikelihood
+from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import network as network_lib
 
 # Of each member: what a batch with far targets can do. A bound of 1 held back the other batches, too.
@@ -37,6 +38,7 @@ class Design:
     Attributes:
       num_features: the number of features F.
       event_shape: the shape of a target.
+      target_format: what is said of targets.
       num_members: the number of networks M.
       head: the arguments of the `MDNLayer` that each ends in, by name.
       hidden_units: the sizes of the default network's dense layers.
@@ -52,6 +54,7 @@ class Design:
 
     num_features: int
     event_shape: tuple[int, ...]
+    target_format: TargetFormat
     num_members: int
     head: tuple[tuple[str, object], ...]
     hidden_units: tuple[int, ...]
@@ -78,7 +81,8 @@ class Workshop:
         self._build(np.random.default_rng(seed))
         self.learner = Ensemble(self._learners, weights_by_member=True, max_gradient_norm=MAX_GRADIENT_NORM)
         optimizer = self._optimizer()
-        self.learner.compile(optimizer, loss=NegativeLogLikelihood())
+        loss = NegativeLogLikelihood(**dataclasses.asdict(design.target_format))
+        self.learner.compile(optimizer, loss=loss)
         self.learner.optimizer.build(self.learner.trainable_variables)
         # What training changes, as it is before.
         variables = [self.learner.scale_temperature, *self.learner.optimizer.variables]

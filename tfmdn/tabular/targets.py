@@ -1,0 +1,146 @@
+"""Targets of tables as they come: numbers, some of which may be missing, or pairs between which they lie.
+
+Shapes in comments: n rows, E event.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+
+from tfmdn.layers.units import Units
+from tfmdn.scores.targets import TargetFormat
+
+# Not a seed that data may have been drawn with.
+FILLING_SEED = 0x6F62736572766564
+LARGEST = 1e100
+
+
+def validated(estimator: BaseEstimator, X, y, intervals: bool, reset: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Checked features `(n, F)` and targets `(n,)` or `(n, d)`, or pairs of them in a last axis, in float64.
+
+    Args:
+      estimator: whose features they are.
+      X: features.
+      y: targets.
+      intervals: whether they are pairs.
+      reset: whether the estimator is fitted to them, and not asked about them.
+
+    Raises:
+      ValueError: if they are not such numbers.
+    """
+    least = {"ensure_min_samples": 2} if reset else {}
+    if not intervals and not _some_are_missing(y):
+        X, y = validate_data(estimator, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=reset, **least)
+        y = np.asarray(y, np.float64)
+    else:
+        X, y = validate_data(estimator, X, dtype=np.float64, reset=reset, **least), _checked(y, intervals)
+        check_consistent_length(X, y)
+    _check_magnitude("X", X)
+    _check_magnitude("y", np.where(np.isfinite(y), y, 0.0))
+    return X, y
+
+
+def _some_are_missing(y) -> bool:
+    """Whether these are several outputs, of which some were not observed."""
+    if np.ndim(y) != 2 or np.shape(y)[1] == 1:
+        return False
+    try:
+        return bool(np.isnan(np.asarray(y, np.float64)).any())
+    except (TypeError, ValueError):
+        return False  # scikit-learn says what is wrong
+
+
+def _check_magnitude(name: str, values: np.ndarray) -> None:
+    """Raises ValueError for numbers whose squares, which the scale is made of, are infinite."""
+    largest = np.abs(values).max()
+    if largest > LARGEST:
+        raise ValueError(f"`{name}` must not have numbers beyond {LARGEST:g}. Received: {largest:g}. Change its units.")
+
+
+def _checked(y, intervals: bool) -> np.ndarray:
+    y = check_array(y, dtype=np.float64, ensure_all_finite=False, ensure_2d=False, allow_nd=True, input_name="y")
+    if not intervals:
+        if np.isinf(y).any():
+            raise ValueError("Input y contains infinity. NaN stands for what was not observed.")
+        return y
+    if y.ndim not in (2, 3) or y.shape[-1] != 2:
+        raise ValueError(
+            "With intervals=True each target is a pair (low, high): y must be of shape (n, 2), or (n, d, 2) for d "
+            f"outputs. Received: y of shape {y.shape}."
+        )
+    low, high = y[..., 0], y[..., 1]
+    is_wrong = (low > high) | (np.isinf(low) & (low == high)) | (np.isnan(low) != np.isnan(high))
+    if is_wrong.any():
+        row = np.flatnonzero(is_wrong.reshape(len(y), -1).any(1))[0]
+        raise ValueError(
+            "The lower end of an interval must be finite or -inf, the upper end finite or inf and not below it, and "
+            f"both NaN if nothing is known. Received: {y[row].tolist()} in row {row}."
+        )
+    return y
+
+
+def target_format(y: np.ndarray, intervals: bool) -> TargetFormat:
+    """What is said of targets."""
+    return TargetFormat(intervals, "ignore" if np.isnan(y).any() else "error")
+
+
+def description(y: np.ndarray, form: TargetFormat) -> list[str]:
+    """What a user may want to know of how many targets are known, a sentence for each fact."""
+    if form.is_plain:
+        return []
+    low, high = form.ends(y)
+    is_missing, is_interval = np.isnan(low), low < high
+    facts = {
+        "were not observed: they are integrated out": is_missing.mean(),
+        "are known to lie in an interval": is_interval.mean(),
+    }
+    return [f"{share:.0%} of targets {fact}" for fact, share in facts.items() if share]
+
+
+def is_known(y: np.ndarray, form: TargetFormat) -> np.ndarray:
+    """Of which rows `[n]` anything is known."""
+    if form.is_plain:
+        return np.ones(len(y), bool)
+    low, high = form.ends(y)
+    is_unknown = np.isnan(low) | (np.isneginf(low) & np.isposinf(high))
+    return ~is_unknown.reshape(len(y), -1).all(1)
+
+
+def representative(y: np.ndarray, form: TargetFormat) -> np.ndarray:
+    """Finite targets `[n, *E]` that are as the targets: for units, and for what components start with.
+
+    An interval is represented by its middle, or by its only finite end, and what was not observed by another row's.
+
+    Raises:
+      ValueError: if nothing is known of an output.
+    """
+    if form.is_plain:
+        return y
+    low, high = form.ends(y)
+    middle = np.where(low == high, low, 0.5 * low + 0.5 * high)
+    values = np.where(np.isinf(middle) | np.isnan(middle), np.where(np.isfinite(low), low, high), middle)
+    values = np.where(np.isfinite(values), values, np.nan)
+    rng = np.random.default_rng(FILLING_SEED)
+    columns = values.reshape(len(values), -1).T
+    for number, column in enumerate(columns):
+        seen = column[~np.isnan(column)]
+        if not len(seen):
+            raise ValueError(f"`y` must have a known value of each output. Received: none of output {number}.")
+        column[np.isnan(column)] = rng.choice(seen, np.isnan(column).sum())
+    return columns.T.reshape(values.shape)
+
+
+def in_standard_units(y: np.ndarray, form: TargetFormat, units: Units) -> np.ndarray:
+    """The targets in standard units, see `Units.to_standard_units`."""
+    if not form.intervals:
+        return units.to_standard_units(y)
+    return np.stack([_end_in_standard_units(end, units) for end in form.ends(y)], -1)
+
+
+def _end_in_standard_units(end: np.ndarray, units: Units) -> np.ndarray:
+    # Infinite ends stay where they are. So does what is 0 or less where all targets are positive: it is no limit.
+    moves = np.isfinite(end) & ((not units.family.is_positive) | (end > 0.0))
+    moved = units.to_standard_units(np.where(moves, end, units.family.restore(units.location)))
+    return np.where(moves, moved, end)
