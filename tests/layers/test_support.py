@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import tfmdn
 from tfmdn.distributions import folding
-from tfmdn.layers import support
+from tfmdn.layers import coarseness, support
 
 INF = np.inf
 
@@ -247,6 +247,13 @@ def test_the_units_do_not_matter_to_limits():
         regressor = tfmdn.MDNRegressor(**QUICK).fit(X, factor * SHARES[:, 0] + offset)
         scores.append(regressor.score(X, factor * SHARES[:, 0] + offset) + np.log(factor))
     assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+
+
+def test_each_end_is_compared_with_what_lies_between_them():
+    percent = np.clip(np.random.default_rng(0).normal(80.0, 50.0, 900), 0.0, 100.0)  # 5 % at 0, 34 % at 100
+    for y in (percent, 100.0 - percent, -percent):
+        found = coarseness.found_in(y, y.min(), y.max(), "auto", "auto", "auto")
+        assert (found.low, found.high, found.low_is_atom, found.high_is_atom) == (y.min(), y.max(), True, True)
 
 
 def test_targets_outside_are_refused_by_the_regressor():

@@ -15,7 +15,7 @@ from tfmdn.layers import adaptation
 from tfmdn.layers import support as support_lib
 
 # An end has a probability of its own if at least so many rows, and such a share of all, are equal to it, and so many
-# times as many as are equal to the commonest other value: where all are rounded, each value is common.
+# times as many as are equal to the commonest value between the ends: where all are rounded, each value is common.
 FEWEST_EQUAL, LEAST_SHARE, TIMES_OTHERS = 5, 0.04, 2.0
 # On a grid an end is a limit if it is not much rarer than what comes next: tails become thinner by and by.
 FEWEST_AT_END, LEAST_RATIO = 5, 0.1
@@ -207,8 +207,9 @@ def is_common(y: np.ndarray, value: float) -> bool:
     """Whether so many of targets `[n]` equal one of their ends that it has a probability of its own."""
     values, counts = np.unique(y, return_counts=True)
     here = np.abs(values - value) <= 1e-6 * np.abs(value)
-    count, others = counts[here].sum(), counts[~here].max(initial=0)
-    return count >= max(FEWEST_EQUAL, LEAST_SHARE * len(y), TIMES_OTHERS * others) and others > 0
+    inner = ~here & (values > values[0]) & (values < values[-1])  # the other end may be an atom too
+    count, others = counts[here].sum(), counts[inner].max(initial=0)
+    return count >= max(FEWEST_EQUAL, LEAST_SHARE * len(y), TIMES_OTHERS * others) and not here.all()
 
 
 def _is_hard_end(y: np.ndarray, lowest: float, step: float) -> bool:
