@@ -65,9 +65,10 @@ class ScoreLoss(keras.losses.Loss):
             # Under a tf.distribute strategy Keras first calls the loss on bare placeholders, to create its state.
             return super().__call__(y_true, tf.zeros(tf.shape(y_pred)[:1]))
         y_true = self.target_format.reconcile(y_true, y_pred)
-        says_anything = self.target_format.says_anything(y_true, y_pred)
-        unit_weights = tf.cast(says_anything, y_pred.dtype)
-        counts = says_anything & (weighting.example_weights(y_pred, sample_weight, unit_weights) != 0)
+        mask = keras_internals.mask_of(y_pred)
+        if not self.target_format.is_plain:
+            mask = weighting.target_weights(self.target_format, y_true, y_pred) != 0
+        counts = weighting.target_weights(self.target_format, y_true, y_pred, sample_weight) != 0
         y_true = self.target_format.only(counts, y_true)
         scores = self.scores(y_true, y_pred)
         # The density of normal components is held above 0 however far away a target is, and so would be its score.
@@ -76,16 +77,10 @@ class ScoreLoss(keras.losses.Loss):
         is_nan = self.target_format.has_nan(y_true, y_pred)
         with tf.control_dependencies(_checks(is_nan & counts, scores, counts)):
             scores = tf.where(counts, scores, tf.zeros_like(scores))
-        scores = keras_internals.masked(scores, self._mask(says_anything, y_pred))
+        scores = keras_internals.masked(scores, mask)
         if sample_weight is not None:
             sample_weight = weighting.like_scores(sample_weight, scores)
         return super().__call__(y_true, scores, sample_weight)
-
-    def _mask(self, says_anything: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor | None:
-        """What counts in the mean: the steps that Keras has not masked, of which anything is known."""
-        if self.target_format.is_plain:
-            return keras_internals.mask_of(mixture)
-        return says_anything & (weighting.example_weights(mixture, None, tf.cast(says_anything, mixture.dtype)) != 0)
 
     def call(self, y_true, y_pred):
         return y_pred  # already scores: __call__ needs the mixture itself, which Keras would cast to its own dtype

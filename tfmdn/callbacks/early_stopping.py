@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from tfmdn import validation
 from tfmdn.ensembles.ensemble import Ensemble
+from tfmdn.scores.targets import TargetFormat
 
 
 class EnsembleEarlyStopping(keras.callbacks.Callback):
@@ -41,6 +42,8 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
       patience: how many epochs without any member's improvement end the training.
       scale_temperature: factor of the scales while judging.
       verbose: whether to print when training stops.
+      intervals: whether targets are pairs (low, high), as in `negative_log_likelihood`.
+      missing: whether NaN stands for what was not observed, likewise. Rows of which nothing is known do not count.
 
     Raises:
       ValueError: if `held_out` does not fit x and the ensemble, or leaves a member without rows that count; if
@@ -70,6 +73,8 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         patience: int = 10,
         scale_temperature: float = 1.25,
         verbose: bool = False,
+        intervals: bool = False,
+        missing: str = "error",
     ):
         super().__init__()
         held_out = np.asarray(held_out, bool)
@@ -81,7 +86,8 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         self.patience = validation.positive_integer("patience", patience)
         self.scale_temperature = validation.positive_number("scale_temperature", scale_temperature)
         self.verbose = verbose
-        row_weights = validation.row_weights(sample_weight, len(y))
+        self._form = TargetFormat(intervals, missing)
+        row_weights = validation.row_weights(sample_weight, len(y)) * self._form.rows_that_say_anything(y)
         counted = held_out & (row_weights > 0)[:, np.newaxis]
         if not counted.any(0).all():
             raise ValueError(
@@ -100,7 +106,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
                 f"{getattr(self.model, 'num_members', 'not an Ensemble')}."
             )
         self._waited = 0
-        self._best = _best(self.model)
+        self._best = _best(self.model, self._form)
         self._best.start(self._held_out)
 
     def scores(self, scale_temperature: float = 1.0) -> np.ndarray:
@@ -136,14 +142,16 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
 class _Best:
     """The best weights of an ensemble's members, and the graphs that find them."""
 
-    def __init__(self, model: Ensemble):
+    def __init__(self, model: Ensemble, form: TargetFormat):
         self.jit_compile = model.jit_compile
+        self.form = form
         self._model = model
         self._values = [tf.Variable(variable) for variable, _ in model.member_variables]
         # In floatx, as `member_scores` has them.
         self.scores = tf.Variable(tf.zeros([model.num_members], keras.config.floatx()))
         # Partials of its own: TensorFlow would count the traces of all trainings together, and warn of too many.
-        judge, keep = functools.partial(model.member_scores), functools.partial(self._keep)
+        judge = functools.partial(model.member_scores, intervals=form.intervals, missing=form.missing)
+        keep = functools.partial(self._keep)
         self.judge = tf.function(judge, jit_compile=self.jit_compile, autograph=False)
         self.keep = tf.function(keep, autograph=False)
 
@@ -174,11 +182,11 @@ class _Best:
             variable.assign(value)
 
 
-def _best(model: Ensemble) -> _Best:
+def _best(model: Ensemble, form: TargetFormat) -> _Best:
     """That of the model's last training, whose graphs need not be traced again."""
-    best = getattr(model, "_tfmdn_best", None)
-    if best is None or best.jit_compile != model.jit_compile or best.scores.dtype != keras.config.floatx():
-        best = model._tfmdn_best = _Best(model)
+    best, wanted = getattr(model, "_tfmdn_best", None), (model.jit_compile, form, keras.config.floatx())
+    if best is None or (best.jit_compile, best.form, best.scores.dtype) != wanted:
+        best = model._tfmdn_best = _Best(model, form)
     return best
 
 

@@ -1,6 +1,6 @@
 """Several networks as one model, trained together.
 
-Shapes in comments: M members, B batch, E event, V held-out rows, R rows to calibrate by.
+Shapes in comments: M members, B batch, E event, R rows to calibrate by.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from tfmdn.ensembles import calibration, vectorized
 from tfmdn.ensembles.learning import Learning
 from tfmdn.ensembles.networks import Networks
 from tfmdn.layers.mdn import heads_of
-from tfmdn.scores.likelihood import negative_log_likelihood
-from tfmdn.scores.weighting import example_weights
+from tfmdn.scores.targets import TargetFormat
+from tfmdn.scores.weighting import target_weights
 
 tfd = tfp.distributions
 
@@ -154,33 +154,15 @@ class Ensemble(Learning, keras.Model):
     def compute_output_spec(self, inputs, training=False):
         return self.networks.stacks[0].network.compute_output_spec(inputs, training=training)
 
-    def member_scores(
-        self, x: Any, y: ArrayLike, sample_weight: ArrayLike, scale_temperature: float = 1.0
-    ) -> tf.Tensor:
-        """The weighted sum of each member's negative log-likelihood on rows of its own: `[M]`.
-
-        Args:
-          x: features `[M, V, ...]`, or a structure of them.
-          y: targets `[M, V, *E]`.
-          sample_weight: the weights of the rows, `[M, V]`. Masked steps do not count.
-          scale_temperature: factor of the scales, see `Mixture.temper`.
-        """
-
-        def predict(network, x):
-            return network(x, training=False), ()
-
-        columns = keras.tree.map_structure(tf.convert_to_tensor, (x, y, sample_weight))
-        totals = []
-        for stack, span, values in zip(self.networks.stacks, self.networks.spans, self._weights):
-            x, y, weights = keras.tree.map_structure(lambda column, span=span: column[span], columns)
-            mixture = stack.run(values, predict, x).mixture(1.0)
-            scores = negative_log_likelihood(y, mixture.temper(scale_temperature=scale_temperature))
-            scores = tf.math.multiply_no_nan(scores, example_weights(mixture, weights, scores))
-            totals.append(tf.reduce_sum(scores, list(range(1, scores.shape.rank))))
-        return tf.cast(tf.concat(totals, 0), keras.config.floatx())
-
     def calibrate(
-        self, x: Any, y: ArrayLike, held_out: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        x: Any,
+        y: ArrayLike,
+        held_out: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        intervals: bool = False,
+        missing: str = "error",
     ) -> float:
         """Makes the prediction as broad as rows show it should be that members have not learnt from.
 
@@ -200,6 +182,8 @@ class Ensemble(Learning, keras.Model):
           held_out: which rows each member has not learnt from, booleans `[n, M]`. None means that none has learnt from
             any of them, such as rows for validation.
           sample_weight: weights of the rows, `[n]`, 0 or more.
+          intervals: whether targets are pairs (low, high), as in `negative_log_likelihood`.
+          missing: whether NaN stands for what was not observed, likewise.
 
         Returns:
           The factor, between 1/2 and 4.
@@ -227,11 +211,13 @@ class Ensemble(Learning, keras.Model):
                 f"`held_out` must be booleans of shape (n, members) = ({count}, {self.num_members}). "
                 f"Received: shape {held_out.shape}."
             )
-        weights = validation.row_weights(sample_weight, count)
+        form = TargetFormat(intervals, missing)
+        weights = validation.row_weights(sample_weight, count) * form.rows_that_say_anything(y)
         rows, members = calibration.judges(held_out & (weights > 0)[:, np.newaxis])
         x, y, weights = keras.tree.map_structure(lambda part: tf.constant(np.asarray(part)[rows]), (x, y, weights))
-        mixtures, log_probs = self.networks.log_probs(self._weights, x, y)
-        counts = example_weights(vectorized.unstacked(mixtures[0])[0], weights, log_probs(1.0)[0][0]).numpy().ravel()
+        mixtures, log_probs = self.networks.log_probs(self._weights, x, y, form)
+        first = vectorized.unstacked(mixtures[0])[0]
+        counts = target_weights(form, form.reconcile(y, first), first, weights).numpy().ravel()
         counted = counts > 0  # rows, or the steps of sequences, which count as rows
 
         def counted_log_probs(factor):

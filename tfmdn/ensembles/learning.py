@@ -1,20 +1,24 @@
-"""How the networks of an ensemble learn side by side.
+"""How the networks of an ensemble learn side by side, and how each is judged.
 
-Shapes in comments: M members, B batch.
+Shapes in comments: M members, B batch, E event, V held-out rows.
 """
 
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import keras
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfmdn.ensembles.networks import Networks, Weights
+from tfmdn.scores.likelihood import negative_log_likelihood
+from tfmdn.scores.weighting import example_weights
 
 
 class Learning:
-    """A base class, before `keras.Model`, of an `Ensemble`: each member learns by a loss of its own.
+    """A base class, before `keras.Model`, of an `Ensemble`: each member learns, and is judged, by itself.
 
     A subclass sets what is declared here.
     """
@@ -65,6 +69,42 @@ class Learning:
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         return super().test_step((x, y, self._row_weights(sample_weight)))
+
+    def member_scores(
+        self,
+        x: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike,
+        scale_temperature: float = 1.0,
+        *,
+        intervals: bool = False,
+        missing: str = "error",
+    ) -> tf.Tensor:
+        """The weighted sum of each member's negative log-likelihood on rows of its own: `[M]`.
+
+        Args:
+          x: features `[M, V, ...]`, or a structure of them.
+          y: targets `[M, V, *E]`.
+          sample_weight: the weights of the rows, `[M, V]`. Masked steps do not count.
+          scale_temperature: factor of the scales, see `Mixture.temper`.
+          intervals: whether targets are pairs (low, high), as in `negative_log_likelihood`.
+          missing: whether NaN stands for what was not observed, likewise.
+        """
+
+        def predict(network, x):
+            return network(x, training=False), ()
+
+        columns = keras.tree.map_structure(tf.convert_to_tensor, (x, y, sample_weight))
+        totals = []
+        for stack, span, values in zip(self.networks.stacks, self.networks.spans, self._weights):
+            x, y, weights = keras.tree.map_structure(lambda column, span=span: column[span], columns)
+            mixture = stack.run(values, predict, x).mixture(1.0)
+            scores = negative_log_likelihood(
+                y, mixture.temper(scale_temperature=scale_temperature), intervals=intervals, missing=missing
+            )
+            scores = tf.math.multiply_no_nan(scores, example_weights(mixture, weights, scores))
+            totals.append(tf.reduce_sum(scores, list(range(1, scores.shape.rank))))
+        return tf.cast(tf.concat(totals, 0), keras.config.floatx())
 
     def _clip(self, gradients):
         if self.max_gradient_norm is None:

@@ -19,6 +19,7 @@ from tfmdn.ensembles import vectorized
 from tfmdn.layers import background
 from tfmdn.layers.mdn import heads_of
 from tfmdn.scores.likelihood import negative_log_likelihood
+from tfmdn.scores.targets import TargetFormat
 
 # For each stack the values `[M, ...]` of its variables.
 Weights = Sequence[Sequence[tf.Tensor]]
@@ -94,7 +95,9 @@ class Networks:
         # Another layer behind the head, such as MarginalFallback, has components of its own.
         return backgrounds.pop() if len(backgrounds) == 1 and received == expected else 0.0
 
-    def log_probs(self, weights: Weights, x, y: tf.Tensor) -> tuple[list[Mixture], Callable[[float], list[tf.Tensor]]]:
+    def log_probs(
+        self, weights: Weights, x, y: tf.Tensor, form: TargetFormat
+    ) -> tuple[list[Mixture], Callable[[float], list[tf.Tensor]]]:
         """What the members think of targets `[R, ..., *E]`, which may be asked of them again and again.
 
         Returns:
@@ -107,9 +110,10 @@ class Networks:
         predicted, _ = self._mixtures_in_graph.get_concrete_function(values, x_specs, False, number).structured_outputs
         is_apart = self.background(predicted) > 0.0
         predicted = tf.nest.map_structure(tf.type_spec_from_value, predicted)
-        self._log_probs_in_graph.get_concrete_function(predicted, y_specs, number, is_apart)
+        options = is_apart, form.intervals, form.missing
+        self._log_probs_in_graph.get_concrete_function(predicted, y_specs, number, *options)
         mixtures = self.mixtures(weights, x, False, tf.ones([], tf.float64))
-        return mixtures, lambda factor: self._log_probs_in_graph(mixtures, y, tf.constant(factor, tf.float64), is_apart)
+        return mixtures, lambda factor: self._log_probs_in_graph(mixtures, y, tf.constant(factor, tf.float64), *options)
 
 
 def _specs(tensors, any_number: bool = False):
@@ -127,12 +131,15 @@ def _graph(function: Callable) -> Callable:
     return tf.function(functools.partial(function), reduce_retracing=True, autograph=False)
 
 
-def _log_probs(mixtures: list[Mixture], y: tf.Tensor, scale_temperature: tf.Tensor, is_apart: bool):
+def _log_probs(
+    mixtures: list[Mixture], y: tf.Tensor, scale_temperature: tf.Tensor, is_apart: bool, intervals: bool, missing: str
+):
     """The log-densities `[M, *B]` of targets `[*B, *E]`, in mixtures `[M, *B]`, or in each of their parts."""
 
     def by_stack(mixture):
         y_for_each = tf.broadcast_to(y, tf.concat([mixture.batch_shape_tensor()[:1], tf.shape(y)], 0))
-        return -negative_log_likelihood(y_for_each, mixture.temper(scale_temperature=scale_temperature))
+        mixture = mixture.temper(scale_temperature=scale_temperature)
+        return -negative_log_likelihood(y_for_each, mixture, intervals=intervals, missing=missing)
 
     parts = zip(*map(background.apart, mixtures)) if is_apart else [mixtures]
     return [tf.concat(list(map(by_stack, part)), 0) for part in parts]

@@ -62,8 +62,7 @@ class ScoreMetric(keras.metrics.Metric):
         if keras_internals.is_placeholder(y_pred):
             return
         y_true = self.target_format.reconcile(y_true, y_pred)
-        weights = tf.cast(self.target_format.says_anything(y_true, y_pred), self.dtype)
-        weights *= weighting.example_weights(y_pred, sample_weight, weights)
+        weights = weighting.target_weights(self.target_format, y_true, y_pred, sample_weight, self.dtype)
         y_true = self.target_format.only(weights != 0, y_true)
         values = tf.cast(self.statistics(y_true, y_pred), self.dtype)
         rank = y_pred.batch_shape.rank

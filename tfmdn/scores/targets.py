@@ -9,8 +9,10 @@ import dataclasses
 import math
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfmdn import numerics, validation
 from tfmdn.distributions import coarse, incomplete
@@ -24,7 +26,7 @@ MISSING = ("error", "ignore")
 class TargetFormat:
     """How targets say what is known of them.
 
-    The methods take targets as `reconcile` returns them.
+    The methods that take tensors take what `reconcile` returns.
 
     Attributes:
       intervals: whether each number of a target is a pair (low, high) in a last axis. Equal ends are its value; of
@@ -62,6 +64,13 @@ class TargetFormat:
     def known(self, y: tf.Tensor) -> tf.Tensor | None:
         """Which numbers `[*B, *E]` count in a mean over coordinates; None for all."""
         return None if self.is_plain else ~self.is_missing(y)
+
+    def rows_that_say_anything(self, y: ArrayLike) -> np.ndarray:
+        """Which rows of an array `[n, ...]` of targets have a number that was observed, `[n]`."""
+        if self.is_plain:
+            return np.ones(len(y), bool)
+        is_known = ~self.is_missing(tf.convert_to_tensor(np.asarray(y, np.float64)))
+        return is_known.numpy().reshape(len(y), -1).any(1)
 
     def says_anything(self, y: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         """Which targets have a number that was observed, `[*B]`. The others count in no mean."""

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import keras_internals, numerics
+from tfmdn.scores.targets import TargetFormat
 
 tfd = tfp.distributions
 
@@ -17,6 +18,14 @@ def example_weights(mixture: tfd.Distribution, sample_weight, scores: tf.Tensor)
     if mask is not None:
         weights *= tf.cast(mask, weights.dtype)
     return weights if sample_weight is None else weights * like_scores(sample_weight, scores)
+
+
+def target_weights(
+    form: TargetFormat, y: tf.Tensor, mixture: tfd.Distribution, sample_weight=None, dtype: str | None = None
+) -> tf.Tensor:
+    """How much each of the reconciled targets counts, `[*B]`: as `example_weights`, and 0 if it says nothing."""
+    weights = tf.cast(form.says_anything(y, mixture), dtype or mixture.dtype)
+    return weights * example_weights(mixture, sample_weight, weights)
 
 
 def like_scores(sample_weight, scores: tf.Tensor) -> tf.Tensor:
