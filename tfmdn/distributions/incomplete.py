@@ -78,7 +78,7 @@ def _log_likelihood(components: tfd.Distribution, low: tf.Tensor, high: tf.Tenso
     if high is not None:
         # In the place of a value, and of nothing, stands all that there can be, of which the probability is 1.
         is_whole = has_value | is_unknown(low, high)
-        low, high = tf.where(is_whole, -math.inf, low), tf.where(is_whole, math.inf, high)
+        low, high = tf.where(~is_whole, low, -math.inf), tf.where(~is_whole, high, math.inf)
         log_probs += coarse.interval_log_prob(coordinates, low, high)
     return tf.reduce_sum(log_probs, list(range(-components.event_shape.rank, 0)))
 
