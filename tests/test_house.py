@@ -48,7 +48,11 @@ ROOMS = {
 # Where names are used that Keras, TFP and others keep to themselves.
 INTERNALS = {"keras_internals", "tfp_internals"}
 # What an extra installs. The modules named import it when they are imported, the others when it is used.
-OPTIONAL = {"sklearn": {"tabular.regressor", "tabular.storage", "tabular.targets"}, "pandas": set(), "matplotlib": set()}
+OPTIONAL = {
+    "sklearn": {"tabular.regressor", "tabular.storage", "tabular.targets"},
+    "pandas": set(),
+    "matplotlib": set(),
+}
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): ast.parse(path.read_text())
     for path in sorted(PACKAGE.rglob("*.py"))

@@ -235,7 +235,9 @@ class Recipe:
         y = targets.in_standard_units(y, form, units)
         learner = workshop.learner
         held_out = folds.folds(len(x), self.n_estimators, np.random.default_rng(seed))
-        stopping = EnsembleEarlyStopping(x, y, held_out, weights, patience=-(-self.patience // STEPS_PER_EPOCH))
+        options = dataclasses.asdict(form)
+        patience = -(-self.patience // STEPS_PER_EPOCH)
+        stopping = EnsembleEarlyStopping(x, y, held_out, weights, patience=patience, **options)
         steps = min(STEPS_PER_EPOCH, self.max_steps)
         history = fit(
             learner,
@@ -263,7 +265,7 @@ class Recipe:
             )
         model = workshop.learnt()
         if self.calibrate and len(x) >= folds.MIN_CALIBRATED:
-            model.calibrate(x, y, held_out, weights)
+            model.calibrate(x, y, held_out, weights, **options)
             learner.set_weights(model.get_weights())
         scores = stopping.scores(learner.scale_temperature)
         for name, value in units.statistics.items():
