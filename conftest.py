@@ -15,7 +15,8 @@ import tensorflow_probability as tfp
 
 import tfmdn
 
-pytest_plugins = ["covering"]  # tests/covering.py: the option --exhaustive
+# tests/covering.py: the option --exhaustive. tests/workers.py: processes of their own
+pytest_plugins = ["covering", "workers"]
 
 # Tracing makes objects by the million. To look for garbage among them less often saves a tenth of the time.
 gc.freeze()

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from cases import two_replicas
-from workers import run
 
 import tfmdn
 
@@ -31,29 +30,29 @@ def assert_undisturbed(folder, num_workers=1):
             np.testing.assert_allclose(resumed[name], value, rtol=1e-6, atol=1e-6, err_msg=name)
 
 
-def test_a_killed_process_goes_on(tmp_path):
-    command = [faulty_training.__file__, tmp_path]
+def test_a_killed_process_goes_on(processes, tmp_path):
+    training = functools.partial(processes.run, pathlib.Path(faulty_training.__file__), tmp_path)
     backup = tmp_path / "backup" / "training.npz"
-    (killed,) = run([*command, "batch"])
+    (killed,) = training("batch")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert np.load(backup)["position"].tolist() == [2, 3]  # batch 15 of 6 in each epoch
-    (killed,) = run([*command, "write"])
+    (killed,) = training("write")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert np.load(backup)["position"].tolist() == [3, 2]
-    (complete,) = run([*command, "nowhere"])
+    (complete,) = training("nowhere")
     assert complete.returncode == 0, complete.stderr
     assert_undisturbed(tmp_path)
     assert list(backup.parent.iterdir()) == []
 
 
 @pytest.mark.exhaustive
-def test_a_killed_worker_ends_the_others_and_all_go_on(tmp_path):
-    command = [faulty_training.__file__, tmp_path]
-    survivor, killed = run([*command, "batch"], num_workers=2)
+def test_a_killed_worker_ends_the_others_and_all_go_on(processes, tmp_path):
+    training = functools.partial(processes.run, pathlib.Path(faulty_training.__file__), tmp_path)
+    survivor, killed = training("batch", num_workers=2)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert survivor.returncode == 1
     assert "UnavailableError" in survivor.stderr
-    for worker in run([*command, "nowhere"], num_workers=2):
+    for worker in training("nowhere", num_workers=2):
         assert worker.returncode == 0, worker.stderr
     assert_undisturbed(tmp_path, num_workers=2)
 

@@ -1,8 +1,5 @@
 """SavedModels: tfmdn's, which load without it, and Keras' own."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -61,11 +58,8 @@ def test_every_signature_has_the_mixtures_numbers(case, tmp_path):
         np.testing.assert_allclose(quantiles, mixture.quantile(levels), rtol=1e-5, atol=1e-5 * scale)
 
 
-SERVE_WITHOUT_TFMDN = """
-import sys
-for name in ("tfmdn", "tensorflow_probability", "keras", "tf_keras"):
-    sys.modules[name] = None
-import numpy as np, tensorflow as tf
+SERVE = """
+import sys, numpy as np, tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
 x = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
 for rows in (1, 5):
@@ -80,11 +74,10 @@ for rows in (1, 5):
 
 @pytest.mark.by_default("normal-diag-scalar")
 @pytest.mark.parametrize("case", [("normal", "diag", ()), ("normal", "full", (3,))], ids=case_name)
-def test_loads_in_a_python_without_tfmdn_tfp_and_keras(case, tmp_path):
+def test_loads_in_a_python_without_tfmdn_tfp_and_keras(processes_without_tfmdn, case, tmp_path):
     model = model_of(case)
     tfmdn.export_saved_model(model, tmp_path / "model")
-    command = [sys.executable, "-c", SERVE_WITHOUT_TFMDN, str(tmp_path / "model")]
-    result = subprocess.run(command, capture_output=True, text=True)
+    (result,) = processes_without_tfmdn.run(SERVE, tmp_path / "model")
     assert result.returncode == 0, result.stderr[-2000:]
     for rows, line in zip((1, 5), result.stdout.splitlines()):
         mixture = model(X[:rows])
@@ -102,11 +95,8 @@ def model_of_two_heads():
     return keras.Model(inputs, {"offset": offset, "pen": keras.layers.Dense(1)(inputs)})
 
 
-SERVE_TWO_HEADS_WITHOUT_TFMDN = """
-import sys
-for name in ("tfmdn", "tensorflow_probability", "keras", "tf_keras"):
-    sys.modules[name] = None
-import numpy as np, tensorflow as tf
+SERVE_TWO_HEADS = """
+import sys, numpy as np, tensorflow as tf
 signatures = tf.saved_model.load(sys.argv[1]).signatures
 x = tf.ones((2, 3))
 outputs = signatures["serving_default"](x=x)
@@ -118,11 +108,10 @@ print(*np.ravel(outputs["pen"]), *np.ravel(signatures["offset_log_prob"](x=x, y=
 """
 
 
-def test_several_heads(tmp_path):
+def test_several_heads(processes_without_tfmdn, tmp_path):
     model = model_of_two_heads()
     tfmdn.export_saved_model(model, tmp_path / "model")
-    command = [sys.executable, "-c", SERVE_TWO_HEADS_WITHOUT_TFMDN, str(tmp_path / "model")]
-    result = subprocess.run(command, capture_output=True, text=True)
+    (result,) = processes_without_tfmdn.run(SERVE_TWO_HEADS, tmp_path / "model")
     assert result.returncode == 0, result.stderr[-2000:]
     outputs, signatures, numbers = result.stdout.splitlines()
     names = ["loc", "logits", "mean", "probs", "scale_tril", "stddev"]

@@ -273,12 +273,13 @@ print(repr(float(np.mean(model(x).log_prob(y)))), repr(model.evaluate(x, y, verb
 """
 
 
-def test_keras_file_loads_in_a_fresh_process(tmp_path):
+def test_keras_file_loads_in_a_fresh_process(processes, tmp_path):
     model = compiled(functional())
     model.fit(X, Y, verbose=0)
     model.save(tmp_path / "model.keras")
-    command = [sys.executable, "-c", LOAD_AND_SCORE, str(tmp_path / "model.keras")]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    (loaded,) = processes.run(LOAD_AND_SCORE, tmp_path / "model.keras")
+    assert loaded.returncode == 0, loaded.stderr
+    output = loaded.stdout.split()
     assert float(output[0]) == pytest.approx(float(np.mean(model(X).log_prob(Y))), rel=1e-5)
     assert float(output[1]) == pytest.approx(model.evaluate(X, Y, verbose=0), rel=1e-5)
 

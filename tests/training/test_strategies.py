@@ -1,6 +1,7 @@
 """Strategies of tf.distribute: what a model learns and says is what one process on the same batches does."""
 
 import functools
+import pathlib
 
 import keras
 import numpy as np
@@ -9,7 +10,6 @@ import strategies
 import tensorflow as tf
 from cases import two_replicas
 from strategies import MODELS, results, results_of_files, write_files
-from workers import run
 
 import tfmdn
 
@@ -31,9 +31,9 @@ def test_two_replicas_are_one_process(name):
     assert_results_equal(results(two_replicas(), name), results_of_one_process(name))
 
 
-def test_two_workers_are_one_process(tmp_path):
+def test_two_workers_are_one_process(processes, tmp_path):
     write_files(tmp_path)
-    for worker in run([strategies.__file__, tmp_path], num_workers=2):
+    for worker in processes.run(pathlib.Path(strategies.__file__), tmp_path, num_workers=2):
         assert worker.returncode == 0, worker.stderr
     workers = [dict(np.load(tmp_path / f"worker-{index}.npz")) for index in range(2)]
     for name, value in workers[0].items():
