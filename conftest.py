@@ -1,4 +1,7 @@
-"""What every test and doctest runs with: two logical CPUs for tf.distribute, fixed seeds, no windows, usual names."""
+"""What every test and doctest runs with: two logical CPUs for tf.distribute, fixed seeds, no windows, usual names.
+
+TensorFlow is imported where tests are collected: with pytest-xdist not in the process that only hands them out.
+"""
 
 import gc
 import os
@@ -6,25 +9,28 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# pytest-xdist has a process for each core. More threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import keras
-import numpy as np
 import pytest
-import tensorflow as tf
-import tensorflow_probability as tfp
 
-import tfmdn
-
-# tests/covering.py: the option --exhaustive. tests/workers.py: processes of their own
+# tests/covering.py: the option --exhaustive. tests/workers.py: processes of their own.
 pytest_plugins = ["covering", "workers"]
 
-# Tracing makes objects by the million. To look for garbage among them less often saves a tenth of the time.
-gc.freeze()
-gc.set_threshold(50_000, 20, 20)
 
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
+def pytest_collection():
+    import tensorflow as tf
+
+    import tfmdn  # noqa: F401 - it stays, with all that it imports
+
+    # Tracing makes objects by the million. To look for garbage among them less often saves a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
 
 
 def pytest_sessionfinish():
@@ -33,6 +39,8 @@ def pytest_sessionfinish():
 
 @pytest.fixture(autouse=True)
 def seeds():
+    import keras
+
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_floatx("float32")
@@ -48,4 +56,21 @@ def figures():
 
 @pytest.fixture(autouse=True)
 def doctest_names(doctest_namespace):
+    import keras
+    import numpy as np
+    import tensorflow as tf
+    import tensorflow_probability as tfp
+
+    import tfmdn
+
     doctest_namespace.update(keras=keras, np=np, tf=tf, tfd=tfp.distributions, tfmdn=tfmdn)
+
+
+@pytest.fixture(scope="module")
+def quick_graphs():
+    """For models that learn next to nothing: to optimise their graphs takes longer than to run them."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})

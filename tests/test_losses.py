@@ -10,6 +10,7 @@ from cases import DISTRIBUTIONS, SCALAR_COMPONENTS, case_name, mixture_of
 import tfmdn
 from tfmdn import losses
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 tfd = tfp.distributions
 every_kind = pytest.mark.parametrize("case", DISTRIBUTIONS, ids=case_name)
 

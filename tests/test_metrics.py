@@ -13,6 +13,7 @@ from cases import mixture_of, two_replicas
 import tfmdn
 from tfmdn import keras_internals, metrics, scores
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 tfd = tfp.distributions
 X, Y = tfmdn.datasets.inverse_sinusoid().sample(96, seed=0)
 REFERENCE = {

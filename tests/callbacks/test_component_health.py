@@ -13,6 +13,7 @@ from tfmdn.callbacks import observation
 from tfmdn.callbacks.component_health import ComponentHealth, ComponentHealthWarning
 from tfmdn.layers import links
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 # All that give the head's weights a layout of their own: (1,) has that of a scalar, and so has its spherical kind.
 KINDS = [case for case in COMPONENTS if case[2] == (3,) or (case[1] == "diag" and case[2] == ())]
 every_kind = pytest.mark.parametrize("case", KINDS, ids=case_name)

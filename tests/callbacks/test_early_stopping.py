@@ -9,6 +9,7 @@ from cases import weights_of_members
 
 import tfmdn
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 2)).astype("float32")
 Y = (X[:, 0] + 0.5 * rng.normal(size=40)).astype("float32")

@@ -15,6 +15,7 @@ from cases import two_replicas
 
 import tfmdn
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 X, Y = tfmdn.datasets.inverse_sinusoid().sample(96, seed=0)
 
 

@@ -12,6 +12,7 @@ from cases import SCALAR_COMPONENTS, case_name, layer_of
 import tfmdn
 from tfmdn.ensembles import calibration
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 NUM_MEMBERS = 10
 PAIRS = np.arange(NUM_MEMBERS)[np.newaxis] % 5 == np.arange(5)[:, np.newaxis]  # [5, M]
 

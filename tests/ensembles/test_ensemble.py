@@ -9,6 +9,7 @@ from cases import SCALAR_COMPONENTS, case_name, layer_of, two_replicas, weights_
 
 import tfmdn
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 tfd = tfp.distributions
 NORMAL = ("normal", "diag", ())
 rng = np.random.default_rng(0)

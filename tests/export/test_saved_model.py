@@ -1,5 +1,8 @@
 """SavedModels: tfmdn's, which load without it, and Keras' own."""
 
+import functools
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from cases import SCALAR_COMPONENTS, case_name
 
 import tfmdn
 from tfmdn.distributions import tensors
+from tfmdn.export import saved_model
 
 X = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
 EXPORTED = [
@@ -27,12 +31,24 @@ def model_of(case=("normal", "diag", ()), **kwargs):
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(8, "tanh"), layer])
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A model of a case, and where it is exported to: once for all tests."""
+
+    @functools.cache
+    def exported(case):
+        model, path = model_of(case), tmp_path_factory.mktemp("exported") / "model"
+        tfmdn.export_saved_model(model, path)
+        return model, path
+
+    return exported
+
+
 @pytest.mark.by_default("normal-diag-scalar", "normal-full-3")
 @pytest.mark.parametrize("case", EXPORTED, ids=case_name)
-def test_every_signature_has_the_mixtures_numbers(case, tmp_path):
-    model = model_of(case)
-    tfmdn.export_saved_model(model, tmp_path / "model")
-    signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
+def test_every_signature_has_the_mixtures_numbers(exported, case):
+    model, path = exported(case)
+    signatures = tf.saved_model.load(str(path)).signatures
     mixture = model(X)
     y = mixture.sample(seed=0)
     scale = float(tf.reduce_max(mixture.stddev()))
@@ -74,10 +90,9 @@ for rows in (1, 5):
 
 @pytest.mark.by_default("normal-diag-scalar")
 @pytest.mark.parametrize("case", [("normal", "diag", ()), ("normal", "full", (3,))], ids=case_name)
-def test_loads_in_a_python_without_tfmdn_tfp_and_keras(processes_without_tfmdn, case, tmp_path):
-    model = model_of(case)
-    tfmdn.export_saved_model(model, tmp_path / "model")
-    (result,) = processes_without_tfmdn.run(SERVE, tmp_path / "model")
+def test_loads_in_a_python_without_tfmdn_tfp_and_keras(processes_without_tfmdn, exported, case):
+    model, path = exported(case)
+    (result,) = processes_without_tfmdn.run(SERVE, path)
     assert result.returncode == 0, result.stderr[-2000:]
     for rows, line in zip((1, 5), result.stdout.splitlines()):
         mixture = model(X[:rows])
@@ -166,13 +181,15 @@ def test_a_subclassed_model(tmp_path):
         def call(self, x):
             return self.head(x)
 
+    model = Subclassed()
+    signature = keras.InputSpec(shape=(None, 3), dtype="float32")
+    tfmdn.export_saved_model(model, tmp_path / "model", input_signature=signature)
+    served = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"](x=tf.constant(X))
+    np.testing.assert_allclose(served["mean"], model(X).mean(), rtol=1e-5)
+    # Of one that was called, the signature is known.
     called = Subclassed()
     called(X)
-    tfmdn.export_saved_model(called, tmp_path / "called")
-    signature = keras.InputSpec(shape=(None, 3), dtype="float32")
-    tfmdn.export_saved_model(Subclassed(), tmp_path / "signature", input_signature=signature)
-    served = tf.saved_model.load(str(tmp_path / "called")).signatures["serving_default"](x=tf.constant(X))
-    np.testing.assert_allclose(served["mean"], called(X).mean(), rtol=1e-5)
+    assert saved_model._input_specs(called, None) == saved_model._input_specs(model, signature)
     with pytest.raises(ValueError, match="The model is not built"):
         tfmdn.export_saved_model(Subclassed(), tmp_path / "unbuilt")
 
@@ -211,48 +228,69 @@ def test_plain_keras_export_serves_named_tensors(tmp_path):
 
 # What can go wrong
 
+PLAIN, CORRELATED = ("normal", "diag", ()), ("normal", "full", (3,))
 
-def test_a_failed_export_leaves_the_earlier_one(tmp_path, monkeypatch):
-    path = tmp_path / "model"
-    model = model_of()
-    tfmdn.export_saved_model(model, path)
-    before = sorted((file.relative_to(path), file.stat().st_mtime_ns) for file in path.rglob("*"))
+
+@pytest.fixture
+def writing_exported(monkeypatch, exported):
+    """An export takes long: it writes one of before."""
+
+    def write_out(self, filepath, **kwargs):
+        shutil.copytree(exported(CORRELATED)[1], filepath)
+
+    monkeypatch.setattr(type(keras.export.ExportArchive()), "write_out", write_out)
+
+
+@pytest.fixture
+def earlier(exported, tmp_path):
+    return shutil.copytree(exported(PLAIN)[1], tmp_path / "deep" / "model")
+
+
+def files_of(path):
+    return sorted((file.relative_to(path), file.stat().st_mtime_ns) for file in path.rglob("*"))
+
+
+def test_a_failed_export_leaves_the_earlier_one(earlier, monkeypatch):
+    before = files_of(earlier)
 
     def full_disk(self, filepath, **kwargs):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(type(keras.export.ExportArchive()), "write_out", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        tfmdn.export_saved_model(model_of(), path)
-    assert sorted((file.relative_to(path), file.stat().st_mtime_ns) for file in path.rglob("*")) == before
-    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
-    tf.saved_model.load(str(path))
+        tfmdn.export_saved_model(model_of(), earlier)
+    assert files_of(earlier) == before
+    assert [entry.name for entry in earlier.parent.iterdir()] == ["model"]
 
 
-def test_a_failed_move_leaves_the_earlier_one(tmp_path, monkeypatch):
-    path = tmp_path / "model"
-    tfmdn.export_saved_model(model_of(), path)
-    rename = type(path).rename
+@pytest.mark.usefixtures("writing_exported")
+def test_a_failed_move_leaves_the_earlier_one(earlier, monkeypatch):
+    before = files_of(earlier)
+    rename = type(earlier).rename
 
     def failing_rename(source, target):
         if source.name == "new":
             raise OSError("interrupted")
         return rename(source, target)
 
-    monkeypatch.setattr(type(path), "rename", failing_rename)
+    monkeypatch.setattr(type(earlier), "rename", failing_rename)
     with pytest.raises(OSError, match="interrupted"):
-        tfmdn.export_saved_model(model_of(), path)
-    monkeypatch.undo()
-    tf.saved_model.load(str(path))
-    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+        tfmdn.export_saved_model(model_of(), earlier)
+    assert files_of(earlier) == before
+    assert [entry.name for entry in earlier.parent.iterdir()] == ["model"]
 
 
-def test_an_earlier_saved_model_is_replaced(tmp_path):
-    path = tmp_path / "deep" / "model"
-    tfmdn.export_saved_model(model_of(("normal", "diag", ())), path)
-    tfmdn.export_saved_model(model_of(("normal", "diag", (3,))), str(path))
-    assert "scale_diag" in tf.saved_model.load(str(path)).signatures["serving_default"](x=tf.constant(X))
-    assert [entry.name for entry in path.parent.iterdir()] == ["model"]
+@pytest.mark.usefixtures("writing_exported")
+def test_an_earlier_saved_model_is_replaced(earlier):
+    tfmdn.export_saved_model(model_of(), str(earlier))
+    assert "scale_tril" in tf.saved_model.load(str(earlier)).signatures["serving_default"](x=tf.constant(X))
+    assert [entry.name for entry in earlier.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.usefixtures("writing_exported")
+def test_folders_on_the_way_are_made(tmp_path):
+    tfmdn.export_saved_model(model_of(), tmp_path / "deep" / "model")
+    assert (tmp_path / "deep" / "model" / "saved_model.pb").exists()
 
 
 def test_a_path_that_is_a_file(tmp_path):

@@ -16,6 +16,7 @@ import tfmdn
 from tfmdn import keras_internals
 from tfmdn.layers import families, kernels
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 tfd = tfp.distributions
 every_kind = pytest.mark.parametrize("case", DISTRIBUTIONS, ids=case_name)
 

@@ -13,6 +13,7 @@ import tfmdn
 from tfmdn import keras_internals
 from tfmdn.layers import features
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 LAYERS = {
     "Standardization": {"margin": 0.5},
     "PeriodicEmbedding": {"num_frequencies": 3, "units": 5, "frequency_scale": 0.7},

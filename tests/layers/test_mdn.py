@@ -11,6 +11,7 @@ from keras.src import testing
 import tfmdn
 from tfmdn import keras_internals
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 tfd = tfp.distributions
 every_kind = pytest.mark.parametrize("case", COMPONENTS, ids=case_name)
 
@@ -41,29 +42,29 @@ class KerasLayerHarness(testing.TestCase):
 
 
 @pytest.mark.covering(1)
+@pytest.mark.parametrize("batch_shape", [(2,), (2, 4)])
 @every_kind
-def test_keras_layer_harness(case):
+def test_keras_layer_harness(case, batch_shape):
     family, covariance, event_shape = case
-    for batch_shape in ((2,), (2, 4)):
-        KerasLayerHarness().run_layer_test(
-            tfmdn.MDNLayer,
-            init_kwargs={
-                "num_components": 3,
-                "event_shape": event_shape,
-                "family": family,
-                "covariance": covariance,
-                "kernel_regularizer": keras.regularizers.L2(1e-4),
-            },
-            input_shape=(*batch_shape, 5),
-            expected_output_shape=(*batch_shape, *event_shape),
-            expected_output_dtype="float32",
-            expected_num_trainable_weights=2,
-            expected_num_non_trainable_weights=2,
-            expected_num_seed_generators=0,
-            expected_num_losses=1,
-            supports_masking=True,
-            assert_built_after_instantiation=False,
-        )
+    KerasLayerHarness().run_layer_test(
+        tfmdn.MDNLayer,
+        init_kwargs={
+            "num_components": 3,
+            "event_shape": event_shape,
+            "family": family,
+            "covariance": covariance,
+            "kernel_regularizer": keras.regularizers.L2(1e-4),
+        },
+        input_shape=(*batch_shape, 5),
+        expected_output_shape=(*batch_shape, *event_shape),
+        expected_output_dtype="float32",
+        expected_num_trainable_weights=2,
+        expected_num_non_trainable_weights=2,
+        expected_num_seed_generators=0,
+        expected_num_losses=1,
+        supports_masking=True,
+        assert_built_after_instantiation=False,
+    )
 
 
 @pytest.mark.parametrize(("case", "expected"), EXPECTED_CLASSES.items())

@@ -10,6 +10,7 @@ import tfmdn
 from tfmdn.distributions import folding
 from tfmdn.layers import coarseness, support
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 INF = np.inf
 
 
@@ -192,7 +193,7 @@ def test_only_what_was_found_can_be_exceeded(support):
 
 # MDNRegressor
 
-QUICK = {"n_estimators": 2, "num_components": 4, "hidden_units": (16,), "max_steps": 100, "random_state": 0}
+QUICK = {"n_estimators": 1, "num_components": 4, "hidden_units": (16,), "max_steps": 100, "random_state": 0}
 rng = np.random.default_rng(1)
 X = rng.normal(size=(500, 2))
 SHARES = rng.uniform(size=(500, 2)) ** (1.0 + X**2)
@@ -217,7 +218,7 @@ def components_of(regressor):
     ],
 )
 def test_what_the_regressor_takes_for_the_targets(y, arguments, kind):
-    regressor = tfmdn.MDNRegressor(**QUICK, **arguments).fit(X, y)
+    regressor = tfmdn.MDNRegressor(**{**QUICK, "n_estimators": 2}, **arguments).fit(X, y)
     assert components_of(regressor) == kind
     assert np.isfinite(regressor.score(X, y))
 

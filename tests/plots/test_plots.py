@@ -21,6 +21,7 @@ from tfmdn.plots import data as data_lib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 tfd = tfp.distributions
 N = 7
 X = np.random.default_rng(0).permutation(np.linspace(-3.0, 4.0, N))

@@ -27,6 +27,7 @@ from tfmdn.tabular import chunks, folds, plans
 from tfmdn.tabular import regressor as regressor_lib
 from tfmdn.tabular.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 X, Y = (part.astype(np.float64) for part in tfmdn.datasets.inverse_sinusoid().sample(60, seed=0))
 TWO = np.stack([Y, X[:, 0] - Y], 1)
 POSITIVE = np.exp(Y / 5)
@@ -50,14 +51,6 @@ def tiny():
     return fitted()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quick_graphs():
-    """Most tests learn next to nothing: to optimise the graphs takes longer than to run them."""
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
-
-
 # scikit-learn's contract
 
 NO_REPETITIONS = (
@@ -68,7 +61,8 @@ NO_REPETITIONS = (
 
 @parametrize_with_checks(
     # Without a `network`: the address of a function would be part of the tests' names.
-    [tfmdn.MDNRegressor(**{**SMALL, "n_estimators": 1, "max_steps": 5})],
+    # Batches of one size are traced once, for tables of any number of rows.
+    [tfmdn.MDNRegressor(**{**SMALL, "n_estimators": 1, "max_steps": 5, "batch_size": 8})],
     expected_failed_checks=lambda _: {"check_sample_weight_equivalence_on_dense_data": NO_REPETITIONS},
 )
 def test_contract(estimator, check):

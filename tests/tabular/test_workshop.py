@@ -10,6 +10,7 @@ import tensorflow as tf
 import tfmdn
 from tfmdn.tabular import recipe, workshop
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 X, Y = (part.astype(np.float64) for part in tfmdn.datasets.inverse_sinusoid().sample(80, seed=0))
 SETTINGS = {"num_components": 2, "n_estimators": 2, "max_steps": 20, "hidden_units": (8,), "random_state": 0}
 
