@@ -33,6 +33,14 @@ def pytest_collection():
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """The tests of a file share models and graphs, and so a process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
+
+
 def pytest_sessionfinish():
     gc.freeze()  # pytest collects several times at its end
 
