@@ -8,6 +8,7 @@ import tensorflow as tf
 import tfmdn
 from tfmdn.tabular.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 RNG = np.random.default_rng(0)
 N = 120
 X = RNG.normal(size=(N, 2))
@@ -15,13 +16,6 @@ NOISE = RNG.normal(size=N)
 AMOUNTS = np.maximum(0.0, X[:, 0] + 0.5 * NOISE)
 STARS = np.clip(np.round(3.0 + X[:, 0] + 0.7 * NOISE), 1.0, 5.0)
 SMALL = {"num_components": 3, "n_estimators": 2, "max_steps": 25, "hidden_units": (8,), "random_state": 0}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_graphs():
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 def fitted(y, x=X, **arguments):
