@@ -9,7 +9,9 @@
 - `modes`: searched for by a mean shift.
 - `regions`: highest density regions, and central intervals.
 - `coordinates`: marginals and conditionals, which have a closed form.
-- `deviations`: expected distances, of which the CRPS is made.
+- `ranked_probability`: the CRPS, of values and of intervals.
+- `deviations`: expected distances, of which it is made.
+- `cells`: the integral that stands for those between all pairs of components.
 - `batching`: the same, for some rows at a time.
 - `merging`: several mixtures as one.
 - `gaussian_mixtures`: scikit-learn's.
@@ -29,6 +31,7 @@ Of components:
 - `reflected`: normal ones with limits.
 - `reflected_joint`: the same with correlated coordinates.
 - `folding`: the geometry of both.
+- `folded_distances`: how far normal ones are from points on average, with limits and without.
 - `coarsened`: normal ones that are moved to limits, or rounded.
 - `coarse_moments`: their means and variances.
 - `grids`: equidistant values.

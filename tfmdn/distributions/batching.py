@@ -65,3 +65,31 @@ def in_batches(
 
     # A partial of its own: TensorFlow would count the traces of all calls together, and warn of too many.
     return tf.function(functools.partial(compute_all), autograph=False)()
+
+
+def in_blocks(function: Callable, size: int, count: int, *rows) -> list[tf.Tensor]:
+    """`function(*rows)`, computed for blocks of rows, one after the other.
+
+    Args:
+      function: of tensors of as many rows, to a list of tensors of the same dtype and rows.
+      size: the number of rows of a block.
+      count: the length of the list.
+      *rows: tensors, or lists of tensors, whose first axis is that of the rows.
+    """
+    first = tf.nest.flatten(rows)[0]
+    num_rows = tf.shape(first)[0]
+    size = tf.minimum(size, num_rows)
+    num_blocks = (num_rows + size - 1) // size
+    # The last block is filled up with copies of the last row.
+    numbers = tf.minimum(tf.range(num_blocks * size), num_rows - 1)
+
+    def split(value):
+        return tf.reshape(tf.gather(value, numbers), tf.concat([[num_blocks, size], tf.shape(value)[1:]], 0))
+
+    def joined(value):
+        return tf.reshape(value, tf.concat([[num_blocks * size], tf.shape(value)[2:]], 0))[:num_rows]
+
+    signature = [first.dtype] * count
+    blocks = tf.nest.map_structure(split, rows)
+    results = tf.map_fn(lambda block: function(*block), blocks, fn_output_signature=signature, parallel_iterations=1)
+    return [joined(result) for result in results]

@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn.distributions import reflected as reflected_lib
 from tfmdn.distributions import tensors
+from tfmdn.distributions.folded_distances import NormalDistances, ReflectedDistances
+from tfmdn.distributions.reflected import ReflectedNormal
 from tfmdn.numerics import held_quotient
 
 tfd = tfp.distributions
@@ -41,8 +42,8 @@ def absolute_deviation(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor:
     array([0.7979, 1.5958], dtype=float32)
     """
     raise NotImplementedError(
-        f"E|X - y| is known for components of these kinds: {_kinds()}. Received: {type(components).__name__}. "
-        "The energy score needs draws alone."
+        f"E|X - y| is known for components of these kinds: {_kinds(absolute_deviation)}. "
+        f"Received: {type(components).__name__}. The energy score needs draws alone."
     )
 
 
@@ -50,10 +51,8 @@ def absolute_deviation(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor:
 def absolute_difference(first: tfd.Distribution, second: tfd.Distribution) -> tf.Tensor:
     """E|X - X'| of independent univariate X and X' of one kind, batch by batch.
 
-    In closed form for normal, lognormal and Laplace components; by a quadrature of the closed `absolute_deviation` for
-    logistic and reflected normal (to 1e-8 of the value; to 1e-3 if their limits differ), Gumbel, gamma, Weibull and
-    von Mises, and Student-t ones (to 1e-6, the last with at least 2.1 degrees of freedom). Of Student-t, gamma, Weibull
-    and von Mises it takes some hundred times as long as of the others.
+    In closed form for normal, lognormal and Laplace components, and by a quadrature for von Mises ones. Of mixtures of
+    the others, `cells` integrates the sum over all pairs at once.
 
     Args:
       first: the distribution of X, of scalar events: a kind that has been registered.
@@ -72,8 +71,30 @@ def absolute_difference(first: tfd.Distribution, second: tfd.Distribution) -> tf
     1.1284
     """
     raise NotImplementedError(
-        f"E|X - X'| is known for components of these kinds: {_kinds()}. Received: {type(first).__name__}."
+        f"E|X - X'| is known for components of these kinds: {_kinds(absolute_difference)}. "
+        f"Received: {type(first).__name__}."
     )
+
+
+@functools.singledispatch
+def of_mixture(components: tfd.Distribution, weights: tf.Tensor) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """P(X <= y) and E|X - y| of a mixture, many times.
+
+    Args:
+      components: univariate, of batch shape `[B, 1, K]`.
+      weights: `[B, K]`.
+
+    Returns:
+      A function of y `[B, N]` that returns both, `[B, N]`.
+    """
+
+    def function(y):
+        y = y[..., tf.newaxis]
+        return tuple(
+            tf.linalg.matvec(value, weights) for value in (components.cdf(y), absolute_deviation(components, y))
+        )
+
+    return function
 
 
 # Each is the distance between the centres and what comes on top of it. The second part is positive and vanishes far
@@ -82,15 +103,8 @@ def absolute_difference(first: tfd.Distribution, second: tfd.Distribution) -> tf
 # Where exp(-z) and the normal tail are exactly 0 in every dtype.
 FARTHEST = 800.0
 
-# The trapezoidal rule converges exponentially for the integrands below, which are analytic and vanish at both ends.
-# Spacing and range are as wide as the accuracy that absolute_difference states lets them be.
+# How many nodes of a quadrature are taken at a time.
 BLOCK = 32
-LOGISTIC_NODES = np.linspace(-24.0, 24.0, 2 * BLOCK)
-LOGISTIC_SPACING = LOGISTIC_NODES[1] - LOGISTIC_NODES[0]
-# Gauss and Legendre's rule, for integrands that end at limits: nodes and weights.
-REFLECTED_NODES = np.stack(np.polynomial.legendre.leggauss(2 * BLOCK), -1)
-FARTHEST_REFLECTED = 9.0
-REFLECTED_NAMES = ("loc", "scale", "low", "high")
 
 
 def _normal_excess(distance, scale):
@@ -107,34 +121,6 @@ def _normal_difference(first, second):
     distance = tf.abs(first["loc"] - second["loc"])
     # The difference of two normals is a normal.
     return distance + _normal_excess(distance, tf.sqrt(tf.square(first["scale"]) + tf.square(second["scale"])))
-
-
-def _reflected_deviation(values, y):
-    reflected = reflected_lib.ReflectedNormal(**values)
-    inside = reflected.interval.clip(y)
-    return tf.abs(y - inside) + inside - reflected.mean() + 2.0 * reflected.mean_excess(inside)
-
-
-def _reflected_difference(first, second):
-    # The integral is over the law of the narrower one: what is integrated is smooth on that scale.
-    stddevs = [reflected_lib.ReflectedNormal(**values).stddev() for values in (first, second)]
-    is_narrow = stddevs[0] <= stddevs[1]
-    narrow, wide = (
-        {name: tf.where(chosen, first[name], second[name]) for name in REFLECTED_NAMES}
-        for chosen in (is_narrow, ~is_narrow)
-    )
-    interval, farthest = reflected_lib.ReflectedNormal(**narrow).interval, FARTHEST_REFLECTED * narrow["scale"]
-    centre = interval.fold(narrow["loc"])
-    start, end = interval.clip(centre - farthest), interval.clip(centre + farthest)
-    return sum_over(REFLECTED_NODES, _reflected_term, start, end, *narrow.values(), *wide.values())
-
-
-def _reflected_term(nodes, start, end, *values):
-    narrow, wide = (dict(zip(REFLECTED_NAMES, part)) for part in (values[:4], values[4:]))
-    half = 0.5 * (end - start)
-    y = start + half * (1.0 + nodes[:, 0])
-    weight = half * nodes[:, 1] * reflected_lib.ReflectedNormal(**narrow).prob(y)
-    return weight * _reflected_deviation(wide, y)
 
 
 def _laplace_deviation(values, y):
@@ -163,66 +149,51 @@ def _logistic_deviation(values, y):
     return distance + 2.0 * values["scale"] * tf.math.softplus(-held_quotient(distance, values["scale"], FARTHEST))
 
 
-def _logistic_difference(first, second):
-    distance = tf.abs(first["loc"] - second["loc"])
-    wide, ratio = _wide_and_ratio(first["scale"], second["scale"])
-    u = held_quotient(distance, wide, FARTHEST)
-    return distance + 2.0 * wide * sum_over(LOGISTIC_NODES, _logistic_term, u, ratio)
+def has_absolute_difference(components: tfd.Distribution) -> bool:
+    """Whether `absolute_difference` knows the kind of components."""
+    return absolute_difference.dispatch(type(components)) is not absolute_difference.dispatch(object)
 
 
-def _logistic_term(z, u, ratio):
-    weight = LOGISTIC_SPACING * tf.math.sigmoid(z) * tf.math.sigmoid(-z)
-    return weight * tf.math.softplus(-(u + ratio * z))
+def _kinds(function: Callable) -> str:
+    return ", ".join(kind.__name__ for kind in function.registry if kind is not object)
 
 
-def _kinds() -> str:
-    return ", ".join(kind.__name__ for kind in absolute_deviation.registry if kind is not object)
-
-
-def register(kind: type[tfd.Distribution], from_point: Callable, from_each_other: Callable) -> None:
+def register(kind: type[tfd.Distribution], from_point: Callable, from_each_other: Callable | None = None) -> None:
     """Lets components of a kind have a CRPS.
 
     Args:
       kind: the class of univariate distributions.
       from_point: E|X - y| of the distribution's tensors by name, and y.
-      from_each_other: E|X - X'| of the tensors of both distributions, of one batch shape.
+      from_each_other: E|X - X'| of the tensors of both distributions, of one batch shape; None where mixtures have it
+        from their cumulative probability.
     """
     absolute_deviation.register(kind, lambda components, y: from_point(tensors.parameters(components), y))
-    absolute_difference.register(
-        kind, lambda first, second: from_each_other(tensors.parameters(first), tensors.parameters(second))
-    )
-
-
-def by_quadrature(nodes: np.ndarray, at_node: Callable, from_point: Callable) -> Callable:
-    """E|X - X'| of the tensors of two distributions: the integral of E|x - X'| over the law of the narrower, X.
-
-    Args:
-      nodes: of the trapezoidal rule.
-      at_node: x, and its weight in the integral, of a node and the tensors of X, one of which is its "scale".
-      from_point: E|X' - x| of the tensors of X', and x.
-    """
-
-    def term(node, *values):
-        half = len(values) // 2
-        narrow, wide = (dict(zip(("loc", "scale"), part)) for part in (values[:half], values[half:]))
-        x, weight = at_node(node, narrow)
-        return weight * from_point(wide, x)
-
-    def difference(first, second):
-        is_narrow = first["scale"] <= second["scale"]
-        narrow, wide = (
-            [tf.where(chosen, first[name], second[name]) for name in ("loc", "scale")]
-            for chosen in (is_narrow, ~is_narrow)
+    if from_each_other is not None:
+        absolute_difference.register(
+            kind, lambda first, second: from_each_other(tensors.parameters(first), tensors.parameters(second))
         )
-        return sum_over(nodes, term, *narrow, *wide)
-
-    return difference
 
 
 register(tfd.Normal, _normal_deviation, _normal_difference)
 register(tfd.Laplace, _laplace_deviation, _laplace_difference)
-register(tfd.Logistic, _logistic_deviation, _logistic_difference)
-register(reflected_lib.ReflectedNormal, _reflected_deviation, _reflected_difference)
+register(tfd.Logistic, _logistic_deviation)
+
+
+@absolute_deviation.register
+def _(components: ReflectedNormal, y):
+    return ReflectedDistances(components).of_components(y)[1]
+
+
+@of_mixture.register
+def _(components: ReflectedNormal, weights):
+    distances = ReflectedDistances(components)
+    return lambda y: distances.of_mixture(weights, y[..., tf.newaxis])
+
+
+@of_mixture.register
+def _(components: tfd.Normal, weights):
+    distances = NormalDistances(components.loc, components.scale)
+    return lambda y: distances.of_mixture(weights, y[..., tf.newaxis])
 
 
 def _wide_and_ratio(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -165,12 +164,6 @@ def _(components: Gamma):
     return True
 
 
-# E|X - y|: see `deviations` for the rule. In units of its standard deviation, log X is between a normal and a Gumbel
-# distribution of minima.
-NODES = np.linspace(-20.0, 8.5, 2 * deviations.BLOCK)
-SPACING = NODES[1] - NODES[0]
-
-
 def _deviation(values, y):
     # In float64: the difference of nearly the same numbers where the distribution is narrow.
     loc, scale, y64 = (tf.cast(value, tf.float64) for value in (values["loc"], values["scale"], y))
@@ -184,13 +177,4 @@ def _deviation(values, y):
     return tf.cast(tf.where(y64 > 0, y64 - mean + 2.0 * excess, mean - y64), y.dtype)
 
 
-def _at_node(v, values):
-    loc, scale, v = (tf.cast(value, tf.float64) for value in (values["loc"], values["scale"], v))
-    concentration = 1.0 + 1.0 / tf.square(tf.maximum(scale, NARROWEST))
-    distance = v * tf.math.rsqrt(concentration)
-    weight = SPACING * tf.math.rsqrt(concentration) * tf.exp(_log_density(concentration, distance))
-    dtype = values["loc"].dtype
-    return tf.cast(tf.exp(loc + distance), dtype), tf.cast(weight, dtype)
-
-
-deviations.register(Gamma, _deviation, deviations.by_quadrature(NODES, _at_node, _deviation))
+deviations.register(Gamma, _deviation)

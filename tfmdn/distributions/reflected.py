@@ -205,17 +205,6 @@ class ReflectedNormal(Reflected):
         log_prob = log_sum_exp(tf.stack(log_probs), 0) - tf.math.log(edges.total)
         return tf.where(is_empty, tf.constant(-math.inf, self.dtype), log_prob)
 
-    def mean_excess(self, y: tf.Tensor) -> tf.Tensor:
-        """E max(X - y, 0), for y within the interval; beyond it as for its nearest end."""
-        interval, loc, scale, edges = self.parts()
-        points = Points(interval, loc, scale, y)
-        excess = (
-            partial_mean(points.itself, points.itself, edges.high)
-            - partial_mean(points.reflected_high, edges.high, points.reflected_high)
-            - partial_mean(points.reflected_low, edges.bottom, points.reflected_low)
-        )
-        return scale * excess / edges.total
-
     def _mean(self):
         _, loc, scale, edges = self.parts()
         return loc + scale * _offset(edges)

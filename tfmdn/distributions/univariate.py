@@ -92,10 +92,8 @@ class StudentT(tfd.StudentT):
         return self.log_cdf(2.0 * self.loc - y)
 
 
-# Where a tail no longer matters; and for the trapezoidal rule, see `deviations`.
+# Where a tail no longer matters.
 FARTHEST = 1e8
-NODES = np.linspace(-22.0, 22.0, 8 * deviations.BLOCK)
-SPACING = NODES[1] - NODES[0]
 
 
 def _student_t_excess(u, df):
@@ -110,26 +108,4 @@ def _student_t_deviation(values, y):
     return distance + 2.0 * values["scale"] * _student_t_excess(u, values["df"])
 
 
-def _student_t_difference(first, second):
-    distance = tf.abs(first["loc"] - second["loc"])
-    # The integral is over the law with the narrower bulk and tail: what is integrated is smooth on that scale.
-    is_narrow = first["scale"] * tf.sqrt(first["df"]) <= second["scale"] * tf.sqrt(second["df"])
-    narrow, wide = (
-        {name: tf.where(chosen, first[name], second[name]) for name in ("scale", "df")}
-        for chosen in (is_narrow, ~is_narrow)
-    )
-    u = held_quotient(distance, wide["scale"], FARTHEST)
-    ratio = narrow["scale"] / wide["scale"]
-    total = deviations.sum_over(NODES, _student_t_term, u, ratio, narrow["df"], wide["df"])
-    return distance + 2.0 * wide["scale"] * total
-
-
-def _student_t_term(node, u, ratio, df, wide_df):
-    # T = sqrt(df) sinh(t) has in t a density proportional to cosh(t)^-df.
-    t = node / tf.sqrt(df)
-    density = tfd.StudentT(df, tf.zeros_like(df), tf.ones_like(df)).prob(tf.zeros_like(df))
-    weight = SPACING * density * tf.exp(-df * tf.math.log(tf.cosh(t)))
-    return weight * _student_t_excess(u + ratio * tf.sqrt(df) * tf.sinh(t), wide_df)
-
-
-deviations.register(tfd.StudentT, _student_t_deviation, _student_t_difference)
+deviations.register(tfd.StudentT, _student_t_deviation)
