@@ -82,14 +82,14 @@ def test_files_and_units(of_stars, tmp_path):
         (AMOUNTS, {"background": 0.0}, None, None),  # without which no limits are put
         (AMOUNTS, {"y_noise": 0.1}, None, None),
         (AMOUNTS + 1.0, {"family": "gamma"}, None, None),
-        (STARS, {}, (True, True), 1.0),
+        (STARS, {}, (True, True), "auto"),
         (STARS, {"resolution": None, "atoms": None}, None, None),
         (STARS / 4.0, {"resolution": 0.5}, (True, True), 0.5),
         (NOISE, {}, None, None),
         (np.round(NOISE, 2), {}, None, None),  # too fine to matter
-        (np.round(NOISE, 1), {}, (True, True), 0.1),
+        (np.round(NOISE, 1), {}, (True, True), "auto"),
         (np.minimum(NOISE, np.sort(NOISE)[-3]), {}, None, None),  # three equal targets are no atom
-        (np.stack([STARS, NOISE], 1), {}, ([True, True], [True, True]), [1.0, None]),
+        (np.stack([STARS, NOISE], 1), {}, ([True, True], [True, True]), "auto"),
         (np.stack([STARS, NOISE], 1), {"covariance": "full"}, None, None),
         (np.stack([NOISE, AMOUNTS], 1), {}, ([True, True], [True, True]), None),
     ],

@@ -169,8 +169,11 @@ class Recipe:
             max_steps=plans.max_steps(plan, len(x), batch_size) if isinstance(self.max_steps, str) else self.max_steps,
         )
 
-    def _coarse(self, y: np.ndarray) -> tuple[tuple | None, list | None]:
-        """The `atoms` and the `resolution` of a head for targets `[n, *E]`, None for none."""
+    def _coarse(self, y: np.ndarray) -> tuple[tuple | None, str | float | list | None]:
+        """The `atoms` and the `resolution` of a head for targets `[n, *E]`, None for none.
+
+        A resolution that was found stays "auto": what it is stands in variables, and tables of all share their graphs.
+        """
         can_have = self.family == "normal" and self.covariance != "full" and not self.y_noise
         support = None if support_lib.is_auto(self.support) and not self.background else self.support
         # What nobody asked for gives way to what somebody did.
@@ -183,9 +186,8 @@ class Recipe:
             return None, None
         # Where there is no limit it does not matter what is said of it. An atom takes less time than what may be none.
         sides = (found.low_is_atom | np.isneginf(found.low), found.high_is_atom | np.isposinf(found.high))
-        steps = found.resolution
         atoms = None if support is None else tuple(side.tolist() for side in sides)
-        return atoms, np.where(steps > 0.0, steps.astype(object), None).tolist() if steps.any() else None
+        return atoms, settled.resolution if found.resolution.any() else None
 
     def _design(self, x: np.ndarray, y: np.ndarray, form: TargetFormat) -> workshop_lib.Design:
         """What the networks of a settled recipe are made of, for features `[n, F]` and targets `[n, *E]`."""
