@@ -65,14 +65,14 @@ def test_the_loss_in_graphs_and_its_gradient():
 
     loc = tf.fill([6], tf.constant(0.1, tf.float64))
     expected = value_and_gradient(np.array(PAIRS), loc)
-    for jit_compile in (False, True):
-        graph = tf.function(value_and_gradient, jit_compile=jit_compile, autograph=False)
-        np.testing.assert_allclose(graph(np.array(PAIRS), loc)[1], expected[1], rtol=1e-9)
+    graph, compiled = (tf.function(value_and_gradient, jit_compile=xla, autograph=False) for xla in (False, True))
+    for function in (graph, compiled):
+        np.testing.assert_allclose(function(np.array(PAIRS), loc)[1], expected[1], rtol=1e-9)
     step = 1e-5
     slopes = (expected_of_pairs(0.1 + step) - expected_of_pairs(0.1 - step)) / (2 * step)
     np.testing.assert_allclose(expected[1], slopes, rtol=1e-6, atol=1e-12)
     with pytest.raises(tf.errors.InvalidArgumentError, match="The lower end of an interval"):
-        tf.function(value_and_gradient)(np.array(PAIRS)[:, ::-1], loc)
+        graph(np.array(PAIRS)[:, ::-1], loc)
 
 
 REFUSED = [
@@ -223,28 +223,55 @@ def test_a_model_finds_the_distribution_behind_censored_rounded_and_missing_targ
     assert history["loss"][-1] < history["loss"][0]
 
 
-def test_every_way_to_train_takes_them():
+def trained(keras_fit):
+    """A small model after `keras_fit(model, data)`, and what that returns; the data and the weights of the rows."""
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(16, 2)).astype("float32")
-    low = rng.normal(size=16)
+    x, low = rng.normal(size=(16, 2)).astype("float32"), rng.normal(size=16)
     pairs = np.stack([low, low + rng.choice([0.0, 0.5, INF], 16)], -1).astype("float32")
-    pairs[3] = NAN
+    pairs[[3, 11]] = NAN  # of each replica as many
     weight = rng.uniform(0.5, 1.0, 16).astype("float32")
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((2,)), tfmdn.MDNLayer(1)])
+    metric = metrics.NegativeLogLikelihood(**BOTH)
+    model.compile(keras.optimizers.SGD(0.1), NLL(**BOTH), weighted_metrics=[metric], jit_compile=False)
+    expected = scores.negative_log_likelihood(pairs, model(x), **BOTH).numpy()
+    history = keras_fit(model, tf.data.Dataset.from_tensor_slices((x, pairs[:, np.newaxis], weight)).batch(16))
+    weights = np.concatenate([np.ravel(value) for value in model.get_weights()])
+    return weights, history.history, expected, weight
 
-    def weights_after(train):
-        keras.utils.set_random_seed(1)
-        model = keras.Sequential([keras.Input((2,)), tfmdn.MDNLayer(1)])
-        metric = metrics.NegativeLogLikelihood(**BOTH)
-        model.compile(keras.optimizers.SGD(0.1), NLL(**BOTH), weighted_metrics=[metric], jit_compile=False)
-        train(model)
-        return np.concatenate([np.ravel(value) for value in model.get_weights()])
 
-    data = tf.data.Dataset.from_tensor_slices((x, pairs, weight)).batch(16)
-    expected = weights_after(lambda model: model.fit(data, verbose=0))
-    assert np.isfinite(expected).all()
-    rows = {"sample_weight": weight, "batch_size": 16, "shuffle": False, "verbose": 0}
-    found = weights_after(lambda model: tfmdn.fit(model, x, pairs[:, np.newaxis], **rows))
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    with two_replicas().scope():  # each takes the mean of its own rows
-        found = weights_after(lambda model: model.fit(data, verbose=0))
-    np.testing.assert_allclose(found, expected, atol=0.05)
+def test_keras_trains_on_data_sets_of_them():
+    weights, history, expected, weight = trained(lambda model, data: model.fit(data, verbose=0))
+    assert np.isfinite(weights).all()
+    assert history["loss"][0] == pytest.approx(weight @ expected / 14, rel=1e-5)
+    known = np.delete(weight, [3, 11])
+    assert history["negative_log_likelihood"][0] == pytest.approx(weight @ expected / known.sum(), rel=1e-5)
+
+
+@pytest.mark.exhaustive
+def test_replicas_take_them():
+    single, *_ = trained(lambda model, data: model.fit(data, verbose=0))
+    with two_replicas().scope():
+        both, *_ = trained(lambda model, data: model.fit(data, verbose=0))
+    np.testing.assert_allclose(both, single, rtol=1e-4, atol=1e-5)
+
+
+def test_ensembles_are_judged_and_calibrated_by_what_is_known():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 1)).astype("float32")
+    z = np.stack([x[:, 0], -x[:, 0]], -1) + 0.1 * rng.normal(size=(40, 2)).astype("float32")
+    z[:10] = NAN
+    z[10:20, 0] = NAN
+    networks = [keras.Sequential([keras.Input((1,)), tfmdn.MDNLayer(2, event_shape=2)]) for _ in range(2)]
+    ensemble = tfmdn.Ensemble(networks)
+    stopping = tfmdn.EnsembleEarlyStopping(x, z, np.ones((40, 2), bool), missing="ignore")
+    ensemble.compile(keras.optimizers.SGD(0.1), NLL(missing="ignore"), jit_compile=False)
+    ensemble.fit(x, z, verbose=0, callbacks=[stopping])
+    members = ensemble.members(x)
+    expected = [np.mean(scores.negative_log_likelihood(z, member, missing="ignore")[10:]) for member in members]
+    np.testing.assert_allclose(stopping.scores(), expected, rtol=1e-5)
+    # Rows of which nothing is known change nothing.
+    factor = ensemble.calibrate(x, z, missing="ignore")
+    ensemble.scale_temperature.assign(1.0)
+    assert ensemble.calibrate(x[10:], z[10:], missing="ignore") == pytest.approx(factor, rel=1e-4)
+    assert factor < 1.0

@@ -185,7 +185,7 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
         target_names = None if self.intervals else labels.target_names(y)
         X, y = targets.validated(self, X, y, self.intervals, reset=True)
         form = targets.target_format(y, self.intervals)
-        weights = validation.row_weights(sample_weight, len(X)) * targets.is_known(y, form)
+        weights = validation.row_weights(sample_weight, len(X)) * form.rows_that_say_anything(y)
         counted = weights > 0
         if counted.sum() < 2:
             raise ValueError(
@@ -278,7 +278,7 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
                 f"`y` must have the {outputs} outputs that the regressor was fitted to. Received: y of shape {y.shape}."
             )
         y, form = self._as_events(y), targets.target_format(y, self.intervals)
-        weights = validation.row_weights(sample_weight, len(X)) * targets.is_known(y, form)
+        weights = validation.row_weights(sample_weight, len(X)) * form.rows_that_say_anything(y)
         if not weights.any():
             raise ValueError("`y` must have a row of a weight above 0 of which anything is known. Received: none.")
         scores, start = [], 0

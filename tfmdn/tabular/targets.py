@@ -99,15 +99,6 @@ def description(y: np.ndarray, form: TargetFormat) -> list[str]:
     return [f"{share:.0%} of targets {fact}" for fact, share in facts.items() if share]
 
 
-def is_known(y: np.ndarray, form: TargetFormat) -> np.ndarray:
-    """Of which rows `[n]` anything is known."""
-    if form.is_plain:
-        return np.ones(len(y), bool)
-    low, high = form.ends(y)
-    is_unknown = np.isnan(low) | (np.isneginf(low) & np.isposinf(high))
-    return ~is_unknown.reshape(len(y), -1).all(1)
-
-
 def representative(y: np.ndarray, form: TargetFormat) -> np.ndarray:
     """Finite targets `[n, *E]` that are as the targets: for units, and for what components start with.
 
