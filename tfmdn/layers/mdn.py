@@ -246,8 +246,8 @@ class MDNLayer(keras.layers.Layer):
         says.
 
         Args:
-          y: targets `[*B, *event_shape]` as an array or a tensor; or a `tf.data.Dataset` of batches of y, of `(x, y)`
-            or of `(x, y, sample_weight)`, read once.
+          y: targets `[*B, *event_shape]` as an array or a tensor (of targets that are intervals one value each, such as
+            the middle); or a `tf.data.Dataset` of batches of y, of `(x, y)` or of `(x, y, sample_weight)`, read once.
 
         Raises:
           ValueError: if the targets do not have the shape of the event, if none is finite, or if the family or the
