@@ -3,10 +3,11 @@
 import keras
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
-from cases import mixture_of, two_replicas
+from cases import SciPyMixture, mixture_of, two_replicas
 
 import tfmdn
 from tfmdn import losses, metrics, scores
@@ -141,6 +142,26 @@ def test_scores_of_missing_coordinates_are_those_of_the_others():
     np.testing.assert_allclose(
         scores.energy_score(with_missing, vectors, seed=0, missing="ignore"), expected, rtol=1e-5
     )
+
+
+def test_crps_of_intervals_counts_what_lies_outside_of_them():
+    case = ("normal", "diag", ())
+    mixture = mixture_of(case, (6,), num_components=2, dtype="float64")
+    truth = SciPyMixture(case, mixture)
+    y = np.array(mixture.sample(seed=1))
+    pairs = np.stack([y, y + 0.5], -1)
+    pairs[0, 1], pairs[1, 1], pairs[2, 0], pairs[4], pairs[5] = y[0], INF, -INF, NAN, [-INF, INF]
+    found = scores.crps(pairs, mixture, **BOTH).numpy()
+    assert found[0] == scores.crps(y, mixture).numpy()[0]
+    for row in range(1, 4):
+        grid = np.linspace(*truth.span(row)[:2], 20_001)
+        cdf = truth.cdf(row, grid)
+        outside = np.where(grid < pairs[row, 0], cdf**2, np.where(grid > pairs[row, 1], (1.0 - cdf) ** 2, 0.0))
+        assert found[row] == pytest.approx(scipy.integrate.trapezoid(outside, grid), rel=1e-3)
+    np.testing.assert_array_equal(found[4:], 0.0)
+    np.testing.assert_allclose(scores.crps(pairs, mixture, batch_size=4, **BOTH), found, rtol=1e-9)
+    assert float(losses.CRPS(**BOTH)(pairs, mixture)) == pytest.approx(found[:4].mean(), rel=1e-5)
+    assert float(metrics.CRPS(**BOTH)(pairs, mixture)) == pytest.approx(found[:4].mean(), rel=1e-5)
 
 
 # Calibration

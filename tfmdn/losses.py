@@ -136,6 +136,7 @@ class CRPS(ScoreLoss):
       reduction: how the examples' scores are reduced, as in `keras.losses.Loss`.
       name: name of the loss.
       dtype: dtype of the reduction. The scores keep the mixture's.
+      intervals: whether targets are pairs (low, high), as in `negative_log_likelihood`: `(n, 2)` for scalars.
       missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
@@ -145,20 +146,19 @@ class CRPS(ScoreLoss):
     0.2337
     """
 
-    target_options = ("missing",)
-
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",
         name: str = "crps",
         dtype: str | None = None,
         *,
+        intervals: bool = False,
         missing: str = "error",
     ) -> None:
-        super().__init__(reduction, name, dtype, missing=missing)
+        super().__init__(reduction, name, dtype, intervals=intervals, missing=missing)
 
     def scores(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return ranked.crps(y_true, mixture, missing=self.missing)
+        return ranked.crps(y_true, mixture, intervals=self.intervals, missing=self.missing)
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")

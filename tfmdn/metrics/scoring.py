@@ -58,6 +58,7 @@ class CRPS(ScoreMetric):
     Args:
       name: name of the metric.
       dtype: dtype of the sums.
+      intervals: whether targets are pairs (low, high), as in `tfmdn.negative_log_likelihood`.
       missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
@@ -68,13 +69,14 @@ class CRPS(ScoreMetric):
     """
 
     direction = "down"
-    target_options = ("missing",)
 
-    def __init__(self, name: str = "crps", dtype: str | None = None, *, missing: str = "error") -> None:
-        super().__init__(name=name, dtype=dtype, missing=missing)
+    def __init__(
+        self, name: str = "crps", dtype: str | None = None, *, intervals: bool = False, missing: str = "error"
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, intervals=intervals, missing=missing)
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        return ranked.crps(y_true, mixture, missing=self.missing)
+        return ranked.crps(y_true, mixture, intervals=self.intervals, missing=self.missing)
 
 
 @keras.saving.register_keras_serializable(package="tfmdn", name="metrics.EnergyScore")

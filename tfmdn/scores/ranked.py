@@ -5,6 +5,7 @@ Shapes in comments: B batch, K components, E event, Q levels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import numerics, validation
-from tfmdn.distributions import ranked_probability, tensors
+from tfmdn.distributions import incomplete, ranked_probability, tensors
 from tfmdn.distributions.batching import in_batches
 from tfmdn.scores import components, targets
 
@@ -24,7 +25,12 @@ DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 @numerics.unconverted
 def crps(
-    y_true: ArrayLike, mixture: tfd.MixtureSameFamily, batch_size: int | None = None, *, missing: str = "error"
+    y_true: ArrayLike,
+    mixture: tfd.MixtureSameFamily,
+    batch_size: int | None = None,
+    *,
+    intervals: bool = False,
+    missing: str = "error",
 ) -> tf.Tensor:
     """The continuous ranked probability score, in the units of the targets: E|X - y| - E|X - X'| / 2.
 
@@ -40,7 +46,10 @@ def crps(
       mixture: a mixture of components of any family of `MDNLayer`. Of angles it is the score of Grimit et al. (2006),
         with distances along the circle.
       batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
-      missing: "ignore" if NaN stands for a coordinate that was not observed, and does not count.
+      intervals: whether targets are pairs (low, high), as in `negative_log_likelihood`. Of a target that lies in an
+        interval it is the score with thresholds outside of it alone (Gneiting and Ranjan 2011; survival CRPS: Avati et
+        al. 2020), which is 0 for any prediction within the interval.
+      missing: "ignore" if NaN, or a pair of NaN, stands for a coordinate that was not observed, and does not count.
 
     Returns:
       A tensor of the batch shape `[*B]`. For a vector event it is the mean of the scores of the coordinates, each by
@@ -49,8 +58,8 @@ def crps(
 
     Raises:
       TypeError: if `mixture` is not a mixture.
-      ValueError: if the shapes do not fit, or if there is no row.
-      NotImplementedError: if the score of this kind of component is not known.
+      ValueError: if the shapes do not fit, if there is no row, or if the lower end of an interval is above the upper.
+      NotImplementedError: if the score of this kind of component is not known; for intervals of angles.
 
     Example:
 
@@ -59,20 +68,39 @@ def crps(
     array([0.2337], dtype=float32)
     """
     components.require_mixture(mixture)
-    form = targets.TargetFormat(missing=missing)
+    form = targets.TargetFormat(intervals, missing)
     if batch_size is not None:
-        y_true = form.reconcile(y_true, mixture)
-        return in_batches(
-            lambda part, _, y: crps(y, part, missing=missing), mixture, [y_true], batch_size, event_rank=0
-        )
-    return form.mean_score(lambda y: _crps_of_coordinates(y, mixture), y_true, mixture)
+        ends = [tf.cast(end, mixture.dtype) for end in form.ends(form.reconcile(y_true, mixture))]
+
+        def of_part(part, _, low, high):
+            pairs = tf.stack([low, high], -1) if intervals else low
+            return crps(pairs, part, intervals=intervals, missing=missing)
+
+        return in_batches(of_part, mixture, ends, batch_size, event_rank=0)
+    if not intervals:
+        return form.mean_score(lambda y: _crps_of_coordinates(y, mixture), y_true, mixture)
+    return form.score(lambda low, high: _crps_of_intervals(low, high, mixture), y_true, mixture)
 
 
 def _crps_of_coordinates(y: tf.Tensor, mixture: tfd.MixtureSameFamily) -> tf.Tensor:
-    axis = components.axis_of(mixture)
-    marginals = tensors.marginals(mixture.components_distribution)
-    weights = numerics.with_trailing_axes(components.weights_of(mixture), -1 - axis)  # [B, K, E]
-    return ranked_probability.crps(marginals, weights, y, axis)
+    return ranked_probability.crps(*_marginals(mixture), y, components.axis_of(mixture))
+
+
+def _crps_of_intervals(low: tf.Tensor, high: tf.Tensor, mixture: tfd.MixtureSameFamily) -> tf.Tensor:
+    """The mean `[*B]` over the coordinates that are known, of ends `[*B, *E]`."""
+    is_known, is_value = ~incomplete.is_unknown(low, high), low == high
+    of_values = _crps_of_coordinates(tf.cast(tf.where(is_value, low, tf.zeros_like(low)), mixture.dtype), mixture)
+    is_interval = is_known & ~is_value
+    low, high = tf.where(is_interval, low, -math.inf), tf.where(is_interval, high, math.inf)
+    ends = [tf.cast(end, mixture.dtype) for end in (low, high)]
+    of_intervals = ranked_probability.interval_crps(*_marginals(mixture), *ends, components.axis_of(mixture))
+    return targets.mean_over_event(tf.where(is_value, of_values, of_intervals), mixture, is_known)
+
+
+def _marginals(mixture: tfd.MixtureSameFamily) -> tuple[tfd.Distribution, tf.Tensor]:
+    """The univariate components of each coordinate, and their weights: `[*B, K, *E]`."""
+    weights = numerics.with_trailing_axes(components.weights_of(mixture), mixture.event_shape.rank)
+    return tensors.marginals(mixture.components_distribution), weights
 
 
 @numerics.unconverted
