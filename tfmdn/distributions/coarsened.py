@@ -136,7 +136,12 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
     def observe(self, x: tf.Tensor) -> tf.Tensor:
         """What is observed of latent values. The gradient is that of the value before it was rounded."""
         x = tf.where(self._moves, tf.minimum(tf.maximum(x, self._low), self._high), x)
-        return x + tf.stop_gradient(self.grid.nearest(x) - x)
+        return self.grid.observed(x)
+
+    @property
+    def limits(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Both limits as they are observed: rounded to the grid."""
+        return self.grid.nearest(self._low), self.grid.nearest(self._high)
 
     @property
     def _moves(self) -> tf.Tensor:
@@ -151,18 +156,20 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
             slack = epsilon * tf.abs(safe) + SLACK * self.grid.step
             return tf.math.is_finite(limit) & (tf.abs(y - safe) <= slack)
 
-        return is_at(self._low), is_at(self._high)
+        low, high = self.limits
+        return is_at(low), is_at(high)
 
     def _beyond(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Whether y lies below the lower limit, and whether it lies above the upper one, so that nothing is there."""
-        at_low, at_high = self._at_limits(y)
-        return self._moves & (y < self._low) & ~at_low, self._moves & (y > self._high) & ~at_high
+        (low, high), (at_low, at_high) = self.limits, self._at_limits(y)
+        return self._moves & (y < low) & ~at_low, self._moves & (y > high) & ~at_high
 
     def _cell(self, first: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Between which latent values lies what is observed from `first` to `last`, both of which can be observed."""
-        start, end = first - self.grid.half_step, last + self.grid.half_step
-        is_lowest = self._moves & ((first <= self._low) | self._at_limits(first)[0])
-        is_highest = self._moves & ((last >= self._high) | self._at_limits(last)[1])
+        (low, high), half_step = self.limits, self.grid.half_step
+        start, end = first - half_step, last + half_step
+        is_lowest = self._moves & ((first <= low) | self._at_limits(first)[0])
+        is_highest = self._moves & ((last >= high) | self._at_limits(last)[1])
         return tf.where(~is_lowest, start, -math.inf), tf.where(~is_highest, end, math.inf)
 
     def _log_prob(self, y):
@@ -184,6 +191,11 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
         start, end = self._cell(value, value)
         start, end = tf.where(has_probability, start, -math.inf), tf.where(has_probability, end, math.inf)
         return coarse.interval_log_prob(self.latent, start, end)
+
+    def is_atom(self, y: tf.Tensor) -> tf.Tensor:
+        """Whether y is a limit next to a density that can have a probability."""
+        at_low, at_high = self._at_limits(y)
+        return (at_low | at_high) & ~self.grid.exists
 
     def probability_of(self, y: tf.Tensor) -> tf.Tensor:
         """The probability of exactly y: 0 where there is a density, or nothing."""
@@ -217,7 +229,7 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
         """A function of the latent value up to which all is observed as y or less."""
         y = self.grid.last_up_to(y)
         below, _ = self._beyond(y)
-        is_all = self._moves & ((y >= self._high) | self._at_limits(y)[1])
+        is_all = self._moves & ((y >= self.limits[1]) | self._at_limits(y)[1])
         safe = tf.where(below | is_all | ~tf.math.is_finite(y), self._loc, y + self.grid.half_step)
         value = function(safe)
         value = tf.where(tf.math.is_finite(y), value, function(y))
@@ -250,8 +262,8 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
 
 @kinds.limits.register
 def _(components: CoarsenedNormal):
-    moves = components.is_moved > 0.5
-    return tf.where(moves, components.low, -math.inf), tf.where(moves, components.high, math.inf)
+    moves, (low, high) = components.is_moved > 0.5, components.limits
+    return tf.where(moves, low, -math.inf), tf.where(moves, high, math.inf)
 
 
 @kinds.probability_of.register
@@ -261,7 +273,7 @@ def _(components: CoarsenedNormal, y):
 
 @kinds.atoms.register
 def _(components: CoarsenedNormal):
-    return components.low, components.high
+    return components.limits
 
 
 @kinds.grid.register
@@ -272,6 +284,11 @@ def _(components: CoarsenedNormal):
 @kinds.unrounded.register
 def _(components: CoarsenedNormal):
     return components.copy(resolution=None)
+
+
+@kinds.unmoved.register
+def _(components: CoarsenedNormal):
+    return components.latent, components.is_moved > 0.5
 
 
 @kinds.width.register

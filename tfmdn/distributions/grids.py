@@ -13,17 +13,9 @@ class Grid:
     """The values `origin + i * step` for integers i. A step of 0, or None, is no grid: each number is its own value."""
 
     def __init__(self, step: tf.Tensor | None, origin: tf.Tensor):
-        step = tf.zeros_like(origin) if step is None else step
-        self.step, self.origin = step, origin
-        self.exists = step > 0.0
-        self._safe_step = tf.where(self.exists, step, tf.ones_like(step))
-        # A tenth is no binary fraction, and ten is one: 3 / 10 is the double that is called 0.3, and 3 * 0.1 is not.
-        inverse = tf.round(1.0 / self._safe_step)
-        has_inverse = tf.abs(inverse * self._safe_step - 1.0) < 1e-6
-        numerator = origin * inverse
-        rounding = 8.0 * np.finfo(step.dtype.as_numpy_dtype).eps * tf.maximum(tf.abs(numerator), 1.0)
-        self._is_fraction = has_inverse & (tf.abs(numerator - tf.round(numerator)) <= rounding)
-        self._inverse = tf.where(self._is_fraction, inverse, tf.ones_like(inverse))
+        self._is_none = step is None  # known without a tensor, which saves most of the operations
+        self.step, self.origin = tf.zeros_like(origin) if step is None else step, origin
+        self.exists = self.step > 0.0
 
     @property
     def half_step(self) -> tf.Tensor:
@@ -32,23 +24,50 @@ class Grid:
 
     def nearest(self, y: tf.Tensor) -> tf.Tensor:
         """The value of the grid that is nearest to y."""
-        return self._where_exists(tf.round((y - self.origin) / self._safe_step), y)
+        return y if self._is_none else self._where_exists(tf.round(self._index(y)), y)
+
+    def observed(self, y: tf.Tensor) -> tf.Tensor:
+        """The nearest value of the grid, with the gradient of y."""
+        change = self.nearest(y) - y
+        return y + tf.stop_gradient(tf.where(tf.math.is_finite(y), change, tf.zeros_like(y)))
 
     def last_up_to(self, y: tf.Tensor) -> tf.Tensor:
         """The largest value of the grid that is at most y."""
-        return self._where_exists(tf.floor((y - self.origin) / self._safe_step + SLACK), y)
+        return y if self._is_none else self._where_exists(tf.floor(self._index(y) + SLACK), y)
 
     def first_from(self, y: tf.Tensor) -> tf.Tensor:
         """The smallest value of the grid that is at least y."""
-        return self._where_exists(tf.math.ceil((y - self.origin) / self._safe_step - SLACK), y)
+        return y if self._is_none else self._where_exists(tf.math.ceil(self._index(y) - SLACK), y)
 
     def contains(self, y: tf.Tensor) -> tf.Tensor:
         """Whether y is a value of the grid, but for rounding errors; False where there is no grid."""
-        index = (y - self.origin) / self._safe_step
+        if self._is_none:
+            return self.exists & tf.zeros_like(y, tf.bool)
+        index = self._index(y)
         return self.exists & (tf.abs(index - tf.round(index)) <= SLACK)
+
+    @property
+    def _safe_step(self) -> tf.Tensor:
+        return tf.where(self.exists, self.step, tf.ones_like(self.step))
+
+    def _index(self, y: tf.Tensor) -> tf.Tensor:
+        return (y - self.origin) / self._safe_step
 
     def _where_exists(self, index: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         value = self.origin + index * self._safe_step
-        value = tf.where(self._is_fraction, tf.round(value * self._inverse) / self._inverse, value)
+        inverse = self._inverse()
+        value = tf.where(inverse > 0.0, tf.round(value * inverse) / tf.maximum(inverse, 1.0), value)
         # What is infinite has no place on the grid, and is where it is.
         return tf.where(self.exists & tf.math.is_finite(y), value, y)
+
+    def _inverse(self) -> tf.Tensor:
+        """The integer of whose inverse all values are multiples, 0 if there is none.
+
+        A tenth is no binary fraction, and ten is one: 3 / 10 is the double that is called 0.3, and 3 * 0.1 is not.
+        """
+        inverse = tf.round(1.0 / self._safe_step)
+        has_inverse = tf.abs(inverse * self._safe_step - 1.0) < 1e-6
+        numerator = self.origin * inverse
+        rounding = 8.0 * np.finfo(self.step.dtype.as_numpy_dtype).eps * tf.maximum(tf.abs(numerator), 1.0)
+        is_multiple = tf.abs(numerator - tf.round(numerator)) <= rounding
+        return tf.where(has_inverse & is_multiple, inverse, tf.zeros_like(inverse))

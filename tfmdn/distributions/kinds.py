@@ -64,9 +64,20 @@ def unrounded(components: tfd.Distribution) -> tfd.Distribution:
 
 
 @functools.singledispatch
+def unmoved(components: tfd.Distribution) -> tuple[tfd.Distribution, tf.Tensor] | None:
+    """The components before what lies beyond atoms is moved there, and in which of them it is; None if in none."""
+    return None
+
+
+@functools.singledispatch
 def width(components: tfd.Distribution) -> tf.Tensor:
     """How wide univariate components are where nothing moves them to a limit."""
     return components.stddev()
+
+
+def has_jumps(components: tfd.Distribution) -> bool:
+    """Whether single values of univariate components can have a probability."""
+    return bool(atoms(components)) or grid(components) is not None
 
 
 def check_not_periodic(method: str, components: tfd.Distribution) -> None:

@@ -5,13 +5,11 @@ Shapes in comments: S samples, B batch, K components, E event.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn.distributions import grids, kinds, tensors
+from tfmdn.distributions import jumps, kinds, tensors
 
 tfd = tfp.distributions
 
@@ -35,11 +33,13 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     logarithms = kinds.logarithm(marginals)
     if logarithms is not None:  # in log y no tail is long, and quantiles commute with exp
         return tf.exp(mixture_quantile(logarithms, logits, probability, axis))
-    dtype, grid = marginals.dtype, kinds.grid(marginals)
+    dtype, grid = marginals.dtype, jumps.grid(marginals, logits, axis)
     if grid is not None:  # rounding is monotone, and commutes with quantiles
         values = mixture_quantile(kinds.unrounded(marginals), logits, probability, axis)
-        grid = grids.Grid(*(_of_all(number, logits, axis, tf.reduce_max) for number in (grid.step, grid.origin)))
-        return values + tf.stop_gradient(grid.nearest(values) - values)
+        return grid.observed(values)
+    unmoved = kinds.unmoved(marginals)
+    if unmoved is not None:
+        return _quantile_of_moved(*unmoved, *jumps.atoms(marginals, logits, axis), logits, probability, axis)
     marginals = tensors.map(lambda value: tf.cast(value, tf.float64), marginals)
     weights = tf.nn.softmax(tf.cast(logits, tf.float64), axis)  # float32 weights would sum to 1 only within 1e-7
     probability = tf.cast(probability, tf.float64)
@@ -58,7 +58,7 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
         lambda y: mix(cdf, y) - probability,
         tf.where(is_finite, low, 0.0),
         tf.where(is_finite, high, 0.0),
-        position_tolerance=1e-9 * tf.reduce_min(kinds.width(marginals), axis),
+        position_tolerance=1e-9 * tf.reduce_min(marginals.stddev(), axis),
         max_iterations=100,
     ).estimated_root
     y = tf.where(is_finite, root, low + high)  # at 0 and 1 one bound is infinite, and the answer
@@ -66,25 +66,41 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     if limits is not None:  # or the limit is
         lowest, highest = (limit + tf.zeros_like(weights) for limit in limits)
         y = tf.maximum(tf.minimum(y, tf.reduce_max(highest, axis)), tf.reduce_min(lowest, axis))
-    is_fixed = ~tf.math.is_finite(y)
-    for atom in kinds.atoms(marginals):
-        atom = _of_all(atom, weights, axis, tf.reduce_max)
-        up_to = mix(cdf, atom)
-        before = up_to - mix(functools.partial(kinds.probability_of, marginals), atom)
-        is_atom = (before < probability) & (probability <= up_to)
-        y, is_fixed = tf.where(is_atom, atom, y), is_fixed | is_atom
     y = tf.stop_gradient(y)
 
     # The gradient of the root is that of one Newton step from it (the implicit function theorem).
+    is_fixed = ~tf.math.is_finite(y)
     root = tf.where(is_fixed, tf.zeros_like(y), y)
     slope = tf.stop_gradient(mix(marginals.prob, root))
     step = (probability - mix(marginals.cdf, root)) / tf.maximum(slope, 1e-30)
     return tf.cast(tf.where(is_fixed, y, root + (step - tf.stop_gradient(step))), dtype)
 
 
-def _of_all(values: tf.Tensor, like: tf.Tensor, axis: int, reduce: Callable) -> tf.Tensor:
-    """What is the same for all components, `[*B, K, *E]` or broadcastable with it, of each row: `[*B, *E]`."""
-    return reduce(values + tf.zeros_like(like, values.dtype), axis)
+def _quantile_of_moved(latent, is_moved, low, high, logits, probability, axis) -> tf.Tensor:
+    """The same where values of `latent` components beyond limits `[*B, *E]` are moved there, if they `[*B, K, *E]` are.
+
+    Between the limits, up to which no value is moved across another, quantiles are what they were. Beyond them those
+    components matter alone that go on there.
+    """
+    between = mixture_quantile(latent, logits, probability, axis)
+    y = tf.where(tf.math.is_nan(between), between, tf.minimum(tf.maximum(between, low), high))
+    known = tf.get_static_value(is_moved)
+    if known is not None and known.all():
+        return y
+    weights = tf.nn.softmax(tf.cast(logits, tf.float64), axis)
+    staying = tf.where(is_moved, tf.zeros_like(weights), weights)
+    total, probability = tf.reduce_sum(staying, axis), tf.cast(probability, tf.float64)
+
+    def beyond(function, limit):
+        return tf.reduce_sum(staying * tf.cast(function(tf.expand_dims(limit, axis)), tf.float64), axis)
+
+    below, above = beyond(latent.cdf, low), beyond(latent.survival_function, high)
+    is_below, is_above = (probability <= below) & (below > 0.0), (1.0 - probability < above) & (above > 0.0)
+    share = tf.where(total > 0.0, total, tf.ones_like(total))
+    level = tf.where(is_below, probability / share, 1.0 - (1.0 - probability) / share)
+    of_staying = tf.where(is_moved & tf.expand_dims(total > 0.0, axis), tf.constant(-np.inf, logits.dtype), logits)
+    level = tf.where(is_below | is_above, level, 0.5 * tf.ones_like(level))
+    return tf.where(is_below | is_above, mixture_quantile(latent, of_staying, level, axis), y)
 
 
 def _cantelli_bounds(marginals, weights, probability, axis) -> tuple[tf.Tensor, tf.Tensor]:

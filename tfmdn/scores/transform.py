@@ -93,7 +93,4 @@ def probabilities(y: tf.Tensor, mixture: tfd.Distribution, form: TargetFormat) -
 
 def _has_jumps(mixture: tfd.Distribution) -> bool:
     """Whether single values may have a probability."""
-    if not isinstance(mixture, Mixture):
-        return False
-    marginals = tensors.marginals(mixture.components_distribution)
-    return bool(kinds.atoms(marginals)) or kinds.grid(marginals) is not None
+    return isinstance(mixture, Mixture) and kinds.has_jumps(tensors.marginals(mixture.components_distribution))
