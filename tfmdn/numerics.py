@@ -61,6 +61,13 @@ def merge_axis(tensor: tf.Tensor, axis: int) -> tf.Tensor:
     return tf.ensure_shape(merged, [*tensor.shape[: at - 1], count, *tensor.shape[at + 1 :]])
 
 
+def choose(points: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """Of points `[K, *B, *E]` the one whose number stands in `index` `[*B]`."""
+    choice = tf.one_hot(index, tf.shape(points)[0], on_value=True, off_value=False, axis=0)  # [K, B]
+    choice = with_trailing_axes(choice, points.shape.rank - choice.shape.rank)
+    return tf.reduce_sum(tf.where(choice, points, tf.zeros_like(points)), 0)
+
+
 def norm(x: tf.Tensor, event_rank: int) -> tf.Tensor:
     """The length of vectors, with neither an overflow nor a NaN in the gradient: `[..., D]` to `[...]`."""
     if not event_rank:

@@ -188,6 +188,10 @@ class Mixture(tensor_like.TensorLike, queries.Queries, cumulative.Cumulative, tf
     def mode(self, name: str = "mode", batch_size: int | None = None, **kwargs: Any) -> tf.Tensor:
         """The point of highest density, `[*B, *E]`. No gradient.
 
+        On a grid it is the most probable value. A limit with a probability of its own counts as high as a density that
+        has this probability within a hundredth of the mixture's standard deviation on either side: it is the mode if
+        that is higher than any peak.
+
         Args:
           name: name of the operation.
           batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
@@ -222,6 +226,9 @@ class Mixture(tensor_like.TensorLike, queries.Queries, cumulative.Cumulative, tf
     @numerics.unconverted
     def entropy(self, num_samples: int = 1000, seed: int | tf.Tensor | None = None, name: str = "entropy") -> tf.Tensor:
         """Differential entropy in nats `[*B]`, estimated from draws: the mean of -log_prob over `num_samples` of them.
+
+        Where values have probabilities it is that of discrete distributions, which is 0 or more; of atoms amid a
+        density the sum of both kinds of terms, the entropy relative to length and to a count of the atoms.
 
         The standard error is about 0.7 / sqrt(num_samples) nats for one normal component, and somewhat more for
         mixtures of very different ones.

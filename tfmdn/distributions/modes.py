@@ -13,7 +13,16 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics
-from tfmdn.distributions import folding, kinds, quantiles, reflected, reflected_joint, tensors
+from tfmdn.distributions import (
+    coarse_modes,
+    coarsened,
+    folding,
+    kinds,
+    quantiles,
+    reflected,
+    reflected_joint,
+    tensors,
+)
 
 tfd = tfp.distributions
 tnp = tf.experimental.numpy
@@ -40,7 +49,7 @@ class Modes(NamedTuple):
 def highest_density_point(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     """The y `[*B, *E]` of highest density, as far as a climb from some component's centre leads to it."""
     points = _tops(mixture)
-    return tf.stop_gradient(_choose(points, tf.argmax(mixture.log_prob(points), 0)))
+    return tf.stop_gradient(numerics.choose(points, tf.argmax(_heights(mixture, points), 0)))
 
 
 def modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
@@ -49,29 +58,41 @@ def modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
     Two climbs have reached the same peak if the density does not dip on the way from the lower to the higher end.
     """
     points = _tops(mixture)  # [K, B, E]
-    log_prob = mixture.log_prob(points)  # [K, B]
-    rounding = 32.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps * (1.0 + tf.abs(log_prob))
+    heights = _heights(mixture, points)  # [K, B]
+    rounding = 32.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps * (1.0 + tf.abs(heights))
 
-    def take_highest(index, remaining, peaks, heights):
+    def take_highest(index, remaining, peaks, log_probs):
         best = tf.argmax(remaining, 0)
         height = tf.reduce_max(remaining, 0)  # [B]
-        peak = _choose(points, best)  # [B, E]
+        peak = numerics.choose(points, best)  # [B, E]
         way = kinds.difference(mixture.components_distribution, peak, points)
-        is_apart = [mixture.log_prob(points + part * way) < log_prob - rounding for part in WAY_TO_A_PEAK]
+        between = [points + part * way for part in WAY_TO_A_PEAK]
+        if has_jumps:
+            between = [tf.stack([*between, coarse_modes.neighbour(mixture, points, way)])]  # of many operations each
+        is_apart = [tf.reduce_any(_heights(mixture, y) < heights - rounding, axes) for y in between]
         remaining = tf.where(tf.reduce_any(is_apart, 0), remaining, -np.inf)
         is_peak = numerics.with_trailing_axes(height > -np.inf, mixture.event_shape.rank)
         peaks = tf.tensor_scatter_nd_update(peaks, [[index]], [tf.where(is_peak, peak, np.nan)])
-        return index + 1, remaining, peaks, tf.tensor_scatter_nd_update(heights, [[index]], [height])
+        log_prob = tf.where(height > -np.inf, mixture.log_prob(peak), -np.inf) if has_jumps else height
+        return index + 1, remaining, peaks, tf.tensor_scatter_nd_update(log_probs, [[index]], [log_prob])
 
-    batch_shape = tf.shape(log_prob)[1:]
+    has_jumps = kinds.has_jumps(tensors.under_independent(mixture.components_distribution))
+    axes = [0] if has_jumps else []  # of points on the way, side by side
+    batch_shape = tf.shape(heights)[1:]
     no_peaks = tf.fill(tf.concat([[max_modes], tf.shape(points)[1:]], 0), tf.constant(np.nan, mixture.dtype))
-    no_heights = tf.fill(tf.concat([[max_modes], batch_shape], 0), tf.constant(-np.inf, mixture.dtype))
-    _, _, peaks, heights = tf.while_loop(
+    no_log_probs = tf.fill(tf.concat([[max_modes], batch_shape], 0), tf.constant(-np.inf, mixture.dtype))
+    _, _, peaks, log_probs = tf.while_loop(
         lambda index, remaining, *_: (index < max_modes) & tf.reduce_any(remaining > -np.inf),
         take_highest,
-        (0, log_prob, no_peaks, no_heights),
+        (0, heights, no_peaks, no_log_probs),
     )
-    return Modes(tf.stop_gradient(peaks), tf.stop_gradient(heights))
+    return Modes(tf.stop_gradient(peaks), tf.stop_gradient(log_probs))
+
+
+def _heights(mixture: tfd.MixtureSameFamily, y: tf.Tensor) -> tf.Tensor:
+    """The log density of y `[P, *B, *E]`, or what is comparable with it: `[P, *B]`."""
+    is_coarse = isinstance(tensors.under_independent(mixture.components_distribution), coarsened.CoarsenedNormal)
+    return coarse_modes.heights(mixture, y) if is_coarse else mixture.log_prob(y)
 
 
 def _tops(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
@@ -110,6 +131,15 @@ def _(inner: reflected_joint.ReflectedMultivariateNormal, mixture):
     return folding.Interval(*limits).fold(_climb(_unfolded(mixture), centres))
 
 
+@_tops_of.register
+def _(inner: coarsened.CoarsenedNormal, mixture):
+    points = coarse_modes.candidates(mixture, _tops(coarse_modes.latent(mixture)))
+    if mixture.event_shape.rank:
+        # Where some coordinates are at limits, the others may be higher elsewhere than where they came from.
+        points = _climb(mixture, tnp.moveaxis(points, 0, -2))
+    return points
+
+
 def _for_each_row(mixture: tfd.MixtureSameFamily, values: tf.Tensor) -> tf.Tensor:
     """Values of the components, which broadcast to `[*B, K, *E]`, of that shape."""
     trailing = tf.shape(values)[values.shape.rank - 1 - mixture.event_shape.rank :]
@@ -124,7 +154,7 @@ def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor) -> tf.Tensor:
     starts = tnp.moveaxis(_for_each_row(mixture, centres), -1 - event_rank, 0)
     move = mean_shift(components, event_rank)
     parts = SHORTER_STEPS if kinds.may_overshoot(components) else []
-    narrowest = tf.reduce_min(components.stddev(), -1 - event_rank)  # [B, E]
+    narrowest = tf.reduce_min(kinds.width(tensors.under_independent(components)), -1 - event_rank)  # [B, E]
     rounding = 4.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps
 
     def step(index, y, _):
@@ -132,7 +162,7 @@ def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor) -> tf.Tensor:
         moved = tf.ensure_shape(move(responsibilities, y), y.shape)  # a graph may not know it
         if len(parts):
             shorter = tf.stack([y + part * (moved - y) for part in (1.0, *parts)])
-            moved = _choose(shorter, tf.argmax(mixture.log_prob(shorter), 0))
+            moved = numerics.choose(shorter, tf.argmax(mixture.log_prob(shorter), 0))
         still = tf.maximum(1e-6 * narrowest, rounding * tf.abs(y))
         return index + 1, moved, tf.reduce_any(tf.abs(kinds.difference(components, moved, y)) > still)
 
@@ -140,15 +170,8 @@ def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor) -> tf.Tensor:
         lambda index, _, moving: moving & (index < MAX_STEPS), step, (0, starts, tf.constant(True))
     )
     # A Laplace's peak is a cusp that a climb comes close to but never meets: it may have started there.
-    has_climbed = mixture.log_prob(ends) > mixture.log_prob(starts)
+    has_climbed = _heights(mixture, ends) > _heights(mixture, starts)
     return tf.where(numerics.with_trailing_axes(has_climbed, event_rank), ends, starts)
-
-
-def _choose(points: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """Of points `[K, *B, *E]` the one whose number stands in `index` `[*B]`."""
-    choice = tf.one_hot(index, tf.shape(points)[0], on_value=True, off_value=False, axis=0)  # [K, B]
-    choice = numerics.with_trailing_axes(choice, points.shape.rank - choice.shape.rank)
-    return tf.reduce_sum(tf.where(choice, points, tf.zeros_like(points)), 0)
 
 
 @functools.singledispatch
@@ -189,6 +212,20 @@ def _(marginals: reflected.ReflectedNormal, event_rank):
         centre = tf.reduce_sum(shares * centres[:, tf.newaxis], 0)
         weights = numerics.with_trailing_axes(responsibilities, event_rank) / tf.square(scale)
         return tf.reduce_sum(weights * centre, axis) / tf.reduce_sum(weights, axis)
+
+    return move
+
+
+@mean_shift.register
+def _(marginals: coarsened.CoarsenedNormal, event_rank):
+    """Mean shift of those coordinates that have a density, within the limits."""
+    move_latent, axis = mean_shift(marginals.latent, event_rank), -1 - event_rank
+    low, high = (tf.reduce_max(limit + tf.zeros_like(marginals.loc), axis) for limit in marginals.limits)
+
+    def move(responsibilities, y):
+        has_density = ~tf.reduce_any(marginals.grid.exists | marginals.is_atom(tf.expand_dims(y, axis)), axis)
+        moved = tf.minimum(tf.maximum(move_latent(responsibilities, y), low), high)
+        return tf.where(has_density, moved, y)
 
     return move
 
