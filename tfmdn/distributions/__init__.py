@@ -7,7 +7,7 @@
 - `queries`: what else a mixture can be asked. The answers have files of their own:
 - `quantiles`: searched for, in both tails.
 - `modes`: searched for by a mean shift.
-- `regions`: highest density regions, and central intervals.
+- `regions`: highest density regions.
 - `coordinates`: marginals and conditionals, which have a closed form.
 - `ranked_probability`: the CRPS, of values and of intervals.
 - `deviations`: expected distances, of which it is made.
@@ -34,6 +34,9 @@ Of components:
 - `folded_distances`: how far normal ones are from points on average, with limits and without.
 - `coarsened`: normal ones that are moved to limits, or rounded.
 - `coarse_moments`: their means and variances.
+- `coarse_modes`: which of their values are the most probable.
+- `coarse_regions`: their central intervals and highest density regions.
+- `jumps`: their atoms and the grid, as all components share them.
 - `grids`: equidistant values.
 """
 

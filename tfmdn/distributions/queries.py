@@ -14,8 +14,9 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, numerics, validation
-from tfmdn.distributions import coordinates, kinds, regions, tensors
+from tfmdn.distributions import coarse_regions, coordinates, kinds, regions, tensors
 from tfmdn.distributions import modes as modes_lib
+from tfmdn.distributions.batching import in_batches
 
 tfd = tfp.distributions
 
@@ -174,7 +175,8 @@ class Queries:
         """The local maxima of the density, from the highest down. No gradient.
 
         They are found by climbing from every component's centre. That finds them all but in unusual mixtures, such as
-        that of a low peak amid three components of a plane.
+        that of a low peak amid three components of a plane. Limits with a probability of their own are modes too, in
+        an order as `mode` compares them; their `log_prob` is that of the probability.
 
         Args:
           max_modes: how many to return. There are seldom more than components.
@@ -195,15 +197,26 @@ class Queries:
     def interval(self, coverage: float = 0.9, batch_size: int | None = None) -> tf.Tensor:
         """The central interval, of each coordinate by itself: as much probability lies below it as above.
 
+        Where targets are rounded to a grid, whose values have probabilities, that interval is too probable. Values at
+        one of its ends are then left out as long as `coverage` remains.
+
         Args:
-          coverage: the probability of the interval, strictly between 0 and 1.
+          coverage: the probability of the interval, strictly between 0 and 1. An interval that ends at a limit with a
+            probability of its own has more.
           batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
 
         Returns:
           The two ends, `[*B, *E, 2]`, differentiable as `quantile` is.
         """
-        tail = 0.5 - 0.5 * validation.fraction("coverage", coverage)
-        return tf.stack(tf.unstack(self.quantile([tail, 1.0 - tail], batch_size=batch_size)), -1)
+        coverage = validation.fraction("coverage", coverage)
+        if batch_size is not None:
+            event_rank = self.event_shape.rank + 1
+            return in_batches(lambda part, _: part.interval(coverage), self, [], batch_size, event_rank)
+        tail = 0.5 - 0.5 * coverage
+        ends = tf.unstack(self.quantile([tail, 1.0 - tail]))
+        if kinds.grid(tensors.under_independent(self.components_distribution)) is not None:
+            ends = coarse_regions.narrowed_interval(self, *ends, coverage)
+        return tf.stack(ends, -1)
 
     @numerics.unconverted
     def highest_density_region(self, coverage: float = 0.9) -> tf.Tensor:
@@ -216,7 +229,9 @@ class Queries:
 
         Returns:
           The ends of K disjoint intervals, `[K, *B, 2]`, from left to right. Where there are fewer, NaN follows. Of
-          angles, which are cut at -pi and pi, K + 1.
+          angles, which are cut at -pi and pi, K + 1. Of `CoarsenedNormal` components K + 2: a limit with a probability
+          of more than 0.001 comes before any density, and is an interval of no length if the density next to it is left
+          out; on a grid it is the smallest set of values, and intervals go from the first to the last of neighbours.
 
         Raises:
           ValueError: if the events are not scalars. `marginal` takes one coordinate of a vector.
@@ -234,8 +249,9 @@ class Queries:
                 f"Received: an event of shape {self.event_shape}."
             )
         # In float32 densities near a peak are equal to the last digit.
-        region = regions.highest_density_region(tf.cast(self, tf.float64), validation.fraction("coverage", coverage))
-        return tf.cast(region, self.dtype)
+        mixture, coverage = tf.cast(self, tf.float64), validation.fraction("coverage", coverage)
+        search = coarse_regions if kinds.has_jumps(self.components_distribution) else regions
+        return tf.cast(search.highest_density_region(mixture, coverage), self.dtype)
 
     def _components_at(self, index: tf.Tensor) -> tfd.Distribution:
         """For each row the component whose number stands in `index` `[*B]`."""

@@ -6,6 +6,7 @@ Shapes in comments: P points, of K components together N; I intervals, B batch.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -27,11 +28,25 @@ PARTS = 16
 DEPTH = 200.0
 
 
-def highest_density_region(mixture: tfd.MixtureSameFamily, coverage: float) -> tf.Tensor:
+def highest_density_region(
+    mixture: tfd.MixtureSameFamily,
+    coverage: float,
+    share: tf.Tensor | None = None,
+    density_at: Callable | None = None,
+    further_points: tf.Tensor | None = None,
+) -> tf.Tensor:
     """The intervals `[K, *B, 2]` of probability `coverage` outside of which the density is lower than anywhere inside.
 
     The density is taken at points as close together as each component needs. Between them its logarithm is taken for a
     line, and where that crosses the level sought, more points are put, until the error does not matter.
+
+    Args:
+      mixture: a `Mixture` of scalar events.
+      coverage: the probability of the region.
+      share: how much of it is left for the density, `[*B]`, where there are atoms too.
+      density_at: the log density, and the cumulative probability that belongs to it, of y `[S, *B]`, if they are not
+        the mixture's own.
+      further_points: where else the density is taken, `[P, *B]`: on both sides of where it jumps.
     """
     components = mixture.components_distribution
     quantiles.check_continuous(components)
@@ -48,9 +63,11 @@ def highest_density_region(mixture: tfd.MixtureSameFamily, coverage: float) -> t
     shape = tf.concat([mixture.batch_shape_tensor(), tf.shape(centres)[-1:]], 0)
     centres, scales = (tnp.moveaxis(tf.broadcast_to(part, shape), -1, 0) for part in (centres, scales))  # [K, B]
 
-    mean = mixture.mean()
+    mean, share = mixture.mean(), coverage if share is None else share
 
     def at(y):
+        if density_at is not None:
+            return density_at(y)
         if turn is not None:
             inside = tf.clip_by_value(y, *kinds.limits(components))
             return tf.where(y == inside, mixture.log_prob(inside), -np.inf), mixture.cdf(inside)
@@ -70,12 +87,14 @@ def highest_density_region(mixture: tfd.MixtureSameFamily, coverage: float) -> t
     highest = math.asinh(reach / LINEAR)
     steps = LINEAR * np.sinh(np.linspace(-highest, highest, 2 * math.ceil(highest * LINEAR / SPACING) + 1))
     samples = evaluate(_along(centres, scales, steps))
+    if further_points is not None:
+        samples = [tf.concat(pair, 0) for pair in zip(samples, evaluate(further_points[tf.newaxis]))]
     for _ in range(REFINEMENTS):
-        left, right, _ = _bounds(*samples, coverage, max_intervals)
+        left, right, _ = _bounds(*samples, share, max_intervals)
         inner = _along(left, right - left, np.arange(1, PARTS) / PARTS)  # [I, P, 2, B]
         inner = tf.reshape(inner, tf.concat([[max_intervals, -1], tf.shape(inner)[3:]], 0))
         samples = [tf.concat(pair, 0) for pair in zip(samples, evaluate(inner))]
-    left, right, bounds = _bounds(*samples, coverage, max_intervals)
+    left, right, bounds = _bounds(*samples, share, max_intervals)
     if turn is not None:
         low, high = (tf.constant(limit, bounds.dtype) for limit in kinds.limits(components))
         at_cut = tf.where(left < low, low, tf.where(right > high, high, bounds))
@@ -89,8 +108,8 @@ def _along(start: tf.Tensor, difference: tf.Tensor, parts: np.ndarray) -> tf.Ten
     return start[:, tf.newaxis] + parts * difference[:, tf.newaxis]
 
 
-def _bounds(points, log_prob, cdf, coverage, max_intervals) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Where the log density, known at points `[N, *B]`, crosses the level above which it has probability `coverage`.
+def _bounds(points, log_prob, cdf, share, max_intervals) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Where the log density, known at points `[N, *B]`, crosses the level above which it has probability `share`.
 
     Returns:
       The points next to each bound, to its left and to its right, and the bound, each `[I, 2, *B]`: where the density
@@ -108,8 +127,8 @@ def _bounds(points, log_prob, cdf, coverage, max_intervals) -> tuple[tf.Tensor, 
     def excess(level):
         above = log_prob - level
         higher, difference = tf.maximum(above[:-1], above[1:]), tf.abs(above[:-1] - above[1:])
-        share = tf.clip_by_value(higher / tf.maximum(difference, resolution.tiny), 0.0, 1.0)
-        return tf.reduce_sum(share * (cdf[1:] - cdf[:-1]), 0) - coverage
+        part = tf.clip_by_value(higher / tf.maximum(difference, resolution.tiny), 0.0, 1.0)
+        return tf.reduce_sum(part * (cdf[1:] - cdf[:-1]), 0) - share
 
     level = tfp.math.find_root_chandrupatla(
         excess, top - DEPTH, top, position_tolerance=100.0 * resolution.eps, max_iterations=100
