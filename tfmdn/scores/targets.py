@@ -57,6 +57,8 @@ class TargetFormat:
 
     def is_missing(self, y: tf.Tensor) -> tf.Tensor:
         """Which numbers `[*B, *E]` were not observed."""
+        if self.is_plain:
+            return tf.zeros_like(y, tf.bool)
         low, high = self.ends(y)
         is_unknown = incomplete.is_unknown(low, high)
         return is_unknown if self.missing == "ignore" else is_unknown & ~tf.math.is_nan(low)
@@ -84,13 +86,16 @@ class TargetFormat:
 
     def has_nan(self, y: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         """Which targets have a NaN that does not stand for what is missing, `[*B]`."""
+        if self.is_plain:
+            return any_of_event(tf.math.is_nan(y), mixture)
         low, high = self.ends(y)
         return any_of_event((tf.math.is_nan(low) | tf.math.is_nan(high)) & ~self.is_missing(y), mixture)
 
     def is_infinite(self, y: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         """Which targets have an infinite value, `[*B]`."""
         low, high = self.ends(y)
-        return any_of_event(tf.math.is_inf(low) & (low == high), mixture)
+        is_infinite = tf.math.is_inf(low) & (low == high) if self.intervals else tf.math.is_inf(y)
+        return any_of_event(is_infinite, mixture)
 
     def order_checks(self, y: tf.Tensor) -> list[tf.Operation]:
         """Operations that raise if a lower end is above its upper end: eagerly a ValueError at once."""

@@ -24,7 +24,12 @@ def target_weights(
     form: TargetFormat, y: tf.Tensor, mixture: tfd.Distribution, sample_weight=None, dtype: str | None = None
 ) -> tf.Tensor:
     """How much each of the reconciled targets counts, `[*B]`: as `example_weights`, and 0 if it says nothing."""
-    weights = tf.cast(form.says_anything(y, mixture), dtype or mixture.dtype)
+    dtype = dtype or mixture.dtype
+    if form.is_plain:
+        return example_weights(
+            mixture, sample_weight, tf.ones_like(y[..., 0] if mixture.event_shape.rank else y, dtype)
+        )
+    weights = tf.cast(form.says_anything(y, mixture), dtype)
     return weights * example_weights(mixture, sample_weight, weights)
 
 
