@@ -63,7 +63,7 @@ def figures():
 
 
 @pytest.fixture(autouse=True)
-def doctest_names(doctest_namespace):
+def doctest_names(doctest_namespace, request):
     import keras
     import numpy as np
     import tensorflow as tf
@@ -72,6 +72,8 @@ def doctest_names(doctest_namespace):
     import tfmdn
 
     doctest_namespace.update(keras=keras, np=np, tf=tf, tfd=tfp.distributions, tfmdn=tfmdn)
+    if isinstance(request.node, pytest.DoctestItem):
+        request.getfixturevalue("quick_graphs")
 
 
 @pytest.fixture(scope="module")

@@ -108,6 +108,22 @@ def _along(start: tf.Tensor, difference: tf.Tensor, parts: np.ndarray) -> tf.Ten
     return start[:, tf.newaxis] + parts * difference[:, tf.newaxis]
 
 
+@tf.function(autograph=False, reduce_retracing=True)
+def _level(log_prob: tf.Tensor, cdf: tf.Tensor, top: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    """Above which level `[R]` log densities `[N, R]`, of which `top` is the highest, have probability `share`."""
+    resolution = np.finfo(log_prob.dtype.as_numpy_dtype)
+
+    def excess(level):
+        above = log_prob - level
+        higher, difference = tf.maximum(above[:-1], above[1:]), tf.abs(above[:-1] - above[1:])
+        part = tf.clip_by_value(higher / tf.maximum(difference, resolution.tiny), 0.0, 1.0)
+        return tf.reduce_sum(part * (cdf[1:] - cdf[:-1]), 0) - share
+
+    return tfp.math.find_root_chandrupatla(
+        excess, top - DEPTH, top, position_tolerance=100.0 * resolution.eps, max_iterations=100
+    ).estimated_root
+
+
 def _bounds(points, log_prob, cdf, share, max_intervals) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Where the log density, known at points `[N, *B]`, crosses the level above which it has probability `share`.
 
@@ -122,18 +138,12 @@ def _bounds(points, log_prob, cdf, share, max_intervals) -> tuple[tf.Tensor, tf.
     number = numerics.with_trailing_axes(tf.range(tf.shape(points)[0]), points.shape.rank - 1)
     is_outermost = (number == 0) | (number == tf.shape(points)[0] - 1)
     log_prob = tf.where(is_outermost, top - DEPTH, tf.maximum(log_prob, top - DEPTH))
-    resolution = np.finfo(log_prob.dtype.as_numpy_dtype)
-
-    def excess(level):
-        above = log_prob - level
-        higher, difference = tf.maximum(above[:-1], above[1:]), tf.abs(above[:-1] - above[1:])
-        part = tf.clip_by_value(higher / tf.maximum(difference, resolution.tiny), 0.0, 1.0)
-        return tf.reduce_sum(part * (cdf[1:] - cdf[:-1]), 0) - share
-
-    level = tfp.math.find_root_chandrupatla(
-        excess, top - DEPTH, top, position_tolerance=100.0 * resolution.eps, max_iterations=100
-    ).estimated_root
-    above = log_prob - level
+    # Flat, so that a trace for one batch serves those of other sizes and ranks.
+    flat = (tf.reshape(values, [tf.shape(values)[0], tf.size(top)]) for values in (log_prob, cdf))
+    level = _level(
+        *flat, tf.reshape(top, [-1]), tf.reshape(tf.broadcast_to(tf.cast(share, cdf.dtype), tf.shape(top)), [-1])
+    )
+    above = log_prob - tf.reshape(level, tf.shape(top))
     is_inside = above > 0.0
     crossings = tf.stack([~is_inside[:-1] & is_inside[1:], is_inside[:-1] & ~is_inside[1:]], 1)  # [N - 1, 2, B]
     count = tf.shape(crossings)[0]
