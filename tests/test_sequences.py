@@ -94,6 +94,7 @@ def assert_all_close(actual, expected):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_masked_batch_is_its_rows_one_by_one(layer, head):

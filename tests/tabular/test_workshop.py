@@ -12,7 +12,7 @@ from tfmdn.tabular import recipe, workshop
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
 X, Y = (part.astype(np.float64) for part in tfmdn.datasets.inverse_sinusoid().sample(80, seed=0))
-SETTINGS = {"num_components": 2, "n_estimators": 2, "max_steps": 20, "hidden_units": (8,), "random_state": 0}
+SETTINGS = {"num_components": 2, "n_estimators": 1, "max_steps": 20, "hidden_units": (8,), "random_state": 0}
 
 
 def fitted(rows=slice(0, 60), **arguments):
@@ -38,11 +38,12 @@ def num_graphs(monkeypatch):
     return lambda: len(graphs)
 
 
-NOISY = {"x_noise": 1.0, "y_noise": 1.0, "support": (-100.0, 100.0)}
+SEVERAL = {"n_estimators": 2}
+NOISY = {**SEVERAL, "x_noise": 1.0, "y_noise": 1.0, "support": (-100.0, 100.0)}
 
 
 @pytest.mark.by_default("noisy")
-@pytest.mark.parametrize("arguments", [{}, NOISY], ids=["", "noisy"])
+@pytest.mark.parametrize("arguments", [SEVERAL, NOISY], ids=["", "noisy"])
 def test_the_second_fit_traces_nothing(num_graphs, arguments):
     fitted(**arguments).predict(X)
     before = num_graphs()
@@ -54,7 +55,7 @@ def test_the_second_fit_traces_nothing(num_graphs, arguments):
 
 
 @pytest.mark.by_default("noisy")
-@pytest.mark.parametrize("arguments", [{}, NOISY], ids=["", "noisy"])
+@pytest.mark.parametrize("arguments", [SEVERAL, NOISY], ids=["", "noisy"])
 def test_a_fit_does_not_depend_on_those_before(arguments):
     first = fitted(**arguments)
     mixture, scores = first.predict_dist(X), first.held_out_scores_
