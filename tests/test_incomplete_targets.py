@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from cases import SciPyMixture, mixture_of, two_replicas
 
 import tfmdn
-from tfmdn import losses, metrics, scores
+from tfmdn import keras_internals, losses, metrics, scores
 
 tfd = tfp.distributions
 NAN, INF = np.nan, np.inf
@@ -74,6 +74,20 @@ def test_the_loss_in_graphs_and_its_gradient():
     np.testing.assert_allclose(expected[1], slopes, rtol=1e-6, atol=1e-12)
     with pytest.raises(tf.errors.InvalidArgumentError, match="The lower end of an interval"):
         graph(np.array(PAIRS)[:, ::-1], loc)
+
+
+def test_masks_and_weights_of_sequences():
+    mixture = normals(np.full((2, 3), 0.1))
+    y = np.array([PAIRS[:3], PAIRS[3:]])
+    y[0, 2] = [2.0, 1.0]  # the end before the start, at a step that Keras has masked
+    mask = np.array([[True, True, False], [True, True, True]])
+    masked = keras_internals.masked(mixture, tf.constant(mask))
+    expected, weight = expected_of_pairs(0.1), np.array([2.0, 1.0])
+    assert float(NLL(**BOTH)(y, masked)) == pytest.approx(expected[[0, 1, 3]].mean(), rel=1e-5)
+    weighted = weight[[0, 0, 1]] @ expected[[0, 1, 3]]
+    assert float(NLL(**BOTH)(y, masked, sample_weight=weight)) == pytest.approx(weighted / 3, rel=1e-5)
+    metric = metrics.NegativeLogLikelihood(**BOTH)
+    assert float(metric(y, masked, sample_weight=weight)) == pytest.approx(weighted / 5, rel=1e-5)
 
 
 REFUSED = [

@@ -142,6 +142,22 @@ def test_missing_coordinates_of_strongly_correlated_ones(dtype):
             np.testing.assert_allclose(found, expected, rtol=20 * np.finfo(dtype).eps / narrow)
 
 
+def test_atoms_and_grids():
+    """An interval contains its ends, also where these have a probability of their own."""
+    law = scipy.stats.norm(0.3, 1.0)
+    low, high = np.transpose([[0.0, 0.0], [0.0, 1.0], [-INF, 0.5], [0.5, INF], [0.7, 0.7], [-INF, INF], [0.2, 0.9]])
+    loc, one, logits = np.full((7, 1), 0.3), np.ones((7, 1)), np.zeros((7, 1))
+    atom = tfmdn.distributions.CoarsenedNormal(loc, one, low=np.float64(0.0))
+    grid = tfmdn.distributions.CoarsenedNormal(loc, one, resolution=np.float64(1.0))
+    of_atom = [law.cdf(0.0), law.cdf(1.0), law.cdf(0.5), law.sf(0.5), law.pdf(0.7), 1.0, law.cdf(0.9) - law.cdf(0.2)]
+    of_grid = [law.cdf(0.5) - law.cdf(-0.5), law.cdf(1.5) - law.cdf(-0.5), law.cdf(0.5), law.sf(0.5)]
+    of_grid += [law.cdf(1.5) - law.cdf(0.5), 1.0, 0.0]
+    for components, expected in [(atom, of_atom), (grid, of_grid)]:
+        mixture = tfmdn.Mixture(tfd.Categorical(logits=logits), components)
+        found = incomplete.log_likelihood(mixture, tf.constant(low), tf.constant(high))
+        np.testing.assert_allclose(tf.exp(found), expected, rtol=1e-9)
+
+
 def test_distributions_that_are_no_mixtures():
     low, high = tf.constant([1.0, 0.5, NAN]), tf.constant([1.0, INF, NAN])
     gamma, truth = tfd.Gamma([2.0] * 3, 1.0), scipy.stats.gamma(2.0)

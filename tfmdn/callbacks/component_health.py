@@ -59,7 +59,8 @@ class ComponentHealth(keras.callbacks.Callback):
     Args:
       data: inputs x; or a tuple `(x, y)` or `(x, y, sample_weight)`, where x and y are structured as in `model.fit`;
         or a `tf.data.Dataset` of batches of these, read once. Validation data suit well. With targets, a component
-        that explains any one of them counts as alive. Rows that are not finite do not count.
+        that explains any one of them counts as alive. Rows that are not finite do not count. Where targets are
+        intervals, x alone.
       layer: the `MDNLayer` to watch, or its name. None means all that the model has, nested ones included.
       frequency: look after every this many epochs.
       reseed: whether dead components are re-seeded. Needs targets in `data`.

@@ -14,9 +14,12 @@ import tensorflow_probability as tfp
 from tfmdn import numerics, validation
 from tfmdn.metrics.base import ScoreMetric
 from tfmdn.scores import targets
-from tfmdn.scores.transform import probabilities
+from tfmdn.scores.targets import TargetFormat
+from tfmdn.scores.transform import has_jumps, probabilities
 
 tfd = tfp.distributions
+
+ROUNDING = 1e-6  # of cumulative probabilities
 
 
 @keras.saving.register_keras_serializable(package="tfmdn", name="metrics.IntervalCoverage")
@@ -55,14 +58,20 @@ class IntervalCoverage(ScoreMetric):
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         below, up_to = probabilities(y_true, mixture, self.target_format)  # [B, E]
-        # Between the quantiles: the same as the probability between their levels, without a search for the quantiles.
-        start, end = tf.maximum(below, 0.5 - 0.5 * self.coverage), tf.minimum(up_to, 0.5 + 0.5 * self.coverage)
-        is_inside = tf.cast(start <= end, up_to.dtype)
+        start, end, slack = self._ends(mixture)
+        is_inside = tf.cast((below >= start - slack) & (up_to <= end + slack), up_to.dtype)
         if self.intervals:
             low, high = self.target_format.ends(y_true)
-            is_inside = tf.where(low < high, tf.math.divide_no_nan(end - start, up_to - below) * is_inside, is_inside)
+            inside = tf.maximum(tf.minimum(up_to, end) - tf.maximum(below, start), 0.0)
+            is_inside = tf.where(low < high, tf.math.divide_no_nan(inside, up_to - below), is_inside)
         is_inside = tf.where(tf.math.is_nan(up_to), up_to, is_inside)
         return targets.mean_over_event(is_inside, mixture, self.target_format.known(y_true))
+
+    def _ends(self, mixture: tfd.Distribution) -> tuple[tf.Tensor | float, tf.Tensor | float, float]:
+        """The predicted probabilities below the interval and up to its end, and how far rounding may move them."""
+        if not has_jumps(mixture):  # without a search for the quantiles
+            return 0.5 - 0.5 * self.coverage, 0.5 + 0.5 * self.coverage, 0.0
+        return *probabilities(mixture.interval(self.coverage), mixture, TargetFormat(intervals=True)), ROUNDING
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "coverage": self.coverage}

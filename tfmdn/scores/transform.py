@@ -72,8 +72,8 @@ def probabilities(y: tf.Tensor, mixture: tfd.Distribution, form: TargetFormat) -
       One and the same tensor if no target has a probability of its own. NaN where a target is NaN or says nothing.
     """
     low, high = form.ends(y)
-    has_jumps = _has_jumps(mixture)
-    if not form.intervals and not has_jumps:
+    jumps = has_jumps(mixture)
+    if not form.intervals and not jumps:
         probability = tf.where(tf.math.is_nan(y), y, mixture.cdf(y))
         return probability, probability
     with tf.control_dependencies(form.order_checks(y)):
@@ -83,7 +83,7 @@ def probabilities(y: tf.Tensor, mixture: tfd.Distribution, form: TargetFormat) -
         return tf.cast(tf.where(is_known & tf.math.is_finite(end), end, tf.zeros_like(end)), mixture.dtype)
 
     below = mixture.cdf(safe(low))
-    if has_jumps:
+    if jumps:
         below = tf.maximum(below - mixture.prob_of(safe(low)), 0.0)
     below = tf.where(low > -math.inf, below, 0.0)
     up_to = tf.where(high < math.inf, mixture.cdf(safe(high)), 1.0)
@@ -91,6 +91,6 @@ def probabilities(y: tf.Tensor, mixture: tfd.Distribution, form: TargetFormat) -
     return tf.where(is_known, below, nan), tf.where(is_known, up_to, nan)
 
 
-def _has_jumps(mixture: tfd.Distribution) -> bool:
+def has_jumps(mixture: tfd.Distribution) -> bool:
     """Whether single values may have a probability."""
     return isinstance(mixture, Mixture) and kinds.has_jumps(tensors.marginals(mixture.components_distribution))
