@@ -19,13 +19,6 @@ import traceback
 import pytest
 
 TIMEOUT = 240
-# Keras imports them where they are installed: only without them does it show that tfmdn does not need them.
-OPTIONAL = ["sklearn", "pandas", "matplotlib"]
-WITHOUT_OPTIONAL_PACKAGES = f"""
-import sys
-sys.modules.update(dict.fromkeys({OPTIONAL}))
-import tfmdn
-"""
 # As where a SavedModel is served.
 WITHOUT_TFMDN = """
 import sys
@@ -69,8 +62,8 @@ class Processes:
 
 @pytest.fixture(scope="session")
 def processes():
-    """With tfmdn imported, which needs none of the optional packages."""
-    parent = Processes(WITHOUT_OPTIONAL_PACKAGES)
+    """With tfmdn imported."""
+    parent = Processes("import tfmdn")
     yield parent
     parent.close()
 
