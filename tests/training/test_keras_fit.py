@@ -14,6 +14,7 @@ from cases import two_replicas
 
 import tfmdn
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 tfd = tfp.distributions
 
 
@@ -267,8 +268,6 @@ def test_a_replica_without_rows():
 
 LOAD_AND_SCORE = """
 import sys, keras, numpy as np, tfmdn
-
-pytestmark = pytest.mark.usefixtures("quick_graphs")
 model = keras.saving.load_model(sys.argv[1])
 x, y = tfmdn.datasets.inverse_sinusoid().sample(96, seed=0)
 print(repr(float(np.mean(model(x).log_prob(y)))), repr(model.evaluate(x, y, verbose=0)))
