@@ -1,14 +1,15 @@
 """The CRPS of mixtures of very many components, of limited ones, and for intervals, against SciPy and quadrature."""
 
+import functools
+
 import numpy as np
 import pytest
-import scipy.integrate
 import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfmdn
-from tfmdn.distributions import cells, ranked_probability, reflected
+from tfmdn.distributions import cells, coarsened, ranked_probability, reflected
 
 tfd = tfp.distributions
 INF = np.inf
@@ -48,6 +49,8 @@ def test_quadrature_is_right_for_hard_mixtures(arguments, tolerance, of_gradient
         assert np.linalg.norm(own - truth) < of_gradient * np.linalg.norm(truth)
 
 
+WEIGHTS = np.array([0.5, 0.3, 0.2])
+INTERVALS = [(0.2, 0.2), (0.1, 0.4), (-INF, 0.3), (0.25, INF), (-5.0, 0.1), (0.3, 50.0), (-INF, INF)]
 # Components of each kind of limits, side by side: loc, scale, low, high.
 LIMITED = np.array(
     [
@@ -57,47 +60,88 @@ LIMITED = np.array(
         [(0.3, 0.2, 0.0, INF), (20.0, 0.1, 0.0, INF), (0.5, 0.1, 0.0, 1.0)],
     ]
 )
-WEIGHTS = np.array([0.5, 0.3, 0.2])
-INTERVALS = [(0.2, 0.2), (0.1, 0.4), (-INF, 0.3), (0.25, INF), (-5.0, 0.1), (0.3, 50.0), (-INF, INF)]
+# What is moved to limits, or rounded: loc, scale, low, high, is_moved, resolution, mirror_low, mirror_high.
+NO_MIRRORS = (-INF, INF)
+COARSENED = {
+    "an atom": [(0.3, 0.5, 0.0, INF, 1, 0), (-1.0, 0.5, 0.0, INF, 1, 0), (0.2, 1.5, 0.0, INF, 0, 0)],
+    "two atoms": [(0.3, 0.5, 0.0, 1.0, 1, 0), (0.9, 0.01, 0.0, 1.0, 1, 0), (5.0, 2.0, 0.0, 1.0, 1, 0)],
+    "a grid": [(3.2, 0.3, -INF, INF, 1, 1), (2.7, 2.0, -INF, INF, 1, 1), (3.5, 1.0, -INF, INF, 1, 1)],
+    "stars": [(3.2, 0.3, 1.0, 5.0, 1, 1), (4.7, 2.0, 1.0, 5.0, 1, 1), (3.5, 1.5, 1.0, 5.0, 0, 1)],
+    "counts": [(20.2, 9.3, 0.0, INF, 1, 1), (2.7, 0.4, 0.0, INF, 1, 1), (20.0, 10.0, 0.0, INF, 0, 1)],
+    "a fine grid": [(0.4, 0.3, 0.0, INF, 1, 0.01), (0.27, 0.04, 0.0, INF, 1, 0.01), (1.0, 0.5, 0.0, INF, 0, 0.01)],
+    "a mirror": [(0.4, 0.3, *NO_MIRRORS, 1, 0.1, 0.0, INF), (0.2, 0.04, *NO_MIRRORS, 1, 0.1, 0.0, INF)],
+    "two mirrors": [(0.4, 0.3, *NO_MIRRORS, 1, 0.1, 0.0, 1.0), (0.2, 0.04, *NO_MIRRORS, 1, 0.1, 0.0, 1.0)],
+}
+OF_COARSENED = [(0.0, 0.0), (1.0, 1.0), (3.0, 3.0), (0.5, 0.5), (-INF, 1.0), (1.0, 3.0), (1.0, INF)]
 
 
-def cdf_of_limited(row, z):
+def cdf_of_limited(z, loc, scale, low, high):
     """The sum of the normal's own cumulative probability and of those of its reflections."""
-    total = np.zeros_like(z)
-    for weight, (loc, scale, low, high) in zip(WEIGHTS, LIMITED[row]):
-        cdf, width = scipy.stats.norm(loc, scale).cdf, high - low
-        bottom, top = (low - width, high + width) if np.isfinite(width) else (-INF, INF)
-        inside = np.clip(z, low, high)
-        below = cdf(inside) - cdf(2.0 * low - inside) + cdf(top) - cdf(2.0 * high - inside)
-        total += weight * np.where(z >= high, 1.0, np.where(z < low, 0.0, below / (cdf(top) - cdf(bottom))))
-    return total
+    cdf, width = scipy.stats.norm(loc, scale).cdf, high - low
+    bottom, top = (low - width, high + width) if np.isfinite(width) else (-INF, INF)
+    inside = np.clip(z, low, high)
+    below = cdf(inside) - cdf(2.0 * low - inside) + cdf(top) - cdf(2.0 * high - inside)
+    return np.where(z >= high, 1.0, np.where(z < low, 0.0, below / (cdf(top) - cdf(bottom))))
 
 
-def threshold_weighted(row, low, high):
-    """The integral of F^2 below an interval, and of (1 - F)^2 above it."""
-    grid = np.unique(np.concatenate([np.linspace(-60.0, 60.0, 12_001), np.linspace(-1.0, 2.0, 30_001)]))
-    below = np.append(grid[grid < low], low) if np.isfinite(low) else np.zeros(0)
-    above = np.append(high, grid[grid > high]) if np.isfinite(high) else np.zeros(0)
-    of_below, of_above = cdf_of_limited(row, below) ** 2, (1.0 - cdf_of_limited(row, above)) ** 2
-    return sum(scipy.integrate.simpson(y, x=x) for y, x in ((of_below, below), (of_above, above)) if len(x))
+def cdf_of_coarsened(z, loc, scale, low, high, is_moved, resolution, mirror_low, mirror_high):
+    """The cumulative probability of the latent value up to which all is observed as z or less."""
+    step = resolution or 1.0
+    latent = np.floor(z / step + 1e-9) * step + 0.5 * step if resolution else z
+    cdf = cdf_of_limited(latent, loc, scale, mirror_low, mirror_high)
+    return np.where(z >= high, 1.0, np.where(z < low, 0.0, cdf)) if is_moved else cdf
+
+
+def threshold_weighted(cdfs, intervals, jumps=()):
+    """The integrals of F^2 below intervals, and of (1 - F)^2 above them, of a mixture."""
+    ends = np.ravel(intervals)[np.isfinite(np.ravel(intervals))]
+    grid = np.unique(np.concatenate([np.linspace(-60.0, 90.0, 30_001), np.linspace(-2.0, 3.0, 40_001), ends, jumps]))
+    middle, width = 0.5 * (grid[1:] + grid[:-1]), np.diff(grid)
+    probability = sum(weight * cdf(middle) for weight, cdf in zip(WEIGHTS, cdfs))
+    below, above = width * probability**2, width * (1.0 - probability) ** 2
+    return [np.sum(below[middle < low]) + np.sum(above[middle > high]) for low, high in intervals]
+
+
+def received_of(kind, names, rows, intervals, dtype):
+    """Scores `[rows, intervals]`, whose gradients in `loc` and `scale` are finite."""
+    values = [tf.constant(np.repeat(value, len(intervals), 0), dtype) for value in np.moveaxis(rows, -1, 0)]
+    low, high = (tf.constant(np.tile(ends, len(rows)), dtype) for ends in np.transpose(intervals))
+    with tf.GradientTape() as tape:
+        if dtype == "float64":  # a trace for the gradient takes longer than all else
+            tape.watch(values[:2])
+        components = kind(**dict(zip(names, values)))
+        received = ranked_probability.interval_crps(components, tf.constant(WEIGHTS, dtype), low, high, -1)
+    if dtype == "float64":
+        assert all(np.isfinite(gradient).all() for gradient in tape.gradient(received, values[:2]))
+    return np.reshape(received, (len(rows), -1))
 
 
 def test_intervals_of_components_with_limits():
-    rows, count = len(LIMITED), len(INTERVALS)
-    expected = np.array([[threshold_weighted(row, *interval) for interval in INTERVALS] for row in range(rows)])
+    kind, names = reflected.ReflectedNormal, ("loc", "scale", "low", "high")
+    cdfs = [[functools.partial(cdf_of_limited, **dict(zip(names, own))) for own in row] for row in LIMITED]
+    expected = np.array([threshold_weighted(row, INTERVALS) for row in cdfs])
+    for dtype, tolerance in (("float64", 2e-6), ("float32", 1e-5)):
+        received = received_of(kind, names, LIMITED, INTERVALS, dtype)
+        np.testing.assert_allclose(received, expected, rtol=tolerance, atol=tolerance)
+    # Where both ends are equal it is the score of a value, here of the first of the intervals.
+    components = kind(*np.moveaxis(LIMITED, -1, 0))
+    exact = ranked_probability.crps(components, tf.constant(WEIGHTS), tf.fill([len(LIMITED)], np.float64(0.2)), -1)
+    np.testing.assert_allclose(exact, expected[:, 0], rtol=1e-5)
+
+
+def test_atoms_and_grids():
+    kind, names = coarsened.CoarsenedNormal, [name for name in coarsened.PARAMETERS if name != "origin"]
+    rows = [[(*own, *NO_MIRRORS)[: len(names)] for own in case] for case in COARSENED.values()]
+    rows = np.array([[*row, (1.0, 0.5, *NO_MIRRORS, 1, row[0][5], *NO_MIRRORS)][:3] for row in rows])
+    expected = []
+    for row in rows:
+        cdfs = [functools.partial(cdf_of_coarsened, **dict(zip(names, own))) for own in row]
+        step, limits = row[0, 5], row[:, [2, 3, 6, 7]]
+        jumps = [*limits[np.isfinite(limits)], *(np.arange(-60.0, 90.0, step) if step else [])]
+        expected.append(threshold_weighted(cdfs, OF_COARSENED, jumps))
     for dtype, tolerance in (("float64", 1e-6), ("float32", 1e-5)):
-        values = [tf.constant(np.repeat(value, count, 0), dtype) for value in np.moveaxis(LIMITED, -1, 0)]
-        weights = tf.constant(WEIGHTS, dtype)
-        low, high = (tf.constant(np.tile(ends, rows), dtype) for ends in np.transpose(INTERVALS))
-        with tf.GradientTape() as tape:
-            tape.watch(values)
-            components = reflected.ReflectedNormal(*values)
-            received = ranked_probability.interval_crps(components, weights, low, high, -1)
-        np.testing.assert_allclose(np.reshape(received, (rows, count)), expected, rtol=tolerance, atol=tolerance)
-        assert all(np.isfinite(gradient).all() for gradient in tape.gradient(received, values[:2]))
-        # Where both ends are equal it is the score of a value, here of the first of the intervals.
-        exact = ranked_probability.crps(components, weights, tf.fill([rows * count], low[0]), -1)
-        np.testing.assert_allclose(exact[::count], expected[:, 0], rtol=10 * tolerance)
+        received = received_of(kind, names, rows, OF_COARSENED, dtype)
+        np.testing.assert_allclose(received, expected, rtol=1e-4, atol=tolerance)
 
 
 def test_far_from_a_limit_it_is_the_normal():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tfmdn import validation
+from tfmdn import numerics, validation
 from tfmdn.distributions import tensors
 
 
@@ -91,5 +91,7 @@ def in_blocks(function: Callable, size: int, count: int, *rows) -> list[tf.Tenso
 
     signature = [first.dtype] * count
     blocks = tf.nest.map_structure(split, rows)
-    results = tf.map_fn(lambda block: function(*block), blocks, fn_output_signature=signature, parallel_iterations=1)
+    # A gradient is traced outside of the function whose gradient it is, and with AutoGraph if it is not told.
+    on_block = numerics.unconverted(lambda block: function(*block))
+    results = tf.map_fn(on_block, blocks, fn_output_signature=signature, parallel_iterations=1)
     return [joined(result) for result in results]

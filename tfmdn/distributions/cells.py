@@ -60,8 +60,7 @@ def half_difference(
     def mixture_of(weights, values):
         """The mean, and the function that gives F and E|X - z| at z `[r, N]`."""
         components = kind(**{name: value[:, tf.newaxis] for name, value in zip(names, values)})  # [r, 1, K]
-        mean = tf.linalg.matvec(components.mean() + tf.zeros_like(values[0][:, tf.newaxis]), weights)
-        return mean, deviations.of_mixture(components, weights)
+        return deviations.of_mixture(components, weights)
 
     def integrate(weights, values, bounds):
         """Of a block: the integral, the ends z of the cells, and the derivatives by the mean, F and E|X - z|."""
@@ -93,7 +92,6 @@ def half_difference(
             total = tf.add_n([tf.reduce_sum(derivative * value, -1) for derivative, value in parts])
         return tape.gradient(total, sources, upstream, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def traced(weights, values, bounds):
         @tf.custom_gradient
         def integral(weights, *values_and_bounds):
@@ -110,7 +108,8 @@ def half_difference(
 
         return integral(weights, *values, *bounds)
 
-    return traced
+    # A partial of its own: TensorFlow would count the traces of all kinds together, and warn of too many.
+    return tf.function(functools.partial(traced), autograph=False, reduce_retracing=True)
 
 
 def _first_ends(mean: tf.Tensor, distance: tf.Tensor, bounds) -> tuple[tf.Tensor, list[tf.Tensor]]:

@@ -14,6 +14,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn.distributions import tensors
+from tfmdn.distributions.coarse_distances import CoarsenedDistances
+from tfmdn.distributions.coarsened import CoarsenedNormal
 from tfmdn.distributions.folded_distances import NormalDistances, ReflectedDistances
 from tfmdn.distributions.reflected import ReflectedNormal
 from tfmdn.numerics import held_quotient
@@ -77,24 +79,32 @@ def absolute_difference(first: tfd.Distribution, second: tfd.Distribution) -> tf
 
 
 @functools.singledispatch
-def of_mixture(components: tfd.Distribution, weights: tf.Tensor) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """P(X <= y) and E|X - y| of a mixture, many times.
+def mean(components: tfd.Distribution) -> tf.Tensor:
+    """The mean of univariate components, as exact as their `absolute_deviation`."""
+    return components.mean()
+
+
+@functools.singledispatch
+def of_mixture(
+    components: tfd.Distribution, weights: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """Of a mixture the mean, and, for many y, P(X <= y) and E|X - y|.
 
     Args:
       components: univariate, of batch shape `[B, 1, K]`.
       weights: `[B, K]`.
 
     Returns:
-      A function of y `[B, N]` that returns both, `[B, N]`.
+      The mean `[B, 1]`, and a function of y `[B, N]` that returns both, `[B, N]`.
     """
+    return _mixed(mean(components), lambda y: (components.cdf(y), absolute_deviation(components, y)), weights)
 
+
+def _mixed(means, at, weights):
     def function(y):
-        y = y[..., tf.newaxis]
-        return tuple(
-            tf.linalg.matvec(value, weights) for value in (components.cdf(y), absolute_deviation(components, y))
-        )
+        return [tf.linalg.matvec(value, weights) for value in at(y[..., tf.newaxis])]
 
-    return function
+    return tf.linalg.matvec(tf.broadcast_to(means, tf.shape(weights[:, tf.newaxis])), weights), function
 
 
 # Each is the distance between the centres and what comes on top of it. The second part is positive and vanishes far
@@ -187,13 +197,29 @@ def _(components: ReflectedNormal, y):
 @of_mixture.register
 def _(components: ReflectedNormal, weights):
     distances = ReflectedDistances(components)
-    return lambda y: distances.of_mixture(weights, y[..., tf.newaxis])
+    return _mixed(components.mean(), None, weights)[0], lambda y: distances.of_mixture(weights, y[..., tf.newaxis])
 
 
 @of_mixture.register
 def _(components: tfd.Normal, weights):
     distances = NormalDistances(components.loc, components.scale)
-    return lambda y: distances.of_mixture(weights, y[..., tf.newaxis])
+    return _mixed(components.mean(), None, weights)[0], lambda y: distances.of_mixture(weights, y[..., tf.newaxis])
+
+
+@absolute_deviation.register
+def _(components: CoarsenedNormal, y):
+    return CoarsenedDistances(components).of_components(y)[1]
+
+
+@mean.register
+def _(components: CoarsenedNormal):
+    return CoarsenedDistances(components).mean()
+
+
+@of_mixture.register
+def _(components: CoarsenedNormal, weights):
+    distances = CoarsenedDistances(components)
+    return _mixed(distances.mean(), distances.of_components, weights)
 
 
 def _wide_and_ratio(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

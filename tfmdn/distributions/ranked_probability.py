@@ -64,7 +64,7 @@ def interval_crps(
       NotImplementedError: if the kind of components is not known, or if they are angles.
     """
     kinds.check_not_periodic("crps of intervals", marginals)
-    mean = tf.reduce_sum(weights * marginals.mean(), axis)
+    mean = tf.reduce_sum(weights * deviations.mean(marginals), axis)
     low, high = (tf.stop_gradient(tf.broadcast_to(end, tf.shape(mean))) for end in (low, high))
 
     def area_beyond(end, sign):
