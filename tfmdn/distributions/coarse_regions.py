@@ -114,9 +114,10 @@ def _of_many_values(mixture, coverage, grid: Grid) -> tf.Tensor:
 def _of_atoms_and_density(mixture, coverage) -> tf.Tensor:
     """Atoms, and the region of the density between and beside them."""
     components, logits = mixture.components_distribution, mixture.mixture_distribution.logits_parameter()
-    atoms = tf.stack(jumps.atoms(components, logits, -1))  # [A, B]
+    mean = mixture.mean()
+    atoms = tf.stack([atom + tf.zeros_like(mean) for atom in jumps.atoms(components, logits, -1)])  # [A, B]
     exists = tf.math.is_finite(atoms)
-    atoms = tf.where(exists, atoms, mixture.mean())
+    atoms = tf.where(exists, atoms, mean)
     probability = tf.where(exists, mixture.prob_of(atoms), 0.0)
     is_first = probability[0] >= probability[1]
     before = tf.stack([tf.where(is_first, 0.0, probability[1]), tf.where(is_first, probability[0], 0.0)])

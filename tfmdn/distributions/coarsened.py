@@ -20,6 +20,7 @@ from tfmdn.distributions import coarse, coarse_moments, densities, kinds, tensor
 from tfmdn.distributions.grids import SLACK, Grid
 from tfmdn.distributions.reflected import ReflectedNormal
 from tfmdn.distributions.type_specs import registered
+from tfmdn.numerics import held_quotient, reach
 
 tfd = tfp.distributions
 
@@ -186,11 +187,24 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
         """The log probability of a value that has one."""
         if self._resolution is None:
             low, high = (tf.where(tf.math.is_finite(limit), limit, self._loc) for limit in (self._low, self._high))
-            return tf.where(at_low, self.latent.log_cdf(low), self.latent.log_survival_function(high))
+            return tf.where(at_low, self._of_latent("log_cdf", low), self._of_latent("log_survival_function", high))
         value = self.grid.nearest(y)
         start, end = self._cell(value, value)
-        start, end = tf.where(has_probability, start, -math.inf), tf.where(has_probability, end, math.inf)
-        return coarse.interval_log_prob(self.latent, start, end)
+        # So far away that both ends are one number the density is as good, and held finite.
+        is_single = has_probability & (start == end)
+        is_cell = has_probability & ~is_single
+        start, end = tf.where(is_cell, start, -math.inf), tf.where(is_cell, end, math.inf)
+        log_step = tf.math.log(tf.where(self.grid.exists, self.grid.step, tf.ones_like(self.grid.step)))
+        density = densities.log_prob(self.latent, tf.where(is_single, value, self._loc))
+        return tf.where(is_single, density + log_step, coarse.interval_log_prob(self.latent, start, end))
+
+    def _of_latent(self, method: str, y: tf.Tensor) -> tf.Tensor:
+        """A method of the latent distribution, of finite gradients however far away y is."""
+        if self._has_mirrors:
+            return getattr(self.latent, method)(y)
+        # Not up to `reach`, whose product with the gradient of the quotient overflows.
+        z = held_quotient(y - self._loc, self._scale, math.sqrt(reach(self.dtype)))
+        return getattr(tfd.Normal(tf.zeros([], self.dtype), 1.0), method)(z)
 
     def is_atom(self, y: tf.Tensor) -> tf.Tensor:
         """Whether y is a limit next to a density that can have a probability."""
@@ -214,27 +228,26 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
         return tf.where(is_empty, tf.constant(-math.inf, self.dtype), log_probability)
 
     def _cdf(self, y):
-        return self._tail(y, self.latent.cdf, 0.0, 1.0)
+        return self._tail(y, "cdf", 0.0, 1.0)
 
     def _survival_function(self, y):
-        return self._tail(y, self.latent.survival_function, 1.0, 0.0)
+        return self._tail(y, "survival_function", 1.0, 0.0)
 
     def _log_cdf(self, y):
-        return self._tail(y, self.latent.log_cdf, -math.inf, 0.0)
+        return self._tail(y, "log_cdf", -math.inf, 0.0)
 
     def _log_survival_function(self, y):
-        return self._tail(y, self.latent.log_survival_function, 0.0, -math.inf)
+        return self._tail(y, "log_survival_function", 0.0, -math.inf)
 
-    def _tail(self, y, function, where_below, where_above):
-        """A function of the latent value up to which all is observed as y or less."""
+    def _tail(self, y, method, where_below, where_above):
+        """A method of the latent distribution, at the value up to which all is observed as y or less."""
         y = self.grid.last_up_to(y)
         below, _ = self._beyond(y)
-        is_all = self._moves & ((y >= self.limits[1]) | self._at_limits(y)[1])
-        safe = tf.where(below | is_all | ~tf.math.is_finite(y), self._loc, y + self.grid.half_step)
-        value = function(safe)
-        value = tf.where(tf.math.is_finite(y), value, function(y))
+        is_none = below | (y == -math.inf)
+        is_all = (self._moves & ((y >= self.limits[1]) | self._at_limits(y)[1])) | (y == math.inf)
+        value = self._of_latent(method, tf.where(is_none | is_all, self._loc, y + self.grid.half_step))
         value = tf.where(is_all, tf.cast(where_above, self.dtype), value)
-        return tf.where(below, tf.cast(where_below, self.dtype), value)
+        return tf.where(is_none, tf.cast(where_below, self.dtype), value)
 
     def _sample_n(self, n, seed=None):
         return self.observe(self.latent.sample(n, seed=seed))

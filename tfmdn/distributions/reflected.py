@@ -182,15 +182,16 @@ class ReflectedNormal(Reflected):
         return tf.clip_by_value(above / edges.total, 0.0, 1.0)
 
     def _log_cdf(self, y):
-        return self._where_limited(log_of_probability(self._cdf(y)), tfd.Normal(self._loc, self._scale).log_cdf(y))
+        return self._where_limited(log_of_probability(self._cdf(y)), "log_cdf", y)
 
     def _log_survival_function(self, y):
-        normal = tfd.Normal(self._loc, self._scale)
-        return self._where_limited(log_of_probability(self._survival_function(y)), normal.log_survival_function(y))
+        return self._where_limited(log_of_probability(self._survival_function(y)), "log_survival_function", y)
 
-    def _where_limited(self, value, unlimited):
-        """The second value, which has longer tails, where there are no limits."""
-        return tf.where(self.interval.has_low | self.interval.has_high, value, unlimited)
+    def _where_limited(self, value, method, y):
+        """Where there are no limits what a normal says, which has longer tails."""
+        is_limited = self.interval.has_low | self.interval.has_high
+        distance = tf.where(is_limited, tf.zeros_like(value), y - self._loc)  # whose gradient would be NaN if it is far
+        return tf.where(is_limited, value, getattr(tfd.Normal(tf.zeros_like(distance), self._scale), method)(distance))
 
     def interval_log_prob(self, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
         """The log probability between two points: of the normal's there, and between the reflections of both."""

@@ -1,0 +1,156 @@
+"""Components of which only a coarse value is observed, and mixtures of them, against SciPy and simulation."""
+
+import functools
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfmdn
+
+tfd = tfp.distributions
+INF = np.inf
+
+LOC, SCALE, PROBS = np.array([[-0.4, 0.6, 2.5], [0.3, 1.0, 1.4]]), np.array([0.7, 0.3, 1.2]), np.array([0.5, 0.3, 0.2])
+# What else components are made of.
+CASES = {
+    "exact": {},
+    "atom": {"low": 0.0},
+    "two atoms and a background": {"low": 0.0, "high": 2.0, "is_moved": [1.0, 1.0, 0.0]},
+    "atom opposite to a mirror": {"high": 2.0, "mirror_low": -1.0},
+    "rounded": {"resolution": 0.5},
+    "rounded, with limits": {"low": 0.0, "high": 3.0, "resolution": 0.5},
+}
+every_case = pytest.mark.parametrize("name", CASES)
+POINTS = np.array([-1.5, -0.5, 0.0, 0.5, 1.0, 2.0, 2.5, 3.0, 4.0])
+
+
+def mixture_of(name, dtype="float64"):
+    """Of batch shape `[2]`."""
+    arguments = {key: np.array(value, dtype) for key, value in CASES[name].items()}
+    components = tfmdn.distributions.CoarsenedNormal(LOC.astype(dtype), SCALE.astype(dtype), **arguments)
+    return tfmdn.Mixture(tfd.Categorical(logits=np.log(PROBS).astype(dtype)), components)
+
+
+@functools.cache
+def simulated(name, count=200_000):
+    """Draws `[count, 2]` of what is observed."""
+    rng, case = np.random.default_rng(0), CASES[name]
+    k = rng.choice(3, (count, 1), p=PROBS)
+    z = LOC[[0, 1], k] + SCALE[k] * rng.normal(size=(count, 2))
+    if "mirror_low" in case:
+        z = case["mirror_low"] + np.abs(z - case["mirror_low"])
+    is_moved = np.array(case.get("is_moved", np.ones(3)))[k] > 0.5
+    z = np.where(is_moved, np.clip(z, case.get("low", -INF), case.get("high", INF)), z)
+    step = case.get("resolution")
+    return z if step is None else step * np.round(z / step)
+
+
+def densities_and_probabilities(name, y):
+    """What SciPy says of numbers `[n, 1]`: the density, or the probability if there is one, `[n, 2]`."""
+    case, normal = CASES[name], scipy.stats.norm(LOC, SCALE)
+    y = y[..., np.newaxis]  # [n, 1, 1]
+    low, high, step = case.get("low", -INF), case.get("high", INF), case.get("resolution", 0.0)
+    mirror, is_moved = case.get("mirror_low"), np.array(case.get("is_moved", np.ones(3)), bool)
+
+    def cdf(x):
+        return normal.cdf(x) - (0.0 if mirror is None else normal.cdf(2.0 * mirror - x))
+
+    density = normal.pdf(y) + (0.0 if mirror is None else normal.pdf(2.0 * mirror - y))
+    density = np.where(y < (-INF if mirror is None else mirror), 0.0, density)
+    start = np.where(y <= low, -INF if mirror is None else mirror, y - 0.5 * step)
+    end = np.where(y >= high, INF, y + 0.5 * step)
+    probability = np.where(end < INF, cdf(end), 1.0) - np.where(start > -INF, cdf(start), 0.0)
+    is_atom = (y == low) | (y == high)
+    moved = np.where(is_atom | (step > 0.0), probability, density)
+    moved = np.where((y < low) | (y > high), 0.0, moved)
+    staying = np.where(is_atom & (step == 0.0), 0.0, density)
+    return (PROBS * np.where(is_moved, moved, staying)).sum(-1)
+
+
+def inside(draws, ends):
+    """The share of draws `[n, 2]` within one of the intervals `[I, 2, 2]`."""
+    slack = 1e-6
+    is_inside = [(draws >= first - slack) & (draws <= last + slack) for first, last in np.moveaxis(ends, -1, 1)]
+    return np.any(is_inside, 0).mean(0)
+
+
+@every_case
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 2e-5)])
+def test_densities_and_probabilities(name, dtype, tolerance):
+    mixture, y = mixture_of(name, dtype), POINTS[:, np.newaxis]
+    expected = densities_and_probabilities(name, y)
+    with np.errstate(divide="ignore"):
+        np.testing.assert_allclose(mixture.log_prob(y.astype(dtype)), np.log(expected), rtol=tolerance, atol=tolerance)
+    draws, value = simulated(name), y.astype(dtype)
+    share = np.stack([(draws == point).mean(0) for point in POINTS])
+    np.testing.assert_allclose(mixture.prob_of(value), share, atol=4e-3)
+    below = np.stack([(draws <= point).mean(0) for point in POINTS])
+    np.testing.assert_allclose(mixture.cdf(value), below, atol=4e-3)
+    np.testing.assert_allclose(mixture.survival_function(value), 1.0 - below, atol=4e-3)
+    np.testing.assert_allclose(tf.exp(mixture.log_cdf(value)), mixture.cdf(value), atol=tolerance)
+    between = ((draws >= 0.0) & (draws <= 1.0)).mean(0)
+    np.testing.assert_allclose(tf.exp(mixture.interval_log_prob(np.zeros(2, dtype), 1.0)), between, atol=4e-3)
+    np.testing.assert_allclose(mixture.mean(), draws.mean(0), atol=0.01)
+    np.testing.assert_allclose(mixture.stddev(), draws.std(0), atol=0.01)
+
+
+@every_case
+def test_queries_agree_with_draws(name):
+    mixture, draws = mixture_of(name), simulated(name)
+    own = mixture.sample(20_000, seed=1).numpy()
+    levels = np.array([0.02, 0.2, 0.5, 0.8, 0.98])
+    np.testing.assert_allclose([(own <= point).mean(0) for point in POINTS], mixture.cdf(POINTS[:, None]), atol=0.015)
+    np.testing.assert_allclose(
+        [(own == point).mean(0) for point in POINTS], mixture.prob_of(POINTS[:, None]), atol=0.015
+    )
+    quantiles = mixture.quantile(levels).numpy()
+    expected = np.quantile(draws, levels, axis=0, method="inverted_cdf")
+    step = CASES[name].get("resolution", 0.0)
+    np.testing.assert_allclose(quantiles, expected, atol=step + 0.05)
+    for sign, tail in ((-1.0, levels), (1.0, 1.0 - levels)):  # as many below as there must be, and no more than can be
+        share = np.stack([(sign * draws > sign * quantile).mean(0) for quantile in quantiles])
+        assert (share <= tail[:, np.newaxis] + 3e-3).all()
+    interval = mixture.interval(0.9)
+    share = inside(draws, interval[np.newaxis])
+    assert (share > 0.897).all()
+    if step:  # neither end can be left out
+        without = [inside(draws, interval[np.newaxis] + np.array(move)) for move in ([step, 0.0], [0.0, -step])]
+        assert (np.min(without, 0) < 0.903).all()
+
+
+@every_case
+def test_highest_density_regions(name):
+    mixture, draws = mixture_of(name), simulated(name)
+    region = mixture.highest_density_region(0.6).numpy()
+    assert region.shape == (5, 2, 2)
+    share = inside(draws, region)
+    assert (share > 0.596).all()
+    step = CASES[name].get("resolution")
+    if step is None:
+        assert (share[name != "exact" and mixture.prob_of([0.0, 0.0]).numpy() < 0.6] < 0.604).all()
+        return
+    values = np.unique(draws)
+    probability = np.stack([(draws == value).mean(0) for value in values])
+    fewest = (np.cumsum(np.sort(probability, 0)[::-1], 0) < 0.6).sum(0) + 1
+    lengths = np.nansum((region[..., 1] - region[..., 0]) / step + 1.0, 0)
+    np.testing.assert_array_equal(lengths, fewest)
+
+
+@every_case
+def test_modes(name):
+    mixture, draws = mixture_of(name), simulated(name)
+    mode, modes = mixture.mode().numpy(), mixture.modes(5)
+    np.testing.assert_allclose(modes.points[0], mode, atol=1e-5)
+    found = modes.points.numpy()
+    log_prob = mixture.log_prob(np.where(np.isnan(found), 0.0, found))
+    np.testing.assert_allclose(modes.log_prob, np.where(np.isnan(found), -INF, log_prob))
+    step = CASES[name].get("resolution")
+    width = 0.02 * draws.std(0) if step is None else step
+    points = np.arange(-3.0, 6.0, 0.05 if step is None else step)
+    # The most draws within a hundredth of a standard deviation, or on a value.
+    counts = np.stack([(np.abs(draws - point) <= 0.5 * width).mean(0) for point in points])
+    own = (np.abs(draws - mode) <= 0.5 * width).mean(0)
+    assert (own >= counts.max(0) - 2e-3).all()
