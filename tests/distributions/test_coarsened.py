@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfmdn
+from tfmdn.distributions import coarse_modes
 
 tfd = tfp.distributions
 INF = np.inf
@@ -77,6 +78,7 @@ def inside(draws, ends):
     return np.any(is_inside, 0).mean(0)
 
 
+@pytest.mark.covering(1)
 @every_case
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 2e-5)])
 def test_densities_and_probabilities(name, dtype, tolerance):
@@ -139,6 +141,7 @@ def test_highest_density_regions(name):
     np.testing.assert_array_equal(lengths, fewest)
 
 
+@pytest.mark.by_default("two atoms and a background", "rounded, with limits")
 @every_case
 def test_modes(name):
     mixture, draws = mixture_of(name), simulated(name)
@@ -154,3 +157,104 @@ def test_modes(name):
     counts = np.stack([(np.abs(draws - point) <= 0.5 * width).mean(0) for point in points])
     own = (np.abs(draws - mode) <= 0.5 * width).mean(0)
     assert (own >= counts.max(0) - 2e-3).all()
+
+
+def test_modes_of_vectors_are_not_below_any_point():
+    rng = np.random.default_rng(0)
+    loc, scale = rng.normal(size=(2, 4, 2)), np.exp(rng.normal(size=(2, 4, 2)) - 0.7)
+    components = tfmdn.distributions.CoarsenedNormal(
+        loc, scale, low=np.array([0.0, -INF]), high=np.array([INF, 1.0]), resolution=np.array([0.5, 0.0])
+    )
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((2, 4))), tfd.Independent(components, 1))
+    axes = np.arange(0.0, 4.1, 0.5), np.append(np.linspace(-4.0, 0.99, 100), 1.0)
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 1, 2)
+    highest = tf.reduce_max(coarse_modes.heights(mixture, points), 0)
+    assert (coarse_modes.heights(mixture, mixture.mode()[np.newaxis])[0] >= highest - 1e-9).numpy().all()
+
+
+def questions(mixture):
+    """What XLA can compile too, by name."""
+    y = tf.constant(POINTS[:, np.newaxis], mixture.dtype)
+    quantiles = mixture.quantile([0.02, 0.5, 0.98])
+    return {
+        "log_prob": mixture.log_prob(y),
+        "prob_of": mixture.prob_of(y),
+        "cdf": mixture.cdf(y),
+        "log_survival_function": mixture.log_survival_function(y),
+        "moments": (mixture.mean(), mixture.variance()),
+        "interval_log_prob": mixture.interval_log_prob(y[:1], 1.0),
+        "quantile": quantiles,
+        "sample": mixture.sample(3, seed=1),
+        "decompose": mixture.decompose(),
+        "tempered": mixture.temper(0.5, 0.7).log_prob(y),
+        "merged": tfmdn.merge([mixture, mixture]).cdf(y),
+        "crps": tfmdn.crps(y[4] + [0.0, 0.5], mixture),
+        "transform": tfmdn.probability_integral_transform(y[4] + [0.0, 0.5], mixture, seed=1),
+        "responsibilities": mixture.posterior_marginal(y).probs_parameter(),
+        "component": mixture.component(1).log_prob(y),
+        "slice": mixture[:1].cdf(y),
+    }
+
+
+@pytest.mark.by_default("True-two atoms and a background", "False-rounded, with limits")
+@every_case
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_graph_and_xla_answer_as_eager_does(name, jit_compile):
+    mixture = mixture_of(name, "float32")
+    received = tf.function(questions, jit_compile=jit_compile)(mixture)
+    for question, expected in questions(mixture).items():
+        for part, answer in zip(tf.nest.flatten(received[question]), tf.nest.flatten(expected)):
+            np.testing.assert_allclose(part, answer, rtol=2e-4, atol=2e-5, err_msg=question)
+    np.testing.assert_allclose(received["log_prob"], mixture_of(name).log_prob(POINTS[:, np.newaxis]), atol=1e-4)
+
+
+@pytest.mark.by_default("rounded, with limits", "atom opposite to a mirror")
+@every_case
+def test_gradients_are_finite(name):
+    """However far away and however narrow components are."""
+    loc, scale = (part.ravel()[:, np.newaxis] for part in np.meshgrid([-1e30, -1e6, 0.5, 1e30], [1e-6, 1.0, 1e30]))
+    loc, scale, y = (tf.constant(part, tf.float32) for part in (loc, scale, [*POINTS, 1e30]))
+    others = {key: value for key, value in CASES[name].items() if key != "is_moved"}
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([loc, scale])
+        components = tfmdn.distributions.CoarsenedNormal(loc, scale, **others)
+        answers = [components.log_prob(y), components.cdf(y), components.log_cdf(y), components.mean()]
+        totals = [tf.reduce_sum(tf.where(tf.math.is_finite(answer), answer, 0.0)) for answer in answers]
+    for answer, total in zip(answers, totals):
+        assert not np.isnan(answer).any()
+        assert all(np.isfinite(gradient).all() for gradient in tape.gradient(total, [loc, scale]))
+
+
+@every_case
+def test_what_cannot_be(name):
+    mixture, case = mixture_of(name), CASES[name]
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(mixture.log_prob([np.nan, np.nan])).all()
+        assert np.isnan(mixture.cdf([np.nan, np.nan])).all()
+    np.testing.assert_allclose(mixture.cdf(np.array([[-INF], [INF]])), [[0.0] * 2, [1.0] * 2], atol=1e-15)
+    np.testing.assert_allclose(mixture.prob_of(np.array([[-INF], [INF]])), np.zeros((2, 2)))
+    if "high" in case:
+        beyond = case["high"] + 0.5
+        assert np.isneginf(mixture.log_prob([beyond, beyond])).all() == ("is_moved" not in case)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="positive"):
+        tfmdn.distributions.CoarsenedNormal(0.0, -1.0, validate_args=True)
+
+
+def test_limits_are_rounded_as_values_are():
+    components = tfmdn.distributions.CoarsenedNormal(1.0, 1.0, low=0.6, high=3.3, resolution=1.0)
+    expected = np.diff(scipy.stats.norm(1.0, 1.0).cdf([-INF, 1.5, 2.5, INF]))
+    np.testing.assert_allclose(components.prob([0.0, 1.0, 2.0, 3.0, 4.0]), [0.0, *expected, 0.0], rtol=1e-5)
+    assert float(components.mean()) == pytest.approx(expected @ [1.0, 2.0, 3.0], rel=1e-5)
+    assert set(components.sample(100, seed=[1, 2]).numpy()) == {1.0, 2.0, 3.0}
+
+
+@pytest.mark.parametrize("arguments", [{}, {"low": 1e6}])
+def test_steps_of_large_numbers(arguments):
+    """In float32 numbers of a million have steps of a sixteenth."""
+    y = 1e6 + np.arange(0.0, 8.0)
+    in_float32, in_float64 = (
+        tfmdn.distributions.CoarsenedNormal(np.array(1e6 + 2.0, dtype), 3.0, resolution=1.0, **arguments)
+        for dtype in ("float32", "float64")
+    )
+    np.testing.assert_allclose(in_float32.log_prob(y.astype("float32")), in_float64.log_prob(y), atol=1e-5)
+    np.testing.assert_allclose(in_float32.stddev(), in_float64.stddev(), rtol=1e-5)

@@ -8,7 +8,17 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfmdn
-from tfmdn.distributions import gamma, gumbel, reflected, reflected_joint, rescaled, univariate, von_mises, weibull
+from tfmdn.distributions import (
+    coarsened,
+    gamma,
+    gumbel,
+    reflected,
+    reflected_joint,
+    rescaled,
+    univariate,
+    von_mises,
+    weibull,
+)
 
 tfd = tfp.distributions
 
@@ -24,6 +34,7 @@ COMPONENTS = {
     "Weibull": lambda x: weibull.Weibull(x, 1.0),
     "VonMises": lambda x: von_mises.VonMises(x, 1.0),
     "ReflectedNormal": lambda x: reflected.ReflectedNormal(x, 1.0, 0.0, np.inf),
+    "CoarsenedNormal": lambda x: coarsened.CoarsenedNormal(x, 1.0, 0.0, resolution=0.5),
     "ReflectedMultivariateNormal": lambda x: reflected_joint.ReflectedMultivariateNormal(
         x[..., tf.newaxis], [[1.0]], [0.0], [np.inf]
     ),

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics
-from tfmdn.distributions import jumps, kinds, regions, tensors
+from tfmdn.distributions import coarse_modes, jumps, kinds, regions, tensors
 from tfmdn.distributions.grids import Grid
 
 tfd = tfp.distributions
@@ -126,7 +126,7 @@ def _of_atoms_and_density(mixture, coverage) -> tf.Tensor:
     next_to = tf.maximum(
         NEXT_TO_LIMIT * mixture.stddev(), 64.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps * tf.abs(atoms)
     )
-    latent = tfd.MixtureSameFamily(mixture.mixture_distribution, components.latent)
+    latent = coarse_modes.latent(mixture)
 
     def density_at(y):
         is_at = [tf.abs(y - atom) < 0.5 * near for atom, near in zip(tf.unstack(atoms), tf.unstack(next_to))]
@@ -135,7 +135,7 @@ def _of_atoms_and_density(mixture, coverage) -> tf.Tensor:
         return log_prob, mixture.cdf(y) - tf.add_n(passed)
 
     points = tf.concat([atoms - next_to, atoms, atoms + next_to], 0)
-    region = regions.highest_density_region(mixture, coverage, rest, density_at, points)  # [I, B, 2]
+    region = regions.highest_density_region(latent, coverage, rest, density_at, points)  # [I, B, 2]
     region = tf.where(rest[..., tf.newaxis] > 0.0, region, math.nan)
     for atom, near in zip(tf.unstack(atoms), tf.unstack(next_to)):
         region = tf.where(
