@@ -358,3 +358,16 @@ def test_without_scikit_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.mixture", None)
     with pytest.raises(ImportError, match=r"pip install 'tfmdn\[sklearn\]'"):
         tfmdn.MarginalFallback().adapt(*data_of(()))
+
+
+@pytest.mark.parametrize("limits", [(0.0, np.inf), (-np.inf, 0.0), (0.0, 10.0), (-np.inf, np.inf)])
+def test_moments_of_what_is_moved_to_limits(limits):
+    """The fallback of a head with atoms has its mean and its standard deviation where it is observed."""
+    low, high = limits
+    mean = np.abs([0.0, 0.3, 1.0, 5.0]) * (-1.0 if high == 0.0 else 1.0)
+    stddev = np.array([1e-3, 0.5, 0.7, 1.0])
+    components = tfmdn.distributions.CoarsenedNormal(np.zeros(4), np.ones(4), low, high)
+    alike = families.components_of_moments(components, tf.constant(mean), tf.constant(stddev))
+    np.testing.assert_allclose(alike.mean(), mean, atol=1e-4)
+    np.testing.assert_allclose(alike.stddev(), stddev, rtol=2e-3)
+    assert np.isfinite(limits).sum() == 0 or alike.probability_of(tf.zeros(4, tf.float64))[0] > 0.999

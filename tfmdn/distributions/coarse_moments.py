@@ -5,7 +5,10 @@ Shapes in comments: B batch, V values of a grid.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -41,6 +44,48 @@ def moments(
     if grid is not None:
         first, second = _rounded(latent, low, high, grid, reference, first, second)
     return reference + first, tf.maximum(second - tf.square(first), 0.0)
+
+
+# Of a standard normal of which what lies below 0 is moved there: the place of its centre, its mean, and its standard
+# deviation. Farther below nearly all of it is moved.
+_PLACES = np.linspace(-3.5, 6.0, 400)
+_BELOW, _DENSITY = (
+    0.5 * scipy.special.erfc(-math.sqrt(0.5) * _PLACES),
+    np.exp(-0.5 * _PLACES**2) / math.sqrt(2 * math.pi),
+)
+_MEANS = _PLACES * _BELOW + _DENSITY
+_STDDEVS = np.sqrt((_PLACES**2 + 1.0) * _BELOW + _PLACES * _DENSITY - _MEANS**2)
+_RATIOS = np.linspace(0.0, 4.0, 400)
+_PLACE_OF_RATIO = np.interp(_RATIOS, _MEANS / _STDDEVS, _PLACES)
+_STDDEV_OF_RATIO = np.interp(_PLACE_OF_RATIO, _PLACES, _STDDEVS)
+
+
+def before_limits(mean: tf.Tensor, stddev: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Centre and standard deviation of normals that have these moments after they were moved to a limit.
+
+    It is the limit that is nearer in standard deviations. One that is several of them away makes no difference.
+
+    Args:
+      mean: between the limits.
+      stddev: greater than 0.
+      low: -inf for none.
+      high: inf for none.
+    """
+    is_low = mean - low <= high - mean
+    distance = tf.maximum(tf.where(is_low, mean - low, high - mean), 0.0)
+    is_near = distance < float(_RATIOS[-1]) * stddev
+    ratio = tf.where(is_near, distance / stddev, tf.cast(_RATIOS[-1], mean.dtype))
+
+    def table(values):
+        return tfp.math.interp_regular_1d_grid(
+            ratio, *(tf.constant(part, mean.dtype) for part in (0.0, _RATIOS[-1], values))
+        )
+
+    scale = stddev / table(_STDDEV_OF_RATIO)
+    from_limit = table(_PLACE_OF_RATIO) * scale
+    safe_low, safe_high = (tf.where(is_near, end, mean) for end in (low, high))
+    loc = tf.where(is_low, safe_low + from_limit, safe_high - from_limit)
+    return tf.where(is_near, loc, mean), tf.where(is_near, scale, stddev)
 
 
 def _clipped(latent, low, high, reference) -> tuple[tf.Tensor, tf.Tensor]:

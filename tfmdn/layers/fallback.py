@@ -44,7 +44,8 @@ class MarginalFallback(keras.layers.Layer):
     from the data w(x) is 1. On inputs held out it is about `novelty` on average, or less: where the estimate is poor,
     as for many features or long tails, `adapt` lowers the odds until that is so, unless the way to w(x) = 1 became
     longer by more than three standard deviations. `Mixture.decompose` counts the marginal as a member more.
-    The marginal has no limits: off the data a model with a `support` may answer with values outside of it.
+    The marginal has no limits: off the data a model with a `support` may answer with values outside of it. Limits with
+    a probability of their own, and the grid of rounded targets, it keeps.
 
     Put it behind a model that is trained already, or train through it. Call `adapt` first; before, inputs and targets
     are taken to be standard normal. Images and the like need a representation in place of x.

@@ -14,7 +14,18 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn.distributions import gamma, gumbel, reflected, reflected_joint, tensors, univariate, von_mises, weibull
+from tfmdn.distributions import (
+    coarse_moments,
+    coarsened,
+    gamma,
+    gumbel,
+    reflected,
+    reflected_joint,
+    tensors,
+    univariate,
+    von_mises,
+    weibull,
+)
 
 tfd = tfp.distributions
 
@@ -175,6 +186,28 @@ def _(inner: reflected.ReflectedNormal, mean, stddev):
 @_parameters_of_moments.register
 def _(inner: reflected_joint.ReflectedMultivariateNormal, mean, stddev):
     return {"loc": mean, "scale_tril": tf.linalg.diag(stddev), **_no_limits(mean)}
+
+
+@_parameters_of_moments.register
+def _(inner: coarsened.CoarsenedNormal, mean, stddev):
+    # What is observed stays on the grid and at the limits; what would be reflected goes on, as of `ReflectedNormal`.
+    shape = tf.shape(mean)
+    alike = {name: _of_all(value, shape) for name, value in tensors.parameters(inner).items()}
+    low, high = (
+        tf.where(alike.get("resolution", 0.0) > 0.0, end, alike[name])
+        for name, end in (("low", -math.inf), ("high", math.inf))
+    )
+    loc, scale = coarse_moments.before_limits(mean, stddev, low, high)
+    infinite = _no_limits(mean)["high"]
+    mirrors = {"mirror_low": -infinite, "mirror_high": infinite} if "mirror_low" in alike else {}
+    return {**alike, "loc": loc, "scale": scale, "is_moved": tf.ones_like(mean), **mirrors}
+
+
+def _of_all(value: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """What is the same for all components and rows, `[*B, K, *E]`, of another shape `[K', *E]`."""
+    event_rank = shape.shape[0] - 1
+    value = tf.reshape(value, tf.concat([[-1], tf.shape(value)[value.shape.rank - event_rank :]], 0))
+    return tf.broadcast_to(value[0], shape)
 
 
 def _no_limits(mean: tf.Tensor) -> dict[str, tf.Tensor]:
