@@ -485,3 +485,16 @@ def test_other_errors():
     for history in ({}, {"loss": []}, None, keras.callbacks.History):
         with pytest.raises(ValueError, match=r"`history` must be what `fit` returns.*Received: history="):
             plots.training_curves(history)
+
+
+def test_density_shows_the_probability_of_limits():
+    def model(x):
+        components = tfmdn.distributions.CoarsenedNormal(tf.cast(x, tf.float32), 1.0, low=0.0)
+        return tfmdn.Mixture(tfd.Categorical(logits=tf.zeros_like(components.loc)), components)
+
+    x = np.linspace(-2.0, 2.0, 9)
+    mesh, strip = tfmdn.plots.density(model, x[::-1], np.linspace(-1.0, 4.0, 30)).collections[:2]
+    probabilities = scipy.stats.norm.cdf(-x)
+    expected = mesh.cmap(0.5 * (probabilities[:-1] + probabilities[1:]))
+    np.testing.assert_allclose(strip.get_colors(), expected, atol=0.01)
+    np.testing.assert_allclose(strip.get_segments()[0], [[-2.0, 0.0], [-1.5, 0.0]])

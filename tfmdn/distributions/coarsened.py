@@ -174,6 +174,7 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
         return tf.where(~is_lowest, start, -math.inf), tf.where(~is_highest, end, math.inf)
 
     def _log_prob(self, y):
+        y = self.grid.nearest(y)
         at_low, at_high = self._at_limits(y)
         below, above = self._beyond(y)
         has_probability = self.grid.exists | (self._moves & (at_low | at_high))
@@ -184,18 +185,17 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
         return tf.where(is_impossible, tf.constant(-math.inf, self.dtype), log_prob)
 
     def _log_probability(self, y, at_low, has_probability):
-        """The log probability of a value that has one."""
+        """The log probability of a value that has one; on a grid it is one of its values."""
         if self._resolution is None:
             low, high = (tf.where(tf.math.is_finite(limit), limit, self._loc) for limit in (self._low, self._high))
             return tf.where(at_low, self._of_latent("log_cdf", low), self._of_latent("log_survival_function", high))
-        value = self.grid.nearest(y)
-        start, end = self._cell(value, value)
+        start, end = self._cell(y, y)
         # So far away that both ends are one number the density is as good, and held finite.
         is_single = has_probability & (start == end)
         is_cell = has_probability & ~is_single
         start, end = tf.where(is_cell, start, -math.inf), tf.where(is_cell, end, math.inf)
         log_step = tf.math.log(tf.where(self.grid.exists, self.grid.step, tf.ones_like(self.grid.step)))
-        density = densities.log_prob(self.latent, tf.where(is_single, value, self._loc))
+        density = densities.log_prob(self.latent, tf.where(is_single, y, self._loc))
         return tf.where(is_single, density + log_step, coarse.interval_log_prob(self.latent, start, end))
 
     def _of_latent(self, method: str, y: tf.Tensor) -> tf.Tensor:

@@ -32,6 +32,9 @@ GRID_SIZE = 250_000  # densities computed at once
 def density(model: Model, x: ArrayLike, y: ArrayLike, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """The density p(y | x) as a heat map.
 
+    A limit with a probability of its own is a strip, the darker the higher that probability: black for 1. Of targets
+    that are rounded to a grid the probabilities of its values are shown.
+
     Args:
       model: a model or a `Mixture` of scalar events.
       x: the rows, `[n]` or `[n, 1]`, in any order.
@@ -57,11 +60,14 @@ def density(model: Model, x: ArrayLike, y: ArrayLike, ax: Axes | None = None, **
     probs = data_lib.evaluate(  # [m, n]
         lambda mixture: mixture.prob(y[:, np.newaxis]), model, x, max(1, GRID_SIZE // len(y))
     )
-    x, order = np.unique(x, return_index=True)
+    given = x
+    x, order = np.unique(given, return_index=True)
     limits = {} if "norm" in kwargs else {"vmin": 0.0, "vmax": np.nanquantile(probs.max(0), 0.75)}
     options = {"cmap": "Greys", "shading": "nearest", "rasterized": True, **limits, **kwargs}
     axes = style_lib.axes(ax)
     mesh = axes.pcolormesh(x, y, probs[:, order], **options)
+    for limit, probabilities in data_lib.atoms(model, given):
+        style_lib.add_strip(axes, x, limit, probabilities[order], mesh.cmap)
     if ax is None:
         axes.figure.colorbar(mesh, label="p(y | x)", extend="max" if mesh.norm.vmax < probs.max() else "neither")
     return style_lib.labelled(axes, "x", "y")

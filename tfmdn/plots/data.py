@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmdn import numerics, validation
-from tfmdn.distributions import tensors
+from tfmdn.distributions import jumps, tensors
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.scores import weighting
 from tfmdn.scores.transform import probability_integral_transform
@@ -191,6 +191,27 @@ def integral_transform(model, x, y) -> np.ndarray:
 def weighted_densities(mixture: Mixture, y: np.ndarray) -> tf.Tensor:
     """The density at y `[m]` of each component, times its weight: `[m, n, K]`."""
     return mixture.components_distribution.prob(y[:, np.newaxis, np.newaxis]) * _weights(mixture)
+
+
+def atoms(model, x: np.ndarray) -> list[tuple[float, np.ndarray]]:
+    """Limits amid a density that have a probability of their own, each with that probability in every row `[n]`.
+
+    Args:
+      model: a model or a `Mixture` of scalar events.
+      x: the rows, `[n]`.
+    """
+
+    def limits_and_probabilities(mixture):  # [2 A, n]
+        components, logits = mixture.components_distribution, mixture.mixture_distribution.logits_parameter()
+        limits = [limit + tf.zeros_like(mixture.mean()) for limit in jumps.atoms(components, logits, -1)]
+        grid = jumps.grid(components, logits, -1)
+        if grid is not None:
+            limits = [tf.where(grid.exists, np.inf, limit) for limit in limits]
+        probabilities = [mixture.prob_of(tf.where(tf.math.is_finite(limit), limit, 0.0)) for limit in limits]
+        return np.reshape([*limits, *probabilities], (-1, mixture.batch_shape[0]))
+
+    limits, probabilities = np.split(evaluate(limits_and_probabilities, model, x), 2)
+    return [(limit[0], row) for limit, row in zip(limits, probabilities) if np.isfinite(limit[0])]
 
 
 def weights_and_parameter(mixture: Mixture, parameter: str) -> tf.Tensor:

@@ -65,3 +65,13 @@ def add_fading_line(ax, x, y, weights: np.ndarray, num_components: int, color: n
     lines = _matplotlib("collections").LineCollection(segments, linewidths=0.5 + 3.5 * np.sqrt(between), colors=colors)
     ax.add_collection(lines, autolim=False)
     ax.update_datalim(points[opacity > 0.2])
+
+
+def add_strip(ax, x: np.ndarray, y: float, probabilities: np.ndarray, colormap) -> None:
+    """Adds a strip at one y, of the colours of probabilities `[n]`: the last of the colour map is that of 1."""
+    points = np.stack([x, np.full(len(x), y)], -1)  # [n, 2]
+    segments = np.stack([points[:-1], points[1:]], 1)
+    colors = colormap(0.5 * (probabilities[:-1] + probabilities[1:]))
+    ax.add_collection(
+        _matplotlib("collections").LineCollection(segments, linewidths=6.0, colors=colors, antialiaseds=False)
+    )
