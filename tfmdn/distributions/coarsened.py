@@ -85,6 +85,8 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
         dtype = next((tf.as_dtype(value.dtype) for value in values if hasattr(value, "dtype")), tf.float32)
         for key, value in zip(PARAMETERS, values):
             setattr(self, f"_{key}", None if value is None else tf.convert_to_tensor(value, dtype))
+            if isinstance(value, (int, float)):  # of which TFP would make float32 in slices
+                parameters[key] = getattr(self, f"_{key}")
         super().__init__(
             dtype=dtype,
             reparameterization_type=tfd.FULLY_REPARAMETERIZED,
