@@ -189,7 +189,7 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
         counted = weights > 0
         if counted.sum() < 2:
             raise ValueError(
-                "At least 2 rows must have a `sample_weight` above 0 and a target of which anything is known. "
+                "`sample_weight` must not be zero for at least 2 rows with a target of which anything is known. "
                 f"Received: {counted.sum()} such rows."
             )
         self._output_shape, self._target_names = y.shape[1:-1] if self.intervals else y.shape[1:], target_names

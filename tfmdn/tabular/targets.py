@@ -44,12 +44,11 @@ def validated(estimator: BaseEstimator, X, y, intervals: bool, reset: bool) -> t
 
 def _some_are_missing(y) -> bool:
     """Whether these are several outputs, of which some were not observed."""
-    if np.ndim(y) != 2 or np.shape(y)[1] == 1:
-        return False
     try:
-        return bool(np.isnan(np.asarray(y, np.float64)).any())
+        values = np.asarray(y, np.float64)
     except (TypeError, ValueError):
         return False  # scikit-learn says what is wrong
+    return values.ndim == 2 and values.shape[1] > 1 and bool(np.isnan(values).any())
 
 
 def _check_magnitude(name: str, values: np.ndarray) -> None:
