@@ -496,7 +496,7 @@ def test_only_kernels_decay():
 
 def test_limits_as_an_array():
     as_array, as_pair = (
-        Recipe(support=support)._settled(X, POSITIVE)._design(X, POSITIVE)
+        Recipe(support=support)._settled(X, POSITIVE)._design(X, POSITIVE, TargetFormat())
         for support in (np.array([0.0, 5000.0]), (0.0, 5000.0))
     )
     assert as_array == as_pair

@@ -139,10 +139,9 @@ def _bounds(points, log_prob, cdf, share, max_intervals) -> tuple[tf.Tensor, tf.
     is_outermost = (number == 0) | (number == tf.shape(points)[0] - 1)
     log_prob = tf.where(is_outermost, top - DEPTH, tf.maximum(log_prob, top - DEPTH))
     # Flat, so that a trace for one batch serves those of other sizes and ranks.
-    flat = (tf.reshape(values, [tf.shape(values)[0], tf.size(top)]) for values in (log_prob, cdf))
-    level = _level(
-        *flat, tf.reshape(top, [-1]), tf.reshape(tf.broadcast_to(tf.cast(share, cdf.dtype), tf.shape(top)), [-1])
-    )
+    flat = [tf.reshape(values, [tf.shape(values)[0], tf.size(top)]) for values in (log_prob, cdf)]
+    share = tf.broadcast_to(tf.convert_to_tensor(share, cdf.dtype), tf.shape(top))
+    level = _level(*flat, tf.reshape(top, [-1]), tf.reshape(share, [-1]))
     above = log_prob - tf.reshape(level, tf.shape(top))
     is_inside = above > 0.0
     crossings = tf.stack([~is_inside[:-1] & is_inside[1:], is_inside[:-1] & ~is_inside[1:]], 1)  # [N - 1, 2, B]

@@ -44,8 +44,11 @@ def validated(estimator: BaseEstimator, X, y, intervals: bool, reset: bool) -> t
 
 def _some_are_missing(y) -> bool:
     """Whether these are several outputs, of which some were not observed."""
+    values = np.asarray(y)
+    if values.dtype.kind not in "fO":
+        return False  # there is no NaN among others
     try:
-        values = np.asarray(y, np.float64)
+        values = values.astype(np.float64)
     except (TypeError, ValueError):
         return False  # scikit-learn says what is wrong
     return values.ndim == 2 and values.shape[1] > 1 and bool(np.isnan(values).any())
