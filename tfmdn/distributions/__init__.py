@@ -33,6 +33,7 @@ Of components:
 - `folding`: the geometry of both.
 - `folded_distances`: how far normal ones are from points on average, with limits and without.
 - `coarsened`: normal ones that are moved to limits, or rounded.
+- `coarse_kinds`: what mixtures ask of these.
 - `coarse_moments`: their means and variances.
 - `coarse_modes`: which of their values are the most probable.
 - `coarse_regions`: their central intervals and highest density regions.
@@ -41,6 +42,7 @@ Of components:
 - `grids`: equidistant values.
 """
 
+from tfmdn.distributions import coarse_kinds as coarse_kinds
 from tfmdn.distributions import gamma as gamma
 from tfmdn.distributions import univariate as univariate
 from tfmdn.distributions import weibull as weibull
