@@ -115,12 +115,7 @@ def test_queries_agree_with_draws(name):
     for sign, tail in ((-1.0, levels), (1.0, 1.0 - levels)):  # as many below as there must be, and no more than can be
         share = np.stack([(sign * draws > sign * quantile).mean(0) for quantile in quantiles])
         assert (share <= tail[:, np.newaxis] + 3e-3).all()
-    interval = mixture.interval(0.9)
-    share = inside(draws, interval[np.newaxis])
-    assert (share > 0.897).all()
-    if step:  # neither end can be left out
-        without = [inside(draws, interval[np.newaxis] + np.array(move)) for move in ([step, 0.0], [0.0, -step])]
-        assert (np.min(without, 0) < 0.903).all()
+    assert (inside(draws, mixture.interval(0.9)[np.newaxis]) > 0.897).all()
 
 
 @every_case

@@ -1,4 +1,4 @@
-"""Central intervals and highest density regions where single values have a probability.
+"""Highest density regions where single values have a probability.
 
 Shapes in comments: V values of a grid, I intervals, A atoms, B batch, K components, E event.
 """
@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics
-from tfmdn.distributions import coarse_modes, jumps, kinds, regions, tensors
+from tfmdn.distributions import coarse_modes, jumps, kinds, regions
 from tfmdn.distributions.grids import Grid
 
 tfd = tfp.distributions
@@ -24,36 +24,6 @@ LEAST_ATOM = 1e-3
 MOST_VALUES, BLOCK = 1000, 32
 # In standard deviations: how near to a limit the density is looked at, and from where on an end is that limit.
 NEXT_TO_LIMIT = 1e-6
-
-
-def narrowed_interval(
-    mixture: tfd.MixtureSameFamily, low: tf.Tensor, high: tf.Tensor, coverage: float
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The ends of a central interval, one of them farther inside where the values of a grid let it be.
-
-    A value at an end has more probability than its tail is to have, so that together they have too much. One end, and
-    never both, can leave out values until what remains would be less probable than `coverage`: the end that then
-    leaves less too much.
-
-    Args:
-      mixture: a `Mixture`.
-      low: its quantiles `[*B, *E]` at half of what is left of `coverage`,
-      high: and at what is left of 1.
-      coverage: the probability that remains at least.
-    """
-    marginals, axis = tensors.under_independent(mixture.components_distribution), -1 - mixture.event_shape.rank
-    logits = numerics.with_trailing_axes(mixture.mixture_distribution.logits_parameter(), mixture.event_shape.rank)
-    below = tf.maximum(mixture.cdf(low) - mixture.prob_of(low), 0.0)
-    above = mixture.survival_function(high)
-    higher_low = tf.maximum(mixture.quantile(1.0 - coverage - above), low)
-    lower_high = tf.minimum(mixture.quantile(coverage + below), high)
-    of_higher_low = 1.0 - above - (mixture.cdf(higher_low) - mixture.prob_of(higher_low))
-    of_lower_high = mixture.cdf(lower_high) - below
-    # Of two that are as good but for rounding always the same.
-    moves_low = of_higher_low < of_lower_high - 1e-5
-    exists = jumps.grid(marginals, logits, axis).exists
-    low = tf.where(exists & moves_low, higher_low, low)
-    return low, tf.where(exists & ~moves_low, lower_high, high)
 
 
 def highest_density_region(mixture: tfd.MixtureSameFamily, coverage: float) -> tf.Tensor:

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 from tfmdn import keras_internals, numerics, validation
 from tfmdn.distributions import coarse_regions, coordinates, kinds, regions, tensors
 from tfmdn.distributions import modes as modes_lib
-from tfmdn.distributions.batching import in_batches
 
 tfd = tfp.distributions
 
@@ -197,26 +196,16 @@ class Queries:
     def interval(self, coverage: float = 0.9, batch_size: int | None = None) -> tf.Tensor:
         """The central interval, of each coordinate by itself: as much probability lies below it as above.
 
-        Where targets are rounded to a grid, whose values have probabilities, that interval is too probable. Values at
-        one of its ends are then left out as long as `coverage` remains.
-
         Args:
-          coverage: the probability of the interval, strictly between 0 and 1. An interval that ends at a limit with a
-            probability of its own has more.
+          coverage: the probability of the interval, strictly between 0 and 1. One that ends at a value with a
+            probability of its own, a limit or one of a grid, has more.
           batch_size: the number of rows of the first batch axis to compute at a time, which bounds the memory.
 
         Returns:
           The two ends, `[*B, *E, 2]`, differentiable as `quantile` is.
         """
-        coverage = validation.fraction("coverage", coverage)
-        if batch_size is not None:
-            event_rank = self.event_shape.rank + 1
-            return in_batches(lambda part, _: part.interval(coverage), self, [], batch_size, event_rank)
-        tail = 0.5 - 0.5 * coverage
-        ends = tf.unstack(self.quantile([tail, 1.0 - tail]))
-        if kinds.grid(tensors.under_independent(self.components_distribution)) is not None:
-            ends = coarse_regions.narrowed_interval(self, *ends, coverage)
-        return tf.stack(ends, -1)
+        tail = 0.5 - 0.5 * validation.fraction("coverage", coverage)
+        return tf.stack(tf.unstack(self.quantile([tail, 1.0 - tail], batch_size=batch_size)), -1)
 
     @numerics.unconverted
     def highest_density_region(self, coverage: float = 0.9) -> tf.Tensor:

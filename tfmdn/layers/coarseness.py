@@ -11,16 +11,15 @@ import dataclasses
 
 import numpy as np
 
-from tfmdn.layers import adaptation
 from tfmdn.layers import support as support_lib
 
-# An end has a probability of its own if at least so many rows, and such a share of all, are equal to it, and so many
-# times as many as are equal to the commonest value between the ends: where all are rounded, each value is common.
-FEWEST_EQUAL, LEAST_SHARE, TIMES_OTHERS = 5, 0.04, 2.0
+# An end has a probability of its own if at least so many rows are equal to it, and of all rows such a share that is so
+# many times that of the commonest value between the ends: where all are rounded, each value is common.
+FEWEST_EQUAL, SHARES_AND_TIMES = 5, ((0.04, 2.0), (0.02, 3.0))
 # On a grid an end is a limit if it is not much rarer than what comes next: tails become thinner by and by.
 FEWEST_AT_END, LEAST_RATIO = 5, 0.1
-# The finest grid, in standard deviations of targets without outliers, that is taken for one. On a finer one a component
-# of the regressor's smallest scale, a hundredth, is wider than the cells: rounding can neither help nor mislead.
+# The finest grid, in standard deviations of the targets, that is taken for one. On a finer one a component of the
+# regressor's smallest scale, a hundredth, is wider than the cells: rounding can neither help nor mislead.
 FINEST = 0.02
 # A grid that few rows lie on may be there by chance.
 MIN_ROWS = 20
@@ -209,7 +208,8 @@ def is_common(y: np.ndarray, value: float) -> bool:
     here = np.abs(values - value) <= 1e-6 * np.abs(value)
     inner = ~here & (values > values[0]) & (values < values[-1])  # the other end may be an atom too
     count, others = counts[here].sum(), counts[inner].max(initial=0)
-    return count >= max(FEWEST_EQUAL, LEAST_SHARE * len(y), TIMES_OTHERS * others) and not here.all()
+    stands_out = any(count >= max(share * len(y), times * others) for share, times in SHARES_AND_TIMES)
+    return count >= FEWEST_EQUAL and stands_out and not here.all()
 
 
 def _is_hard_end(y: np.ndarray, lowest: float, step: float) -> bool:
@@ -220,8 +220,7 @@ def _is_hard_end(y: np.ndarray, lowest: float, step: float) -> bool:
 def _step(y: np.ndarray) -> float:
     """The largest step of which all differences of targets `[n]` are multiples, 0 if it is too fine to matter."""
     values = np.unique(y)
-    # As that of which the components' smallest scale is a part: outliers do not make a grid fine.
-    spread = adaptation.within_fences(y).std()
+    spread = y.std()
     if len(y) < MIN_ROWS or len(values) < 2 or len(values) > np.ptp(values) / (FINEST * spread) + 1.5:
         return 0.0
     differences = np.diff(values)
