@@ -63,8 +63,9 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
         is beyond possible. None: all numbers. See `tfmdn.MDNLayer`; limits are for family "normal", and with
         covariance "full" for at most 3 outputs: for more, no limits are looked for.
       atoms: which limits have a probability of their own, see `tfmdn.MDNLayer`: True, False, a pair or lists of these.
-        "auto": limits, given or found, that one in 25 targets equals, or one in 50 if no other value is common: no rain,
-        the cap of a price, the end of a study. For independent coordinates: covariance "auto" then means "diag".
+        "auto": limits, given or found, that one in 25 targets equals, or one in 50 if no other value is common: as of
+        no rain, the cap of a price, the end of a study. They need independent coordinates: covariance "auto" then means
+        "diag".
       resolution: the step to which targets are rounded, see `tfmdn.MDNLayer`: a number, or a list with one or None for
         each output. "auto": the step of counts, ratings and the like, if it is at least a fiftieth of the targets'
         standard deviation; a finer one makes no difference. None: targets are not rounded. `score` is then the mean
