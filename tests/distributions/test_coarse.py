@@ -115,3 +115,8 @@ def test_boxes_of_correlated_coordinates_are_refused():
     mixture = tfmdn.MDNLayer(2, 2, covariance="full")(np.zeros((4, 5)))
     with pytest.raises(NotImplementedError, match="MultivariateNormalTriL of event shape"):
         mixture.interval_log_prob(0.0, 1.0)
+
+
+def test_a_single_value_of_a_density_has_no_probability():
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=[0.0]), tfd.Normal([0.0], [1.0]))
+    np.testing.assert_array_equal(mixture.prob_of([0.0, 1.0]), [0.0, 0.0])

@@ -99,3 +99,15 @@ def test_arguments_that_a_config_holds(arguments, expected):
 def test_what_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         tfmdn.MDNLayer(2, **arguments)
+
+
+def test_an_abrupt_end_is_an_atom_if_it_is_said_to_be():
+    y = RNG.uniform(size=1000)
+    found = found_in(y, atoms=(True, False))
+    assert found.low == y.min()
+    assert found.high > y.max()
+    assert (bool(found.low_is_atom), bool(found.high_is_atom)) == (True, False)
+
+
+def test_few_values_need_not_be_a_grid():
+    assert found_in(np.array([0.0, 1.0, np.sqrt(6.0)])[np.int32(COUNTS) % 3]).resolution == 0.0

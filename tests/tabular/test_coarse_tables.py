@@ -139,6 +139,8 @@ def test_outputs_that_were_not_observed():
         (np.where(NOISE > 0.0, NOISE, np.nan), {}, "Input y contains NaN"),
         (np.stack([NOISE, np.full(N, np.nan)], 1), {}, "a known value of each output. Received: none of output 1"),
         (np.stack([NOISE, NOISE + 1.0], 1), {"intervals": True, "y_noise": 0.1}, "Noise is for targets that are num"),
+        (np.stack([np.full(N, np.nan), np.full(N, np.inf)], 1), {}, "Input y contains infinity. NaN stands for"),
+        (np.array([["a", "b"]] * N, object), {}, "could not convert string to float"),
         (STARS, {"resolution": -1.0}, "`resolution` must be a finite number greater than 0"),
         (STARS, {"resolution": "fine"}, "`resolution` must be a number"),
         (STARS, {"atoms": "some"}, "`atoms` must be True, False"),
@@ -148,3 +150,8 @@ def test_outputs_that_were_not_observed():
 def test_what_cannot_be_learnt_from_is_refused(y, arguments, message):
     with pytest.raises(ValueError, match=message):
         fitted(y, **arguments)
+
+
+def test_what_cannot_be_scored_is_refused(of_stars):
+    with pytest.raises(ValueError, match="a row of a weight above 0 of which anything is known"):
+        of_stars.score(X, STARS, sample_weight=np.zeros(N))
