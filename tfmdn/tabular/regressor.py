@@ -251,15 +251,10 @@ class MDNRegressor(storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimat
         return labels.labelled(np.concatenate(parts), index, self._target_names, columns=quantiles)
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
-        """The central interval of probability `coverage` for each target: `(n, 2)`, for d outputs `(n, d, 2)`.
-
-        See `Mixture.interval`. If X and y came as pandas', the columns are called as the levels of its quantiles.
-        """
+        """The central interval of probability `coverage` for each target: `(n, 2)`, for d outputs `(n, d, 2)`."""
         coverage = validation.fraction("coverage", coverage)
-        X, index = self._checked(X)
-        parts = [mixture.interval(coverage).numpy() for mixture in chunks.predicted(self.model_, X)]
-        tail = round(0.5 - 0.5 * coverage, 15)  # 0.05 for 0.9
-        return labels.labelled(np.concatenate(parts), index, self._target_names, columns=[tail, 1.0 - tail])
+        tail = round(0.5 - 0.5 * coverage, 15)  # 0.05 for 0.9, as the name of a column
+        return self.predict_quantiles(X, [tail, 1.0 - tail])
 
     def sample(
         self, X: ArrayLike, num_samples: int = 1, random_state: int | np.random.RandomState | None = None
