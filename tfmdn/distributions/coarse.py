@@ -98,6 +98,7 @@ def received(low: tf.Tensor, high: tf.Tensor, chosen: tf.Tensor) -> str:
 
 @functools.singledispatch
 def log_probability(components: tfd.Distribution, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+    """As `interval_log_prob`, in float64, of ends in float64: a kind of components answers it in its own way."""
     components = _in_float64(components)
     has_low, has_high = low > -math.inf, high < math.inf
     # In the place of an infinite end stands a number that does no harm where it is not used.

@@ -113,15 +113,20 @@ class Recipe:
         self, x: np.ndarray, y: np.ndarray, form: TargetFormat, weights: np.ndarray, seed: int, verbose: int = 0
     ) -> Fitted:
         """Trains an ensemble on features `[n, F]`, targets `[n, *E]`, or as `form` says, and weights `[n]`."""
+        values = targets.representative(y, form)
         # Rows count in the units and the limits of the targets as they do in the training.
-        typical = targets.representative(y, form)[folds.by_weight(weights)]
+        typical = values[folds.by_weight(weights)]
         settled = self._as_of(form)._settled(x, typical)
         findings = (*targets.description(y, form), *settled._description(typical))
         if verbose:
             print(*(f"{finding}." for finding in findings), sep="\n", end="\n" if findings else "")
         if self.y_noise and not form.is_plain:
             raise ValueError(f"Noise is for targets that are numbers. Received: y_noise={self.y_noise}. Use y_noise=0.")
-        fitted = settled._fit(x, y, form, typical, weights, seed, verbose)
+        if support_lib.is_given(self.support):
+            limits = support_lib.limits(self.support, values.shape[1:])
+            support_lib.check_inside(values.min(0), values.max(0), *limits, self.support)
+        with workshop_lib.workshops.lend(settled._design(x, typical, form), seed) as workshop:
+            fitted = settled._fit_in(workshop, x, y, form, typical, weights, seed, verbose)
         return dataclasses.replace(fitted, findings=findings)
 
     def _description(self, y: np.ndarray) -> list[str]:
@@ -221,14 +226,6 @@ class Recipe:
             weight_decay=self.weight_decay,
             averaged=plans.plan(*x.shape).averaged,
         )
-
-    def _fit(self, x, y, form, typical, weights, seed, verbose) -> Fitted:
-        if support_lib.is_given(self.support):
-            limits = support_lib.limits(self.support, typical.shape[1:])
-            known = targets.representative(y, form)  # of all rows
-            support_lib.check_inside(known.min(0), known.max(0), *limits, self.support)
-        with workshop_lib.workshops.lend(self._design(x, typical, form), seed) as workshop:
-            return self._fit_in(workshop, x, y, form, typical, weights, seed, verbose)
 
     def _fit_in(self, workshop: workshop_lib.Workshop, x, y, form, typical, weights, seed, verbose) -> Fitted:
         # Members learn targets in standard units. The networks that predict have heads of their own, in the targets'
