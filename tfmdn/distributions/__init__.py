@@ -25,6 +25,7 @@ Of components:
 - `kinds`: the questions that each kind of them answers in its own way.
 - `univariate`: distributions as TFP has them, but for what it leaves out.
 - `rescaled`: normal ones that know their parameters in standard units, as an `MDNLayer` outputs them.
+- `scalars`: what our own of scalars share.
 - `location_scale`: what our own of two parameters share.
 - `gumbel`, `gamma`, `weibull`: maxima, and what is positive.
 - `von_mises`: angles, and their means.

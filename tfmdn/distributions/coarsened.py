@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from tfmdn.distributions import coarse, coarse_moments, densities, kinds, tensors
 from tfmdn.distributions.grids import SLACK, Grid
 from tfmdn.distributions.reflected import ReflectedNormal
+from tfmdn.distributions.scalars import Scalar
 from tfmdn.distributions.type_specs import registered
 from tfmdn.numerics import held_quotient, reach
 
@@ -28,7 +29,7 @@ PARAMETERS = ("loc", "scale", "low", "high", "is_moved", "resolution", "origin",
 
 
 @registered
-class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
+class CoarsenedNormal(Scalar, tfd.AutoCompositeTensorDistribution):
     """What is observed of a normal value: the limit if it lies beyond one, and the nearest value of a grid.
 
     Its `log_prob` is the logarithm of a probability at a limit and on a grid, and of a density elsewhere. What is asked
@@ -106,15 +107,6 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {name: tfp.util.ParameterProperties() for name in PARAMETERS}
-
-    def _event_shape(self):
-        return tf.TensorShape([])
-
-    def _event_shape_tensor(self):
-        return tf.constant([], tf.int32)
-
-    def _default_event_space_bijector(self):
-        return None
 
     def _parameter_control_dependencies(self, is_init):
         if not self.validate_args or not is_init:
@@ -256,9 +248,6 @@ class CoarsenedNormal(tfd.AutoCompositeTensorDistribution):
 
     def _mode(self):
         return self.observe(self.latent.mode())
-
-    def _stddev(self):
-        return tf.sqrt(self._variance())
 
     def _mean(self):
         return self._moments()[0]

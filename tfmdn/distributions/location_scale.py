@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tfmdn import numerics
 from tfmdn.distributions import kinds, quantiles
+from tfmdn.distributions.scalars import Scalar
 
 tfd = tfp.distributions
 
@@ -16,7 +17,7 @@ tfd = tfp.distributions
 HELD = 40.0
 
 
-class LocationScale(tfd.AutoCompositeTensorDistribution):
+class LocationScale(Scalar, tfd.AutoCompositeTensorDistribution):
     """A univariate distribution described by `loc` and a positive `scale`.
 
     Args:
@@ -49,22 +50,10 @@ class LocationScale(tfd.AutoCompositeTensorDistribution):
     loc = property(lambda self: self._loc, doc="Where it lies.")
     scale = property(lambda self: self._scale, doc="How broad it is.")
 
-    def _event_shape(self):
-        return tf.TensorShape([])
-
-    def _event_shape_tensor(self):
-        return tf.constant([], tf.int32)
-
-    def _default_event_space_bijector(self):
-        return None
-
     def _parameter_control_dependencies(self, is_init):
         if not self.validate_args or not is_init:
             return []
         return [tf.debugging.assert_positive(self._scale, "Scales must be positive.")]
-
-    def _stddev(self):
-        return tf.sqrt(self._variance())
 
     def _quantile(self, p):
         loc, scale = (value[..., tf.newaxis] for value in (self.loc, self.scale))  # a mixture of one

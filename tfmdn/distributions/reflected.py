@@ -29,6 +29,7 @@ from tfmdn.distributions.folding import (
     normal_log_probability,
     partial_mean,
 )
+from tfmdn.distributions.scalars import Scalar
 from tfmdn.distributions.type_specs import registered
 from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, log_of_probability, log_sum_exp, reach
 
@@ -90,7 +91,7 @@ def _(components: Reflected):
 
 
 @registered
-class ReflectedNormal(Reflected):
+class ReflectedNormal(Scalar, Reflected):
     """A normal distribution whose tails are reflected at the ends of an interval.
 
     With two limits the normal is cut off one width of the interval beyond them, and normalised, before it is folded.
@@ -132,12 +133,6 @@ class ReflectedNormal(Reflected):
         return {name: tfp.util.ParameterProperties() for name in ("loc", "scale", "low", "high")}
 
     scale = property(lambda self: self._scale, doc="The standard deviation before the reflection, as given.")
-
-    def _event_shape(self):
-        return tf.TensorShape([])
-
-    def _event_shape_tensor(self):
-        return tf.constant([], tf.int32)
 
     def _scales(self):
         return self._scale
