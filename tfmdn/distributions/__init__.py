@@ -37,7 +37,7 @@ Of components:
 - `coarse_kinds`: what mixtures ask of these.
 - `coarse_moments`: their means and variances.
 - `coarse_modes`: which of their values are the most probable.
-- `coarse_regions`: their central intervals and highest density regions.
+- `coarse_regions`: their highest density regions.
 - `jumps`: their atoms and the grid, as all components share them.
 - `coarse_distances`: how far they are from points on average.
 - `grids`: equidistant values.
