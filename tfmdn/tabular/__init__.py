@@ -1,6 +1,7 @@
 """From a table to a density.
 
 - `regressor`: scikit-learn's interface, `tfmdn.MDNRegressor`.
+- `answers`: what it is asked once it is fitted.
 - `recipe`: what it trains, and how.
 - `plans`: sizes of networks and lengths of trainings.
 - `targets`: numbers, pairs, and what is missing.

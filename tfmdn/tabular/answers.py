@@ -1,0 +1,126 @@
+"""What a fitted `MDNRegressor` answers.
+
+Shapes in comments: n rows, F features, d outputs, Q quantiles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Literal, overload
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from tfmdn import validation
+from tfmdn.distributions.mixture import Mixture
+from tfmdn.scores.likelihood import negative_log_likelihood
+from tfmdn.tabular import chunks, labels, targets
+
+
+class Answers:
+    """A base class, before `sklearn.base.BaseEstimator`, of an `MDNRegressor`: what it is asked once it is fitted.
+
+    A subclass sets what is declared here.
+    """
+
+    intervals: bool
+    model_: keras.Model
+    _output_shape: tuple[int, ...]
+    _target_names: list | None
+
+    @property
+    def _event_shape(self) -> tuple[int, ...]:
+        """One column of targets is a scalar event, whatever the shape it came in."""
+        return () if self._output_shape in ((), (1,)) else self._output_shape
+
+    @overload
+    def predict(self, X: ArrayLike, return_std: Literal[False] = False) -> np.ndarray: ...
+
+    @overload
+    def predict(self, X: ArrayLike, return_std: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def predict(self, X: ArrayLike, return_std: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """The mean of the targets, `(n,)` or `(n, d)`; with `return_std` a tuple of it and the standard deviation."""
+        X, index = self._checked(X)
+        questions = (Mixture.mean, Mixture.stddev) if return_std else (Mixture.mean,)
+        parts = [[ask(mixture).numpy() for ask in questions] for mixture in chunks.predicted(self.model_, X)]
+        results = [
+            labels.labelled(self._in_output_shape(np.concatenate(part)), index, self._target_names)
+            for part in zip(*parts)
+        ]
+        return tuple(results) if return_std else results[0]
+
+    def predict_dist(self, X: ArrayLike) -> Mixture:
+        """The predictive distribution as one `tfmdn.Mixture` of batch shape `(n,)`, in float64.
+
+        For targets `(n, 1)` its events are scalars.
+        """
+        X, _ = self._checked(X)
+        return chunks.concatenated(list(chunks.predicted(self.model_, X)))
+
+    def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> np.ndarray:
+        """The given quantiles of each target: `(n, Q)`, for d outputs `(n, d, Q)`."""
+        quantiles = np.asarray(quantiles, np.float64)
+        if quantiles.ndim != 1 or not ((quantiles > 0) & (quantiles < 1)).all():
+            raise ValueError(f"`quantiles` must be a list of numbers between 0 and 1. Received: quantiles={quantiles}.")
+        X, index = self._checked(X)
+        parts = [
+            np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1) for mixture in chunks.predicted(self.model_, X)
+        ]
+        return labels.labelled(np.concatenate(parts), index, self._target_names, columns=quantiles)
+
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
+        """The central interval of probability `coverage` for each target: `(n, 2)`, for d outputs `(n, d, 2)`."""
+        coverage = validation.fraction("coverage", coverage)
+        tail = round(0.5 - 0.5 * coverage, 15)  # 0.05 for 0.9, as the name of a column
+        return self.predict_quantiles(X, [tail, 1.0 - tail])
+
+    def sample(
+        self, X: ArrayLike, num_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> np.ndarray:
+        """Draws from the predictive distributions: `(n, num_samples)`, for d outputs `(n, num_samples, d)`."""
+        num_samples = validation.positive_integer("num_samples", num_samples)
+        X, _ = self._checked(X)
+        rng = check_random_state(random_state)
+        draws = [
+            mixture.sample(num_samples, seed=int(rng.randint(np.iinfo(np.int32).max))).numpy()
+            for mixture in chunks.predicted(self.model_, X)
+        ]
+        return np.moveaxis(np.concatenate(draws, 1), 0, 1)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The mean log-likelihood of the targets in nats; higher is better, and it can have either sign."""
+        check_is_fitted(self)
+        X, y = targets.validated(self, X, y, self.intervals, reset=False)
+        outputs, pair = math.prod(self._event_shape), 2 if self.intervals else 1
+        if y[0].size != outputs * pair:
+            raise ValueError(
+                f"`y` must have the {outputs} outputs that the regressor was fitted to. Received: y of shape {y.shape}."
+            )
+        y, form = self._as_events(y), targets.target_format(y, self.intervals)
+        weights = validation.row_weights(sample_weight, len(X)) * form.rows_that_say_anything(y)
+        if not weights.any():
+            raise ValueError("`y` must have a row of a weight above 0 of which anything is known. Received: none.")
+        scores, start = [], 0
+        for mixture in chunks.predicted(self.model_, X):
+            part = y[start : start + mixture.batch_shape[0]]
+            scores.append(negative_log_likelihood(part, mixture, **dataclasses.asdict(form)).numpy())
+            start += len(part)
+        return -float(np.average(np.concatenate(scores), weights=weights))
+
+    def _as_events(self, y: np.ndarray) -> np.ndarray:
+        """Targets `[n, *E]`, or pairs of them in a last axis."""
+        return y.reshape(len(y), *self._event_shape, *([2] if self.intervals else []))
+
+    def _checked(self, X) -> tuple[np.ndarray, object]:
+        """Checked features `(n, F)`, and the index of their rows if they were pandas'."""
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=np.float64, reset=False), labels.index_of(X)
+
+    def _in_output_shape(self, values: np.ndarray) -> np.ndarray:
+        return values.reshape(len(values), *self._output_shape)
