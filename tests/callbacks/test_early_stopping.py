@@ -70,6 +70,7 @@ def test_each_member_ends_with_the_weights_of_its_own_best_epoch(fit, use_ema, s
         for value, expected in zip(weights, snapshots.weights[best[member]][member]):
             np.testing.assert_array_equal(value, expected)
     np.testing.assert_allclose(stopping.best_scores, scores.min(0), rtol=1e-4)
+    np.testing.assert_array_equal(stopping.best_epochs, best + 1)
     np.testing.assert_allclose(stopping.scores(1.5), scores.min(0), rtol=1e-4)
     np.testing.assert_allclose(stopping.scores(), held_out_scores(ensemble, 1.0, sample_weight), rtol=1e-4)
     np.testing.assert_allclose(history.history["held_out_loss"], scores.mean(1), rtol=1e-4)

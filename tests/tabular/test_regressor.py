@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import pickle
 import random
+import sys
 
 import joblib
 import keras
@@ -24,7 +25,7 @@ import tfmdn
 from tfmdn.distributions import tensors
 from tfmdn.ensembles import calibration
 from tfmdn.scores.targets import TargetFormat
-from tfmdn.tabular import chunks, folds, plans, workshop
+from tfmdn.tabular import chunks, folds, plans, progress, workshop
 from tfmdn.tabular import regressor as regressor_lib
 from tfmdn.tabular.recipe import Recipe
 
@@ -202,7 +203,8 @@ def test_copies_predict_the_same(tiny, copied, tmp_path):
     again = copied(tiny, tmp_path)
     np.testing.assert_array_equal(again.predict(X), tiny.predict(X))
     assert again.score(X, Y) == tiny.score(X, Y)
-    np.testing.assert_array_equal(again.held_out_scores_, tiny.held_out_scores_)
+    for name in ("held_out_scores_", "best_steps_", "stopped_by_"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(tiny, name))
     for name, value in tiny.get_params().items():
         assert list(np.atleast_1d(getattr(again, name))) == list(np.atleast_1d(value))
 
@@ -448,12 +450,54 @@ def test_correlated_outputs():
     assert np.all(correlations[:, is_background] == 0.0)
 
 
-def test_progress_is_shown_up_to_the_batches_asked_for(capsys):
+@pytest.mark.parametrize("can_redraw", [False, True])
+def test_progress_tells_the_truth(can_redraw, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: can_redraw)
     regressor = fitted(max_steps=60, verbose=1)
     assert regressor.n_steps_ == 50  # a multiple of 25, of which each is one epoch
+    assert (regressor.stopped_by_, len(regressor.best_steps_)) == ("max_steps", 1)
     output = capsys.readouterr().out
-    assert "50/50" in output
-    assert "held_out_loss" in output
+    assert output.count("\n") <= 6
+    for phase in ("preparing a table of 60 x 1, ", "50 of at most 50 steps, best held-out loss ", "calibrating, "):
+        assert (phase in output) or can_redraw
+    loss = regressor.held_out_scores_.mean()
+    best = f"best weights of step {regressor.best_steps_[0]} kept, held-out loss {loss:.4f}, "
+    assert output.splitlines()[-1].startswith(f"Ended after all 50 steps; {best}")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock on which each epoch takes ten seconds, and nothing else any time."""
+    seconds, judge = [0.0], tfmdn.EnsembleEarlyStopping.on_epoch_end
+
+    def ten_seconds_later(self, epoch, logs=None):
+        seconds[0] += 10.0
+        judge(self, epoch, logs)
+
+    monkeypatch.setattr(progress, "now", lambda: seconds[0])
+    monkeypatch.setattr(tfmdn.EnsembleEarlyStopping, "on_epoch_end", ten_seconds_later)
+    return seconds
+
+
+def test_training_stops_when_its_time_is_over(clock, capsys):
+    for max_seconds, num_steps in ((20.0, 50), (1e-3, 25)):
+        stopped, expected = (
+            fitted(max_seconds=max_seconds, max_steps=75, verbose=1),
+            fitted(max_steps=num_steps),
+        )
+        assert (stopped.n_steps_, stopped.stopped_by_) == (num_steps, "max_seconds")
+        np.testing.assert_array_equal(stopped.predict(X), expected.predict(X))
+        assert f"Stopped by max_seconds after {num_steps} of at most 75 steps; best weights" in capsys.readouterr().out
+    assert fitted(max_seconds=30.5, max_steps=75).stopped_by_ == "max_steps"
+
+
+def test_several_numbers_of_components_share_the_time(clock, monkeypatch, capsys):
+    monkeypatch.setattr(regressor_lib, "AUTO_COMPONENTS", (1, 2))
+    for max_seconds, lines in ((25.0, ["50 of at most 75", "25 of at most 75"]), (10.0, ["25 of at most 75"])):
+        regressor = fitted(num_components="auto", max_seconds=max_seconds, max_steps=75, verbose=1)
+        output = [line for line in capsys.readouterr().out.splitlines() if "Stopped" in line]
+        assert [line.partition("after ")[2].partition(" steps")[0] for line in output] == lines
+        assert regressor.num_components_ in (1, len(lines))
 
 
 def test_a_weight_of_0_is_a_removal():
@@ -530,6 +574,7 @@ REFUSED = {
     "max_steps": ({"max_steps": 0}, "`max_steps` must be a positive integer"),
     "max_steps as text": ({"max_steps": "many"}, "`max_steps` must be a positive integer or 'auto'"),
     "patience": ({"patience": 2.5}, "`patience` must be a positive integer"),
+    "max_seconds": ({"max_seconds": 0}, "`max_seconds` must be"),
     "min_scale": ({"min_scale": 0.0}, "`min_scale` must be"),
     "background": ({"background": 1.0}, "`background` must be"),
     "x_noise": ({"x_noise": -1.0}, "`x_noise` must be"),

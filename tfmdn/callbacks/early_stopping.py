@@ -106,6 +106,8 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
                 f"{getattr(self.model, 'num_members', 'not an Ensemble')}."
             )
         self._waited = 0
+        self._best_scores = np.full(self._num_members, np.inf, keras.config.floatx())
+        self._best_epochs = np.zeros(self._num_members, int)
         self._best = _best(self.model, self._form)
         self._best.start(self._held_out)
 
@@ -117,7 +119,12 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         scores = self.scores(self.scale_temperature)
         if logs is not None:
             logs["held_out_loss"] = float(scores.mean())
-        self._waited = 0 if self._best.keep(scores) else self._waited + 1
+        better = scores < self._best_scores
+        self._best_scores = np.where(better, scores, self._best_scores)
+        self._best_epochs[better] = epoch + 1
+        if better.any():
+            self._best.keep(better)
+        self._waited = 0 if better.any() else self._waited + 1
         if self._waited >= self.patience:
             self.model.stop_training = True
             if self.verbose:
@@ -136,7 +143,12 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
     @property
     def best_scores(self) -> np.ndarray:
         """The best score of each member `[M]`, in nats for each row."""
-        return self._best.scores.numpy()
+        return self._best_scores
+
+    @property
+    def best_epochs(self) -> np.ndarray:
+        """The epoch of each member's best score `[M]`, counted from 1; 0 for one whose score was never finite."""
+        return self._best_epochs
 
 
 class _Best:
@@ -146,9 +158,8 @@ class _Best:
         self.jit_compile = model.jit_compile
         self.form = form
         self._model = model
+        self.floatx = keras.config.floatx()  # the dtype of `member_scores`
         self._values = [tf.Variable(variable) for variable, _ in model.member_variables]
-        # In floatx, as `member_scores` has them.
-        self.scores = tf.Variable(tf.zeros([model.num_members], keras.config.floatx()))
         # Partials of its own: TensorFlow would count the traces of all trainings together, and warn of too many.
         judge = functools.partial(model.member_scores, intervals=form.intervals, missing=form.missing)
         keep = functools.partial(self._keep)
@@ -159,7 +170,6 @@ class _Best:
         """Takes the weights as they are for the best so far, to be judged by x, y and weights `[M, V, ...]`."""
         for value, (variable, _) in zip(self._values, self._model.member_variables):
             value.assign(variable)
-        self.scores.assign(tf.fill(self.scores.shape, tf.constant(np.inf, self.scores.dtype)))
 
         def any_number(rows):
             return tf.TensorSpec([rows.shape[0], None, *rows.shape[2:]], rows.dtype)
@@ -167,14 +177,11 @@ class _Best:
         # Of any number of rows: the next training has others.
         self.judge.get_concrete_function(*keras.tree.map_structure(any_number, held_out), tf.TensorSpec([], tf.float64))
 
-    def _keep(self, scores: tf.Tensor) -> tf.Tensor:
-        """Keeps the weights of the members whose scores `[M]` are better, and says whether there are any."""
-        better = scores < self.scores
-        self.scores.assign(tf.where(better, scores, self.scores))
+    def _keep(self, better: tf.Tensor) -> None:
+        """Keeps the weights of those members `[M]` that are better."""
         for value, (variable, members) in zip(self._values, self._model.member_variables):
             chosen = tf.reshape(better[members], [-1] + [1] * (len(variable.shape) - 1))
             value.assign(tf.where(chosen, variable, value))
-        return tf.reduce_any(better)
 
     def restore(self) -> None:
         """Gives the members their best weights."""
@@ -185,7 +192,7 @@ class _Best:
 def _best(model: Ensemble, form: TargetFormat) -> _Best:
     """That of the model's last training, whose graphs need not be traced again."""
     best, wanted = getattr(model, "_tfmdn_best", None), (model.jit_compile, form, keras.config.floatx())
-    if best is None or (best.jit_compile, best.form, best.scores.dtype) != wanted:
+    if best is None or (best.jit_compile, best.form, best.floatx) != wanted:
         best = model._tfmdn_best = _Best(model, form)
     return best
 

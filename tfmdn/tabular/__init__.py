@@ -7,6 +7,7 @@
 - `targets`: numbers, pairs, and what is missing.
 - `workshop`: the networks, built and traced once for tables of a kind.
 - `network`: the default network.
+- `progress`: what a fit shows of itself, and when its time is over.
 - `folds`: which rows judge which network.
 - `chunks`: predictions for many rows.
 - `labels`: pandas in and out.

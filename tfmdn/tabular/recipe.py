@@ -21,6 +21,7 @@ from tfmdn.layers.ends import Ends
 from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import folds, plans, targets
 from tfmdn.tabular import workshop as workshop_lib
+from tfmdn.tabular.progress import Ending, Progress, TrainingProgress
 from tfmdn.training.loop import fit
 
 STEPS_PER_EPOCH = 25
@@ -35,13 +36,13 @@ class Fitted:
     Attributes:
       model: from features `[n, F]` to the mixture.
       scores: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
-      num_steps: the number of batches learnt from.
+      ending: how the training ended.
       findings: what was found of the targets, a sentence for each fact.
     """
 
     model: Ensemble
     scores: np.ndarray
-    num_steps: int
+    ending: Ending
     findings: tuple[str, ...]
 
 
@@ -63,6 +64,7 @@ class Recipe:
     batch_size: int | str = "auto"
     max_steps: int | str = "auto"
     patience: int = 500
+    max_seconds: float | None = None
     min_scale: float = 0.01
     support: str | tuple | None = "auto"
     atoms: str | bool | tuple | None = "auto"
@@ -89,6 +91,8 @@ class Recipe:
         for name in ("weight_decay", "x_noise", "y_noise"):
             validation.nonnegative_number(name, getattr(self, name))
         validation.positive_number("learning_rate", self.learning_rate)
+        if self.max_seconds is not None:
+            validation.positive_number("max_seconds", self.max_seconds)
         expected = "a list of positive integers or 'auto'"
         if not validation.is_auto("hidden_units", self.hidden_units, expected):
             if np.ndim(self.hidden_units) != 1:
@@ -110,23 +114,34 @@ class Recipe:
         object.__setattr__(self, name, validation.positive_integer(name, getattr(self, name)))
 
     def fit(
-        self, x: np.ndarray, y: np.ndarray, form: TargetFormat, weights: np.ndarray, seed: int, verbose: int = 0
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        form: TargetFormat,
+        weights: np.ndarray,
+        seed: int,
+        progress: Progress,
     ) -> Fitted:
-        """Trains an ensemble on features `[n, F]`, targets `[n, *E]`, or as `form` says, and weights `[n]`."""
+        """Trains an ensemble on features `[n, F]`, targets `[n, *E]`, or as `form` says, and weights `[n]`.
+
+        It ends by the deadline of `progress`, which knows when the fit began, and what `max_seconds` is left.
+        """
+        progress.show(f"preparing a table of {len(x):,} x {x.shape[1]:,}", share=0.0)
         values = targets.representative(y, form)
         # Rows count in the units and the limits of the targets as they do in the training.
         typical = values[folds.by_weight(weights)]
         settled = self._as_of(form)._settled(x, typical)
         findings = (*targets.description(y, form), *settled._description(typical))
-        if verbose:
-            print(*(f"{finding}." for finding in findings), sep="\n", end="\n" if findings else "")
+        for finding in findings:
+            progress.say(finding)
         if self.y_noise and not form.is_plain:
             raise ValueError(f"Noise is for targets that are numbers. Received: y_noise={self.y_noise}. Use y_noise=0.")
         if support_lib.is_given(self.support):
             limits = support_lib.limits(self.support, values.shape[1:])
             support_lib.check_inside(values.min(0), values.max(0), *limits, self.support)
         with workshop_lib.workshops.lend(settled._design(x, typical, form), seed) as workshop:
-            fitted = settled._fit_in(workshop, x, y, form, typical, weights, seed, verbose)
+            fitted = settled._fit_in(workshop, x, y, form, typical, weights, seed, progress)
+        progress.say(f"{fitted.ending}, held-out loss {fitted.scores.mean():.4f}, {progress.seconds:.0f} s")
         return dataclasses.replace(fitted, findings=findings)
 
     def _description(self, y: np.ndarray) -> list[str]:
@@ -227,7 +242,7 @@ class Recipe:
             averaged=plans.plan(*x.shape).averaged,
         )
 
-    def _fit_in(self, workshop: workshop_lib.Workshop, x, y, form, typical, weights, seed, verbose) -> Fitted:
+    def _fit_in(self, workshop: workshop_lib.Workshop, x, y, form, typical, weights, seed, progress) -> Fitted:
         # Members learn targets in standard units. The networks that predict have heads of their own, in the targets'
         # units, and are given what was learnt.
         units = workshop.start(x, typical, seed)
@@ -238,18 +253,15 @@ class Recipe:
         patience = -(-self.patience // STEPS_PER_EPOCH)
         stopping = EnsembleEarlyStopping(x, y, held_out, weights, patience=patience, **options)
         steps = min(STEPS_PER_EPOCH, self.max_steps)
-        history = fit(
+        training = TrainingProgress(progress, stopping, steps)
+        fit(
             learner,
             x,
             y,
             batch_size=self.batch_size,
             epochs=self.max_steps // steps,
             verbose=0,
-            callbacks=[
-                keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-                stopping,
-                *([_Progress(steps)] if verbose else []),
-            ],
+            callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True), stopping, training],
             sample_weight=weights[:, np.newaxis] / weights.mean() * ~held_out,
             steps_per_epoch=steps,
             seed=seed,
@@ -264,32 +276,13 @@ class Recipe:
             )
         model = workshop.learnt()
         if self.calibrate and len(x) >= folds.MIN_CALIBRATED:
+            progress.show("calibrating", share=1.0)
             model.calibrate(x, y, held_out, weights, **options)
             learner.set_weights(model.get_weights())
         scores = stopping.scores(learner.scale_temperature)
         for name, value in units.statistics.items():
             model.set_in_all_members(lambda network, name=name: getattr(network.layers[-1], name), value)
-        return Fitted(model, scores, len(history.epoch) * steps, findings=())
-
-
-class _Progress(keras.callbacks.Callback):
-    """One progress bar for the whole training."""
-
-    def __init__(self, steps_per_epoch: int):
-        super().__init__()
-        self._steps_per_epoch = steps_per_epoch
-
-    def on_train_begin(self, logs=None):
-        self._bar = keras.utils.Progbar(
-            self.params["epochs"] * self._steps_per_epoch, stateful_metrics=["loss", "held_out_loss"], unit_name="step"
-        )
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._seen = (epoch + 1) * self._steps_per_epoch
-        self._bar.update(self._seen, list((logs or {}).items()), finalize=False)
-
-    def on_train_end(self, logs=None):
-        self._bar.update(self._seen, finalize=True)
+        return Fitted(model, scores, training.ending(), findings=())
 
 
 def _hashable(side):

@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 
 from tfmdn import validation
 from tfmdn.tabular import answers, labels, storage, targets
+from tfmdn.tabular.progress import Progress
 from tfmdn.tabular.recipe import Recipe
 
 tfd = tfp.distributions
@@ -51,6 +52,10 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
       max_steps: the largest number of batches to learn from. "auto" means 4,000, for one or two features and at least
         5,000 rows 6,000, and for more rows as many as 60 passes over them have, but at most 12,000.
       patience: training stops when no network has improved on its held-out rows for this many batches.
+      max_seconds: training stops at the end of the first 25 batches that end so many seconds after the beginning of
+        `fit`, or later, and what was best so far is kept; None for no limit. Calibration takes a few seconds more.
+        Of several numbers of components, which "auto" tries, each gets an equal part of the time that those before it
+        have left, and what there is no time for is not tried.
       min_scale: the smallest scale of a component, in units of the targets' scale; `calibrate` may halve it.
       support: where targets can lie: a pair (low, high) of numbers, None for no limit, or lists of these with one for
         each output; nothing is predicted outside. "auto": where at least 320 targets end abruptly, a limit is put just
@@ -78,13 +83,15 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         "diag".
       random_state: an integer or a `numpy.random.RandomState` for results that repeat; None for others each time.
         Global random numbers are neither used nor changed.
-      verbose: 1 prints `findings_`, and shows a progress bar.
+      verbose: 1 shows `findings_`, a bar of how far the fit has come, and how the training ended.
 
     Attributes:
       model_: the fitted `tfmdn.Ensemble`, a Keras model from features to the mixture, in original units. It can be
         exported with `tfmdn.export_saved_model`, and is not compiled.
       num_components_: the number of components, chosen if `num_components="auto"`.
       n_steps_: the number of batches learnt from.
+      best_steps_: after how many of them each member was best on its held-out rows, `[M]`: what it was then is kept.
+      stopped_by_: what ended the training: "patience", "max_seconds" or "max_steps".
       findings_: what was found of the targets, a sentence for each fact, such as which values have a probability.
       held_out_scores_: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
       n_features_in_: the number of features F.
@@ -114,6 +121,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         batch_size: int | str = Recipe.batch_size,
         max_steps: int | str = Recipe.max_steps,
         patience: int = Recipe.patience,
+        max_seconds: float | None = Recipe.max_seconds,
         min_scale: float = Recipe.min_scale,
         support: str | tuple | None = Recipe.support,
         atoms: str | bool | tuple | None = Recipe.atoms,
@@ -137,6 +145,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         self.batch_size = batch_size
         self.max_steps = max_steps
         self.patience = patience
+        self.max_seconds = max_seconds
         self.min_scale = min_scale
         self.support = support
         self.atoms = atoms
@@ -177,7 +186,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         return self
 
     def _fit(self, X, y, sample_weight) -> None:
-        recipes = self._recipes()
+        recipes, progress = self._recipes(), Progress(bool(self.verbose), self.max_seconds)
         target_names = None if self.intervals else labels.target_names(y)
         X, y = targets.validated(self, X, y, self.intervals, reset=True)
         form = targets.target_format(y, self.intervals)
@@ -191,10 +200,19 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         self._output_shape, self._target_names = y.shape[1:-1] if self.intervals else y.shape[1:], target_names
         X, y, weights = X[counted], self._as_events(y)[counted], weights[counted]
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        fits = {recipe.num_components: recipe.fit(X, y, form, weights, seed, self.verbose) for recipe in recipes}
+        fits = {}
+        for number, recipe in enumerate(recipes):
+            if fits and progress.is_late:
+                break
+            progress.begin(len(recipes) - number)
+            if len(recipes) > 1:
+                progress.say(f"num_components={recipe.num_components}")
+            fits[recipe.num_components] = recipe.fit(X, y, form, weights, seed, progress)
         self.num_components_ = min(fits, key=lambda count: fits[count].scores.mean())
         best = fits[self.num_components_]
-        self.held_out_scores_, self.n_steps_, self.findings_ = best.scores, best.num_steps, best.findings
+        self.held_out_scores_, self.findings_ = best.scores, best.findings
+        self.n_steps_, self.best_steps_ = best.ending.num_steps, best.ending.best_steps
+        self.stopped_by_ = best.ending.reason
         self.model_ = best.model
 
     def _recipes(self) -> list[Recipe]:

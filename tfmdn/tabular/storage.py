@@ -61,6 +61,8 @@ class Stored:
             "parameters": {name: plain(value) for name, value in parameters.items()},
             "num_components_": self.num_components_,
             "n_steps_": self.n_steps_,
+            "best_steps_": self.best_steps_.tolist(),
+            "stopped_by_": self.stopped_by_,
             "findings_": list(self.findings_),
             "held_out_scores_": self.held_out_scores_.tolist(),
             "n_features_in_": self.n_features_in_,
@@ -70,7 +72,9 @@ class Stored:
         }
 
     def _set_metadata(self, metadata: dict, model: keras.Model) -> None:
-        self.num_components_, self.n_steps_ = metadata["num_components_"], metadata["n_steps_"]
+        for name in ("num_components_", "n_steps_", "stopped_by_"):
+            setattr(self, name, metadata[name])
+        self.best_steps_ = np.array(metadata["best_steps_"])
         self.findings_ = tuple(metadata["findings_"])
         self.held_out_scores_ = np.array(metadata["held_out_scores_"], np.float32)
         self.n_features_in_ = metadata["n_features_in_"]
