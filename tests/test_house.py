@@ -191,9 +191,10 @@ def test_the_public_names():
         "distributions": "CoarsenedNormal Mixture ReflectedMultivariateNormal ReflectedNormal merge",
         "ensembles": "Ensemble",
         "export": "export_saved_model",
-        "features": "NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Standardization",
-        "layers": "MDNLayer MarginalFallback NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding "
-        "Standardization",
+        "features": "Calendar CategoryEmbedding CategoryIndicators DateParsing Imputation MissingIndicator "
+        "NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Standardization",
+        "layers": "Calendar CategoryEmbedding CategoryIndicators DateParsing Imputation MDNLayer MarginalFallback "
+        "MissingIndicator NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Standardization",
         "losses": "CRPS EnergyScore NegativeLogLikelihood PinballLoss",
         "metrics": "CRPS CalibrationError EnergyScore IntervalCoverage IntervalWidth NegativeLogLikelihood PinballLoss "
         "SkillScore",

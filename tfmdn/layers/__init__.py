@@ -14,13 +14,24 @@
 - `adaptation`: what all methods `adapt` have in common, and a base class of layers for features that learn from data.
 - `features`: scaling and noise; the public namespace of all layers for features.
 - `embeddings`: several inputs of the network for one feature.
+- `missing`: values that are missing.
+- `categories`: categories, which come as numbers.
+- `calendar`: dates and times as positions in the year, the month, the week and the day.
+- `dates`: dates and times that are written as text.
+- `civil`: years and months, and how many days they have.
 - `fallback`: a layer behind the head, for inputs far from all data.
 - `kernels`: how it tells these from the others.
 """
 
+from tfmdn.layers.calendar import Calendar as Calendar
+from tfmdn.layers.categories import CategoryEmbedding as CategoryEmbedding
+from tfmdn.layers.categories import CategoryIndicators as CategoryIndicators
+from tfmdn.layers.dates import DateParsing as DateParsing
 from tfmdn.layers.embeddings import PeriodicEmbedding as PeriodicEmbedding
 from tfmdn.layers.embeddings import PiecewiseLinearEmbedding as PiecewiseLinearEmbedding
 from tfmdn.layers.fallback import MarginalFallback as MarginalFallback
 from tfmdn.layers.features import NoiseRegularization as NoiseRegularization
 from tfmdn.layers.features import Standardization as Standardization
 from tfmdn.layers.mdn import MDNLayer as MDNLayer
+from tfmdn.layers.missing import Imputation as Imputation
+from tfmdn.layers.missing import MissingIndicator as MissingIndicator

@@ -1,4 +1,4 @@
-"""Layers that prepare numeric features: scaling and noise here, and the `embeddings`. Most learn from data, by `adapt`.
+"""Layers that prepare features: scaling and noise here, and all others by name. Many learn from data, by `adapt`.
 
 Shapes in comments: B batch, F features.
 """
@@ -13,9 +13,24 @@ import tensorflow as tf
 
 from tfmdn import validation
 from tfmdn.layers import adaptation
+from tfmdn.layers.calendar import Calendar
+from tfmdn.layers.categories import CategoryEmbedding, CategoryIndicators
+from tfmdn.layers.dates import DateParsing
 from tfmdn.layers.embeddings import PeriodicEmbedding, PiecewiseLinearEmbedding
+from tfmdn.layers.missing import Imputation, MissingIndicator
 
-__all__ = ["NoiseRegularization", "PeriodicEmbedding", "PiecewiseLinearEmbedding", "Standardization"]
+__all__ = [
+    "Calendar",
+    "CategoryEmbedding",
+    "CategoryIndicators",
+    "DateParsing",
+    "Imputation",
+    "MissingIndicator",
+    "NoiseRegularization",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
+    "Standardization",
+]
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
