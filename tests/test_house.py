@@ -38,6 +38,7 @@ ROOMS = {
         "files",
         "layers",
         "losses",
+        "metrics",
         "scores",
         "training",
         "validation",

@@ -12,6 +12,7 @@ from typing_extensions import assert_type
 import tfmdn
 from tfmdn.distributions import merge
 from tfmdn.layers import MDNLayer
+from tfmdn.tabular.evaluation import Evaluation
 
 
 def program(x: np.ndarray, y: np.ndarray) -> None:
@@ -36,6 +37,9 @@ def program(x: np.ndarray, y: np.ndarray) -> None:
     mean, std = regressor.predict(x, return_std=True)
     assert_type(mean, np.ndarray)
     assert_type(std, np.ndarray)
+    assert_type(regressor.predict(x, quantiles=[0.1, 0.9]), np.ndarray)
+    assert_type(regressor.evaluate(x, y), Evaluation)
+    assert_type(regressor.evaluate(x, y)["crps"], float | np.ndarray)
     assert_type(regressor.predict_interval(x, coverage=0.8), np.ndarray)
     assert_type(regressor.score(x, y), float)
     assert_type(tfmdn.MDNRegressor.load("regressor.keras"), tfmdn.MDNRegressor)

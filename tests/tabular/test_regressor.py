@@ -86,6 +86,7 @@ def test_pipelines_searches_and_cross_validation():
     scores = cross_val_score(pipeline.set_params(**search.best_params_), X, Y, cv=2)
     assert scores.mean() == pytest.approx(search.best_score_)
     assert search.best_score_ == max(search.cv_results_["mean_test_score"])
+    assert pipeline.fit(X, Y).predict(X, quantiles=[0.1, 0.9]).shape == (60, 2)
 
 
 # What each method returns
@@ -125,9 +126,15 @@ def test_answers_are_the_mixture_s(outputs):
     np.testing.assert_allclose(mixture.cdf(quantiles[..., 0]), np.full((60, *event_shape), 0.05), rtol=1e-6)
     assert np.all(np.diff(quantiles) > 0)
     np.testing.assert_allclose(regressor.predict_interval(X, coverage=0.9), quantiles[..., [0, 2]], rtol=1e-9)
+    np.testing.assert_array_equal(regressor.predict(X, quantiles=[0.05, 0.5, 0.95]), quantiles)
     log_prob, weights = mixture.log_prob(y.reshape(60, *event_shape)), np.arange(60.0)
     assert regressor.score(X, y) == pytest.approx(np.mean(log_prob))
-    assert regressor.score(X, y, sample_weight=weights) == pytest.approx(np.average(log_prob, weights=weights))
+    score = regressor.score(X, y, sample_weight=weights)
+    assert score == pytest.approx(np.average(log_prob, weights=weights))
+    evaluation = regressor.evaluate(X, y, sample_weight=weights)
+    assert evaluation.num_rows == 59
+    assert evaluation["joint_nll" if event_shape else "nll"] == pytest.approx(-score)
+    assert np.shape(evaluation["skill"]) == event_shape
 
 
 def test_draws(regressor):
@@ -174,7 +181,8 @@ def test_pandas_in_and_out(tmp_path):
     series = fitted(frame, targets["u"])
     assert (series.predict(frame).name, list(series.feature_names_in_)) == ("u", ["a", "b"])
     assert list(series.predict_interval(frame, coverage=0.9).columns) == [0.05, 0.95]
-    assert list(series.predict_quantiles(frame, [0.1, 0.9]).columns) == [0.1, 0.9]
+    assert list(series.predict(frame, quantiles=[0.1, 0.9]).columns) == [0.1, 0.9]
+    assert "u" in str(series.evaluate(frame, targets["u"]))
 
 
 # Copies and files
@@ -205,6 +213,7 @@ def test_copies_predict_the_same(tiny, copied, tmp_path):
     assert again.score(X, Y) == tiny.score(X, Y)
     for name in ("held_out_scores_", "best_steps_", "stopped_by_"):
         np.testing.assert_array_equal(getattr(again, name), getattr(tiny, name))
+    assert again._typical_values == tiny._typical_values == [sorted(Y)]
     for name, value in tiny.get_params().items():
         assert list(np.atleast_1d(getattr(again, name))) == list(np.atleast_1d(value))
 
@@ -629,6 +638,7 @@ def test_a_fit_that_fails_leaves_the_earlier_one(tiny, arguments, error):
 
 QUESTIONS = {
     "a quantile of 0": (lambda r: r.predict_quantiles(X, [0.0, 0.5]), "`quantiles` must be a list of numbers between"),
+    "quantiles and std": (lambda r: r.predict(X, True, [0.5]), "Either `return_std` or `quantiles`"),
     "one quantile": (lambda r: r.predict_quantiles(X, 0.5), "`quantiles` must be a list"),
     "coverage": (lambda r: r.predict_interval(X, 1.0), "`coverage` must lie between 0 and 1"),
     "no draws": (lambda r: r.sample(X, 0), "`num_samples` must be a positive integer"),

@@ -50,8 +50,8 @@ class ScoreMetric(keras.metrics.Metric):
         self.target_format = TargetFormat(intervals, missing)
         if self.direction is not None:
             keras_internals.set_direction(self, self.direction)
-        self.total = self.add_variable(shape, "zeros", name="total")
-        self.count = self.add_variable((), "zeros", name="count")
+        self.total = self.add_variable(shape, "zeros", self.dtype, name="total")
+        self.count = self.add_variable((), "zeros", self.dtype, name="count")
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         """What is summed, of each example: `[*B, *shape]`. The targets come as `target_format` reconciles them."""

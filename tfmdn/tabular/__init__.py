@@ -10,6 +10,7 @@
 - `progress`: what a fit shows of itself, and when its time is over.
 - `folds`: which rows judge which network.
 - `chunks`: predictions for many rows.
+- `evaluation`: how good they are, in a few figures.
 - `labels`: pandas in and out.
 - `storage`: files and pickles.
 

@@ -19,7 +19,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from tfmdn import validation
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.scores.likelihood import negative_log_likelihood
-from tfmdn.tabular import chunks, labels, targets
+from tfmdn.scores.targets import TargetFormat
+from tfmdn.tabular import chunks, evaluation, labels, targets
+from tfmdn.tabular.evaluation import Evaluation
 
 
 class Answers:
@@ -32,6 +34,7 @@ class Answers:
     model_: keras.Model
     _output_shape: tuple[int, ...]
     _target_names: list | None
+    _typical_values: list[list[float]]
 
     @property
     def _event_shape(self) -> tuple[int, ...]:
@@ -39,13 +42,35 @@ class Answers:
         return () if self._output_shape in ((), (1,)) else self._output_shape
 
     @overload
-    def predict(self, X: ArrayLike, return_std: Literal[False] = False) -> np.ndarray: ...
+    def predict(
+        self, X: ArrayLike, return_std: Literal[False] = False, quantiles: Sequence[float] | None = None
+    ) -> np.ndarray: ...
 
     @overload
-    def predict(self, X: ArrayLike, return_std: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
+    def predict(
+        self, X: ArrayLike, return_std: Literal[True], quantiles: None = None
+    ) -> tuple[np.ndarray, np.ndarray]: ...
 
-    def predict(self, X: ArrayLike, return_std: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """The mean of the targets, `(n,)` or `(n, d)`; with `return_std` a tuple of it and the standard deviation."""
+    def predict(
+        self, X: ArrayLike, return_std: bool = False, quantiles: Sequence[float] | None = None
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """The mean of the targets, `(n,)` or `(n, d)`.
+
+        Args:
+          X: features `(n, F)`.
+          return_std: whether to return a tuple of the mean and the standard deviation.
+          quantiles: what is asked for instead: what `predict_quantiles` returns, which pipelines do not have.
+
+        Raises:
+          ValueError: if both are asked for.
+        """
+        if quantiles is not None:
+            if return_std:
+                raise ValueError(
+                    "Either `return_std` or `quantiles` can be asked for, not both at once. "
+                    f"Received: return_std={return_std!r}, quantiles={quantiles!r}."
+                )
+            return self.predict_quantiles(X, quantiles)
         X, index = self._checked(X)
         questions = (Mixture.mean, Mixture.stddev) if return_std else (Mixture.mean,)
         parts = [[ask(mixture).numpy() for ask in questions] for mixture in chunks.predicted(self.model_, X)]
@@ -95,6 +120,49 @@ class Answers:
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The mean log-likelihood of the targets in nats; higher is better, and it can have either sign."""
+        X, y, form, weights = self._known(X, y, sample_weight)
+        scores, start = [], 0
+        for mixture in chunks.predicted(self.model_, X):
+            part = y[start : start + mixture.batch_shape[0]]
+            scores.append(negative_log_likelihood(part, mixture, **dataclasses.asdict(form)).numpy())
+            start += len(part)
+        return -float(np.average(np.concatenate(scores), weights=weights))
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Evaluation:
+        """How good the predictions of rows are that were not fitted to: a few figures, which print as a table.
+
+        - `nll`: the mean negative log-likelihood in nats. Less is better; it can have either sign.
+        - `crps`: the mean continuous ranked probability score in the target's units, see `tfmdn.crps`. Less is better.
+        - `rmse`: the root of the mean square of what the mean is off by.
+        - `skill`: the share that is saved of the CRPS of a prediction that sees no feature: 1 - `crps` / that of the
+          distribution of the targets that it was fitted to. 1 is perfect; at 0 and below the features are of no use.
+        - `calibration_error`: how far probabilities are off, see `tfmdn.metrics.CalibrationError`. n targets of a
+          perfect model have about 0.4 / sqrt(n).
+        - `coverage_50`, `coverage_80`, `coverage_90`: the share of targets inside the central interval of so many per
+          cent, see `tfmdn.metrics.IntervalCoverage`.
+        - `width_50`, `width_80`, `width_90`: the mean width of these intervals.
+        - `joint_nll`: of several outputs the negative log-likelihood of all together.
+
+        NaN stands for what cannot be said: `rmse` where a target is only known to lie in an interval, `skill` where one
+        of these or of those fitted to is.
+
+        Args:
+          X: features `(n, F)`.
+          y: their targets, as in `fit`. What was not observed does not count.
+          sample_weight: weights of the rows `(n,)`, 0 or more, or None.
+
+        Returns:
+          A mapping from names to numbers, of several outputs to arrays `[d]`.
+
+        Raises:
+          ValueError: if the targets do not fit, or if none counts.
+        """
+        X, y, form, weights = self._known(X, y, sample_weight)
+        predicted = chunks.predicted(self.model_, X)
+        return evaluation.evaluation(predicted, y, form, weights, self._typical_values, self._names_of_outputs())
+
+    def _known(self, X, y, sample_weight) -> tuple[np.ndarray, np.ndarray, TargetFormat, np.ndarray]:
+        """Checked features, the events that are their targets, what these say, and how much each row counts."""
         check_is_fitted(self)
         X, y = targets.validated(self, X, y, self.intervals, reset=False)
         outputs, pair = math.prod(self._event_shape), 2 if self.intervals else 1
@@ -106,12 +174,13 @@ class Answers:
         weights = validation.row_weights(sample_weight, len(X)) * form.rows_that_say_anything(y)
         if not weights.any():
             raise ValueError("`y` must have a row of a weight above 0 of which anything is known. Received: none.")
-        scores, start = [], 0
-        for mixture in chunks.predicted(self.model_, X):
-            part = y[start : start + mixture.batch_shape[0]]
-            scores.append(negative_log_likelihood(part, mixture, **dataclasses.asdict(form)).numpy())
-            start += len(part)
-        return -float(np.average(np.concatenate(scores), weights=weights))
+        return X, y, form, weights
+
+    def _names_of_outputs(self) -> list[str]:
+        count = math.prod(self._event_shape)
+        names = self._target_names or [None] * count
+        default = ["target"] if count == 1 else [f"output {number}" for number in range(count)]
+        return [str(name) if name is not None else other for name, other in zip(names, default)]
 
     def _as_events(self, y: np.ndarray) -> np.ndarray:
         """Targets `[n, *E]`, or pairs of them in a last axis."""

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 
 from tfmdn import validation
-from tfmdn.tabular import answers, labels, storage, targets
+from tfmdn.tabular import answers, evaluation, labels, storage, targets
 from tfmdn.tabular.progress import Progress
 from tfmdn.tabular.recipe import Recipe
 
@@ -199,6 +199,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
             )
         self._output_shape, self._target_names = y.shape[1:-1] if self.intervals else y.shape[1:], target_names
         X, y, weights = X[counted], self._as_events(y)[counted], weights[counted]
+        self._typical_values = evaluation.typical_values(y, form, weights)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         fits = {}
         for number, recipe in enumerate(recipes):

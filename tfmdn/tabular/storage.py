@@ -68,6 +68,7 @@ class Stored:
             "n_features_in_": self.n_features_in_,
             "feature_names_in_": plain(getattr(self, "feature_names_in_", None)),
             "output_shape": self._output_shape,
+            "typical_values": self._typical_values,
             "target_names": self._target_names and list(map(plain_name, self._target_names)),
         }
 
@@ -81,6 +82,7 @@ class Stored:
         if metadata["feature_names_in_"] is not None:
             self.feature_names_in_ = np.array(metadata["feature_names_in_"], object)
         self._output_shape = tuple(metadata["output_shape"])
+        self._typical_values = metadata["typical_values"]
         names = metadata["target_names"]
         self._target_names = names and list(map(name_of, names))
         self.model_ = model
