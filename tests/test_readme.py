@@ -39,7 +39,30 @@ def names_of_a_reader():
     vector_model = keras.Sequential([keras.Input((1,)), tfmdn.MDNLayer(2, event_shape=2)])
     history = keras.callbacks.History()
     history.history = {"loss": [2.0, 1.0]}
+    names |= table_of_a_reader()
     return names | {"x_grid": grid, "y_grid": grid, "vector_model": vector_model, "history": history}
+
+
+def table_of_a_reader():
+    """A frame of eight columns of several kinds, and targets of which many are 0."""
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "age": np.where(rng.uniform(size=300) < 0.1, np.nan, rng.uniform(18.0, 80.0, 300)),
+            "city": rng.choice(["Oslo", "Roma", "Wien"], 300),
+            "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 700, 300), "D"),
+            "member": rng.uniform(size=300) < 0.5,
+            "size": pd.Categorical(rng.choice(["S", "M", "L"], 300), ["S", "M", "L"], ordered=True),
+            "visits": rng.poisson(3.0, 300),
+            "wait": pd.to_timedelta(rng.exponential(60.0, 300), "min"),
+            "weight": rng.normal(70.0, 10.0, 300),
+        }
+    )
+    noise = rng.normal(size=300)
+    target = np.maximum(0.0, 0.05 * table["age"].fillna(50.0) - 2.0 + 2.0 * (table["city"] == "Oslo") + noise)
+    return {"table": table, "target": target.rename("cost")}
 
 
 def run_snippets(page):

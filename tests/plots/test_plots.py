@@ -15,7 +15,7 @@ from cases import SCALAR_COMPONENTS, SciPyMixture, case_name, mixture_of
 
 import tfmdn
 from tfmdn import plots
-from tfmdn.plots import conditional, diagnostics
+from tfmdn.plots import conditional, diagnostics, points, single_rows
 from tfmdn.plots import data as data_lib
 
 matplotlib.use("Agg")
@@ -29,6 +29,14 @@ GRID = np.linspace(-4.0, 4.0, 41)
 # Full covariance stands for events of shape (1,): all that is drawn is of the one coordinate.
 CASES = [*SCALAR_COMPONENTS, ("normal", "full", (1,))]
 every_family = pytest.mark.parametrize("case", CASES, ids=map(case_name, CASES))
+
+
+def of_a_plane(x):
+    """y ~ N((x, -x), 1)."""
+    components = tfd.MultivariateNormalDiag(tf.stack([x, -x], -1), tf.ones([2]))
+    return tfmdn.Mixture(tfd.Categorical(logits=0.0 * x), components)
+
+
 # What each function draws by default, of a model and rows x with targets y.
 PLOTS = {
     "density": lambda model, x, y, **kwargs: plots.density(model, x, GRID, **kwargs),
@@ -37,6 +45,7 @@ PLOTS = {
     "draws": lambda model, x, y, **kwargs: plots.draws(model, x, y, seed=1, **kwargs),
     "hexbin": lambda model, x, y, **kwargs: plots.hexbin(model, x, seed=1, **kwargs),
     "fan": lambda model, x, y, **kwargs: plots.fan(model, x, y=y, **kwargs),
+    "joint_density": lambda model, x, y, **kwargs: plots.joint_density(of_a_plane, x[:1], GRID, GRID, **kwargs),
     "error_vectors": lambda model, x, y, **kwargs: plots.error_vectors(np.c_[x, y], np.c_[x, y + 1.0], **kwargs),
     "pit_histogram": plots.pit_histogram,
     "reliability": plots.reliability,
@@ -86,7 +95,7 @@ def assert_drawn_alike(one, other):
 
 def test_every_plot_is_in_the_table():
     functions = inspect.getmembers(plots, inspect.isfunction)
-    modules = {conditional.__name__, diagnostics.__name__}
+    modules = {module.__name__ for module in (conditional, diagnostics, points, single_rows)}
     assert {name for name, function in functions if function.__module__ in modules} == set(PLOTS)
 
 
@@ -427,18 +436,28 @@ def test_training_curves_of_a_keras_history():
 
 
 @every_plot_against_x
-def test_vector_events_are_refused(plot):
+def test_vector_events_need_an_output(plot):
     layer = tfmdn.MDNLayer(3, event_shape=2)
-    with pytest.raises(ValueError, match=r"`lambda x: model\(x\)\.marginal\(0\)`.*shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"`output` must say which coordinate.*shape \(2,\)"):
         plot(layer, X, np.zeros(N))
-    assert plot(lambda x: layer(x).marginal(0), X, np.zeros(N)).has_data()
+    one = plot(layer, X, np.zeros(N), output=1)
+    assert_drawn_alike(one, plot(lambda x: layer(x).marginal(1), X, np.zeros(N)))
 
 
-@every_plot_against_x
-@pytest.mark.parametrize("x", [np.zeros((N, 2)), np.zeros((0,)), np.zeros((N, 1, 1)), 0.0])
-def test_rows_of_one_feature_are_asked_for(plot, x):
-    with pytest.raises(ValueError, match=r"`x` must be of shape \[n\] or \[n, 1\].*Received: x of shape"):
-        plot(normal_model(), x, np.zeros(N))
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((N, 2)), "`feature` must say which feature stands on the axis: one of 0, 1. Received: feature=None"),
+        (np.zeros((N, 1, 1)), r"No feature of `x` can stand on an axis.*shape \(7, 1, 1\)"),
+        (np.zeros(0), "`x` must have at least one row"),
+        (0.0, "`x` must be rows of features. Received: x=0.0"),
+    ],
+)
+def test_rows_of_one_feature_are_asked_for(x, message):
+    for name, plot in PLANE.items():
+        if name != "slices" or not np.size(x) or not np.ndim(x):  # which shows rows of any shape
+            with pytest.raises(ValueError, match=message):
+                plot(normal_model(), x, np.zeros(N))
 
 
 @pytest.mark.parametrize("name", ["slices", "draws", "fan", "pit_histogram", "reliability"])
@@ -451,7 +470,7 @@ def test_one_target_for_each_row_is_asked_for(name, y):
 @pytest.mark.parametrize(
     ("model", "error", "message"),
     [
-        (lambda x: x, TypeError, "return one when it is called with rows of x. Received: ndarray"),
+        (lambda x: x, TypeError, "or return one when it is called with rows of x. Received: ndarray"),
         (None, TypeError, "Received: NoneType"),
         (tfd.Normal(np.zeros(N), 1.0), TypeError, "Received: Normal"),
         (mixture_of(("normal", "diag", ()), (3,)), ValueError, r"each of 7 rows.*batch shape \(3,\)"),

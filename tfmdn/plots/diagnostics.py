@@ -1,11 +1,7 @@
 """Figures of how good a mixture density network is: errors, calibration, and how it was trained.
 
-Each function draws on `ax`, or on the axes of a new figure, and returns the axes. `model` is anything that returns a
-`Mixture` when it is called with rows of x: a Keras model, a `tfmdn.Ensemble`, a regressor's `predict_dist`,
-`lambda x: model(x).marginal(0)`. It can also be a `Mixture` of one row for each of x. The rows are computed some at a
-time, so that there can be very many; floats are cast to Keras' default.
-
-Needs matplotlib (extra `plots`), which is imported when something is drawn.
+Each function draws on `ax`, or on the axes of a new figure, and returns the axes. What `model` and `x` may be,
+`tfmdn.plots` says.
 
 Shapes in comments: n rows.
 """
@@ -74,9 +70,9 @@ def pit_histogram(model: Model, x: ArrayLike, y: ArrayLike, bins: int = 20, ax: 
     too high or too low. A calibrated model has each bar end in the band with a probability of 99 %.
 
     Args:
-      model: a model or a `Mixture`. The coordinates of vector events count like targets of their own, and for the band
-        like independent ones.
-      x: the rows, of any shape that the model takes.
+      model: a model, a regressor or a `Mixture`. The coordinates of vector events count like targets of their own, and
+        for the band like independent ones.
+      x: the rows, of any kind that the model takes.
       y: the targets. Those that are NaN do not count, nor do steps that the model masks.
       bins: number of bins.
       ax: axes to draw on. None means those of a new figure.
@@ -116,9 +112,9 @@ def reliability(model: Model, x: ArrayLike, y: ArrayLike, ax: Axes | None = None
     At each probability the calibrated model lies in the band with a probability of 99 %.
 
     Args:
-      model: a model or a `Mixture`. The coordinates of vector events count like targets of their own, and for the band
-        like independent ones.
-      x: the rows, of any shape that the model takes.
+      model: a model, a regressor or a `Mixture`. The coordinates of vector events count like targets of their own, and
+        for the band like independent ones.
+      x: the rows, of any kind that the model takes.
       y: the targets. Those that are NaN do not count, nor do steps that the model masks.
       ax: axes to draw on, also those of another model, for a second line. None means those of a new figure.
       **kwargs: passed to `Axes.plot` for the line of the model, such as `label` and `color`.
