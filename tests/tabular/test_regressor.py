@@ -355,6 +355,21 @@ def test_global_random_states_stay_as_they_are():
     assert next_random_numbers() == expected
 
 
+# Datasets
+
+
+def test_a_dataset_of_few_rows_is_their_table(tiny):
+    weights = np.arange(60.0)
+    rows = tf.data.Dataset.from_tensor_slices((X, Y)).batch(25)
+    np.testing.assert_array_equal(tfmdn.MDNRegressor(**TINY).fit(rows).predict(X), tiny.predict(X))
+    weighted = tf.data.Dataset.from_tensor_slices((X, Y, weights)).batch(7)
+    expected = fitted(sample_weight=weights).predict(X)
+    np.testing.assert_array_equal(tfmdn.MDNRegressor(**TINY).fit(weighted).predict(X), expected)
+    for arguments in ((rows, Y), (rows, None, weights), (X,)):
+        with pytest.raises(ValueError, match=r"A dataset has y and|requires y to be passed"):
+            tfmdn.MDNRegressor(**TINY).fit(*arguments)
+
+
 # Choices
 
 

@@ -33,17 +33,14 @@ LOCAL_RESPONSIBILITY = 0.5
 
 def sample_batches(data, max_rows: int) -> list[tuple]:
     """A uniform random sample of the rows, as batches (x, y). y is None if there are no targets."""
-    reservoir, sample = adaptation.Reservoir(max_rows, SAMPLING_SEED), []
+    reservoir, sample = adaptation.Reservoir(max_rows, SAMPLING_SEED), {}
     for batch in _batches(data):
-        before = len(sample)
-        sample = [
-            sample[i] if i < before else _map(operator.itemgetter(i - before), batch)
-            for i in reservoir.kept(_num_rows(batch))
-        ]
+        for row, place in zip(*reservoir.places(_num_rows(batch))):
+            sample[place] = _map(operator.itemgetter(row), batch)
     if not sample:
         raise ValueError("`data` must have at least one row. Received none.")
     groups = {}  # of rows that can be stacked: those of sequences of one length
-    for row in sample:
+    for row in sample.values():
         groups.setdefault(tuple(np.shape(leaf) for leaf in keras.tree.flatten(row)), []).append(row)
     return [
         _map(lambda *leaves: np.stack(leaves), *rows[start : start + BATCH_SIZE])

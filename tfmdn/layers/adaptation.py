@@ -30,7 +30,7 @@ def batches(data, part: int) -> Iterator:
 
 
 class Reservoir:
-    """Which rows make up a uniform random sample of all that have passed by: those of the largest random keys.
+    """Which rows make up a uniform random sample of all that pass by (algorithm R of Vitter 1985).
 
     Args:
       size: the largest number of rows in the sample.
@@ -38,25 +38,29 @@ class Reservoir:
     """
 
     def __init__(self, size: int, seed: int):
-        self._size, self._rng, self._keys = size, np.random.default_rng(seed), np.empty(0)
+        self._size, self._rng, self.num_passed = size, np.random.default_rng(seed), 0
 
-    def kept(self, count: int) -> np.ndarray:
-        """Where the rows of the next sample stand, in the last sample with `count` new rows behind it."""
-        keys = np.concatenate([self._keys, self._rng.random(count)])
-        kept = np.arange(len(keys))
-        if len(keys) > self._size:
-            kept = np.argpartition(keys, -self._size)[-self._size :]
-        self._keys = keys[kept]
-        return kept
+    def places(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which of the next `count` rows come into the sample, and in which of its places, in this order.
+
+        The first rows fill the places one by one. Others replace those that were there.
+        """
+        places = np.arange(self.num_passed, self.num_passed + count)
+        self.num_passed += count
+        is_late = places >= self._size
+        places[is_late] = self._rng.integers(0, places[is_late] + 1)
+        rows = np.flatnonzero(places < self._size)
+        return rows, places[rows]
 
 
 def sample_rows(batches: Iterable[np.ndarray], row_shape: tuple[int, ...]) -> np.ndarray:
     """A uniform random sample of at most `SAMPLE_SIZE` of the finite rows of batches `[n, *row_shape]`, in float64."""
-    reservoir, sample = Reservoir(SAMPLE_SIZE, SAMPLING_SEED), np.empty((0, *row_shape))
+    reservoir, sample = Reservoir(SAMPLE_SIZE, SAMPLING_SEED), np.empty((SAMPLE_SIZE, *row_shape))
     for rows in batches:
         rows = rows[np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))]
-        sample = np.concatenate([sample, rows])[reservoir.kept(len(rows))]
-    return sample
+        kept, places = reservoir.places(len(rows))
+        sample[places] = rows[kept]  # of those for the same place the last one stays
+    return sample[: reservoir.num_passed]
 
 
 class Extremes:

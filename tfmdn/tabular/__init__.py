@@ -8,6 +8,7 @@
 - `workshop`: the networks, built and traced once for tables of a kind.
 - `network`: the default network.
 - `progress`: what a fit shows of itself, and when its time is over.
+- `streams`: tables larger than memory.
 - `folds`: which rows judge which network.
 - `chunks`: predictions for many rows.
 - `evaluation`: how good they are, in a few figures.

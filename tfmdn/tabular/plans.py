@@ -10,6 +10,7 @@ MIN_BINNED_FEATURES = 3
 MIN_DEEP_ROWS = 5_000
 # The longest training on more rows: so many passes over them, and on very many only as long as one cares to wait.
 PASSES, MOST_STEPS = 60, 12_000
+LARGEST_BATCH = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +35,17 @@ DEEP = Plan((96, 96, 96, 96), longest=6_000, averaged=100)
 
 def batch_size(num_rows: int) -> int:
     # The noise of small batches keeps networks from overfitting few rows.
-    return 32 if num_rows < 2_000 else 64 if num_rows < 5_000 else 128
+    return 32 if num_rows < 2_000 else 64 if num_rows < 5_000 else LARGEST_BATCH
 
 
 def max_steps(plan: Plan, num_rows: int, batch_size: int) -> int:
     return min(max(plan.longest, PASSES * num_rows // batch_size), MOST_STEPS)
+
+
+def most_rows(batch_size: int | str, max_steps: int | str) -> int:
+    """The largest number of rows that a training with these settings, which may be "auto", learns from."""
+    steps = MOST_STEPS if isinstance(max_steps, str) else max_steps
+    return steps * (LARGEST_BATCH if isinstance(batch_size, str) else batch_size)
 
 
 def plan(num_rows: int, num_features: int) -> Plan:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 
 from tfmdn import validation
-from tfmdn.tabular import answers, evaluation, labels, storage, targets
+from tfmdn.tabular import answers, evaluation, labels, plans, storage, streams, targets
 from tfmdn.tabular.progress import Progress
 from tfmdn.tabular.recipe import Recipe
 
@@ -164,13 +165,19 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         tags.regressor_tags.poor_score = True
         return tags
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> MDNRegressor:
+    def fit(
+        self, X: ArrayLike | tf.data.Dataset, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> MDNRegressor:
         """Fits the networks.
 
         Args:
-          X: features `(n, F)`.
+          X: features `(n, F)`. Or, of a table that is larger than memory, a finite `tf.data.Dataset` of batches (X, y)
+            or (X, y, sample_weight). It is read once: of its rows as many are drawn at random as `max_steps` batches
+            have (of the default 1,536,000; never fewer than 100,000, and at most 1 GiB of them), which are then learnt
+            from as if they were the table.
           y: targets `(n,)` or `(n, d)`; of several outputs NaN stands for one that was not observed, and rows of which
             nothing is known do not count. With `intervals` pairs in a last axis of size 2.
+            None beside a dataset.
           sample_weight: weights of the rows `(n,)`, 0 or more, or None. Their scale does not matter.
 
         Returns:
@@ -187,6 +194,12 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
 
     def _fit(self, X, y, sample_weight) -> None:
         recipes, progress = self._recipes(), Progress(bool(self.verbose), self.max_seconds)
+        if isinstance(X, tf.data.Dataset):
+            if y is not None or sample_weight is not None:
+                raise ValueError("A dataset has y and sample_weight in its elements. Received: a dataset, and these.")
+            X, y, sample_weight = streams.sample(X, plans.most_rows(self.batch_size, self.max_steps), progress)
+        if y is None:  # in scikit-learn's words
+            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         target_names = None if self.intervals else labels.target_names(y)
         X, y = targets.validated(self, X, y, self.intervals, reset=True)
         form = targets.target_format(y, self.intervals)
@@ -198,7 +211,9 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
                 f"Received: {counted.sum()} such rows."
             )
         self._output_shape, self._target_names = y.shape[1:-1] if self.intervals else y.shape[1:], target_names
-        X, y, weights = X[counted], self._as_events(y)[counted], weights[counted]
+        y = self._as_events(y)
+        if not counted.all():  # else there is no need for a copy
+            X, y, weights = X[counted], y[counted], weights[counted]
         self._typical_values = evaluation.typical_values(y, form, weights)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         fits = {}
