@@ -4,6 +4,10 @@
 - `answers`: what it is asked once it is fitted.
 - `recipe`: what it trains, and how.
 - `plans`: sizes of networks and lengths of trainings.
+- `columns`: anybody's tables, as the columns that were fitted.
+- `tables`: their columns and names.
+- `values`: what the values of a column are.
+- `dates`: in seconds, by the clock on the wall.
 - `targets`: numbers, pairs, and what is missing.
 - `workshop`: the networks, built and traced once for tables of a kind.
 - `network`: the default network.

@@ -153,10 +153,12 @@ def plain(value):
 
 def plain_name(name):
     """The name of a column as JSON can hold it: a list for the tuple of a MultiIndex, text for a date and the like."""
+    if isinstance(name, (tuple, list)):
+        return [plain_name(part) for part in name]
     name = plain(name)
-    return name if isinstance(name, (str, int, float, list, type(None))) else str(name)
+    return name if isinstance(name, (str, int, float, type(None))) else str(name)
 
 
 def name_of(plain_name):
     """The name of a column of what `plain_name` made of it."""
-    return tuple(plain_name) if isinstance(plain_name, list) else plain_name
+    return tuple(map(name_of, plain_name)) if isinstance(plain_name, list) else plain_name
