@@ -50,7 +50,7 @@ ROOMS = {
 INTERNALS = {"keras_internals", "tfp_internals"}
 # What an extra installs. The modules named import it when they are imported, the others when it is used.
 OPTIONAL = {
-    "sklearn": {"tabular.answers", "tabular.regressor", "tabular.storage", "tabular.targets"},
+    "sklearn": {"tabular.answers", "tabular.inputs", "tabular.regressor", "tabular.storage", "tabular.targets"},
     "pandas": set(),
     "matplotlib": set(),
     "narwhals": set(),

@@ -8,6 +8,11 @@
 - `tables`: their columns and names.
 - `values`: what the values of a column are.
 - `dates`: in seconds, by the clock on the wall.
+- `inputs`: tables as the model takes them.
+- `encoding`: from these to features, as a Keras model.
+- `encoded_numbers`: what is made of numbers and dates.
+- `encoded_categories`: what is made of text.
+- `layout`: which of the features are what.
 - `targets`: numbers, pairs, and what is missing.
 - `workshop`: the networks, built and traced once for tables of a kind.
 - `network`: the default network.
@@ -16,7 +21,7 @@
 - `folds`: which rows judge which network.
 - `chunks`: predictions for many rows.
 - `evaluation`: how good they are, in a few figures.
-- `labels`: pandas in and out.
+- `labels`: the names of columns and rows, in and out, and in files.
 - `storage`: files and pickles.
 
 Nothing is imported here: it needs scikit-learn, and `tfmdn.MDNRegressor` says so.

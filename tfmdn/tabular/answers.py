@@ -14,13 +14,15 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from tfmdn import validation
 from tfmdn.distributions.mixture import Mixture
+from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.scores.likelihood import negative_log_likelihood
 from tfmdn.scores.targets import TargetFormat
-from tfmdn.tabular import chunks, evaluation, labels, targets
+from tfmdn.tabular import chunks, encoding, evaluation, inputs, labels, targets
+from tfmdn.tabular.columns import Columns
 from tfmdn.tabular.evaluation import Evaluation
 
 
@@ -32,6 +34,7 @@ class Answers:
 
     intervals: bool
     model_: keras.Model
+    _columns: Columns | None
     _output_shape: tuple[int, ...]
     _target_names: list | None
     _typical_values: list[list[float]]
@@ -71,9 +74,9 @@ class Answers:
                     f"Received: return_std={return_std!r}, quantiles={quantiles!r}."
                 )
             return self.predict_quantiles(X, quantiles)
-        X, index = self._checked(X)
+        x, index = self._features(X)
         questions = (Mixture.mean, Mixture.stddev) if return_std else (Mixture.mean,)
-        parts = [[ask(mixture).numpy() for ask in questions] for mixture in chunks.predicted(self.model_, X)]
+        parts = [[ask(mixture).numpy() for ask in questions] for mixture in chunks.predicted(self._ensemble, x)]
         results = [
             labels.labelled(self._in_output_shape(np.concatenate(part)), index, self._target_names)
             for part in zip(*parts)
@@ -85,17 +88,17 @@ class Answers:
 
         For targets `(n, 1)` its events are scalars.
         """
-        X, _ = self._checked(X)
-        return chunks.concatenated(list(chunks.predicted(self.model_, X)))
+        x, _ = self._features(X)
+        return chunks.concatenated(list(chunks.predicted(self._ensemble, x)))
 
     def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> np.ndarray:
         """The given quantiles of each target: `(n, Q)`, for d outputs `(n, d, Q)`."""
         quantiles = np.asarray(quantiles, np.float64)
         if quantiles.ndim != 1 or not ((quantiles > 0) & (quantiles < 1)).all():
             raise ValueError(f"`quantiles` must be a list of numbers between 0 and 1. Received: quantiles={quantiles}.")
-        X, index = self._checked(X)
+        x, index = self._features(X)
         parts = [
-            np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1) for mixture in chunks.predicted(self.model_, X)
+            np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1) for mixture in chunks.predicted(self._ensemble, x)
         ]
         return labels.labelled(np.concatenate(parts), index, self._target_names, columns=quantiles)
 
@@ -110,19 +113,19 @@ class Answers:
     ) -> np.ndarray:
         """Draws from the predictive distributions: `(n, num_samples)`, for d outputs `(n, num_samples, d)`."""
         num_samples = validation.positive_integer("num_samples", num_samples)
-        X, _ = self._checked(X)
+        x, _ = self._features(X)
         rng = check_random_state(random_state)
         draws = [
             mixture.sample(num_samples, seed=int(rng.randint(np.iinfo(np.int32).max))).numpy()
-            for mixture in chunks.predicted(self.model_, X)
+            for mixture in chunks.predicted(self._ensemble, x)
         ]
         return np.moveaxis(np.concatenate(draws, 1), 0, 1)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The mean log-likelihood of the targets in nats; higher is better, and it can have either sign."""
-        X, y, form, weights = self._known(X, y, sample_weight)
+        x, y, form, weights = self._known(X, y, sample_weight)
         scores, start = [], 0
-        for mixture in chunks.predicted(self.model_, X):
+        for mixture in chunks.predicted(self._ensemble, x):
             part = y[start : start + mixture.batch_shape[0]]
             scores.append(negative_log_likelihood(part, mixture, **dataclasses.asdict(form)).numpy())
             start += len(part)
@@ -157,24 +160,24 @@ class Answers:
         Raises:
           ValueError: if the targets do not fit, or if none counts.
         """
-        X, y, form, weights = self._known(X, y, sample_weight)
-        predicted = chunks.predicted(self.model_, X)
+        x, y, form, weights = self._known(X, y, sample_weight)
+        predicted = chunks.predicted(self._ensemble, x)
         return evaluation.evaluation(predicted, y, form, weights, self._typical_values, self._names_of_outputs())
 
     def _known(self, X, y, sample_weight) -> tuple[np.ndarray, np.ndarray, TargetFormat, np.ndarray]:
         """Checked features, the events that are their targets, what these say, and how much each row counts."""
-        check_is_fitted(self)
-        X, y = targets.validated(self, X, y, self.intervals, reset=False)
+        x, _ = self._features(X)
+        y = targets.validated(y, self.intervals, len(x))
         outputs, pair = math.prod(self._event_shape), 2 if self.intervals else 1
         if y[0].size != outputs * pair:
             raise ValueError(
                 f"`y` must have the {outputs} outputs that the regressor was fitted to. Received: y of shape {y.shape}."
             )
         y, form = self._as_events(y), targets.target_format(y, self.intervals)
-        weights = validation.row_weights(sample_weight, len(X)) * form.rows_that_say_anything(y)
+        weights = validation.row_weights(sample_weight, len(x)) * form.rows_that_say_anything(y)
         if not weights.any():
             raise ValueError("`y` must have a row of a weight above 0 of which anything is known. Received: none.")
-        return X, y, form, weights
+        return x, y, form, weights
 
     def _names_of_outputs(self) -> list[str]:
         count = math.prod(self._event_shape)
@@ -186,10 +189,26 @@ class Answers:
         """Targets `[n, *E]`, or pairs of them in a last axis."""
         return y.reshape(len(y), *self._event_shape, *([2] if self.intervals else []))
 
-    def _checked(self, X) -> tuple[np.ndarray, object]:
-        """Checked features `(n, F)`, and the index of their rows if they were pandas'."""
+    def model_inputs(self, X: ArrayLike) -> np.ndarray | dict[str, np.ndarray]:
+        """What `model_`, and what it is exported as, takes for a table.
+
+        Of a table with names, text or dates these are its columns `(n,)` by the names of the model's inputs, which are
+        letters, digits and _ of the columns' names: text, "" where it is missing, and numbers in float64, NaN where
+        they are missing: 0 and 1 for booleans, seconds for durations, and for dates the seconds since 1970 by the clock
+        of their zone. Of an array of numbers it is the array `(n, F)` in float64.
+        """
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, reset=False), labels.index_of(X)
+        can_have_gaps = encoding.parts(self.model_)[0] is not None
+        return inputs.read(self, self._columns, X, can_have_gaps)
+
+    def _features(self, X) -> tuple[np.ndarray, object]:
+        """What the networks see of a table, `(n, F)`, and the index of its rows if they were pandas'."""
+        raw = self.model_inputs(X)
+        return encoding.features(encoding.parts(self.model_)[0], raw), labels.index_of(X)
+
+    @property
+    def _ensemble(self) -> Ensemble:
+        return encoding.parts(self.model_)[1]
 
     def _in_output_shape(self, values: np.ndarray) -> np.ndarray:
         return values.reshape(len(values), *self._output_shape)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmdn.tabular import dates, storage, tables
+from tfmdn.tabular import dates, labels, tables
 from tfmdn.tabular import values as values_lib
 from tfmdn.tabular.values import Values
 
@@ -88,13 +88,13 @@ class Columns(Sequence[Column]):
 
     def to_config(self) -> dict:
         """What JSON can hold, and `from_config` takes."""
-        columns = [{**dataclasses.asdict(column), "name": storage.plain_name(column.name)} for column in self]
+        columns = [{**dataclasses.asdict(column), "name": labels.plain_name(column.name)} for column in self]
         return {"columns": columns, "is_named": self._is_named}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Columns:
         """The columns that `to_config` wrote."""
-        columns = [Column(**{**column, "name": storage.name_of(column["name"])}) for column in config["columns"]]
+        columns = [Column(**{**column, "name": labels.name_of(column["name"])}) for column in config["columns"]]
         return cls(columns, config["is_named"])
 
     @classmethod
@@ -195,7 +195,7 @@ def _fit_name(name: Hashable, place: int) -> str:
 
 def _key(name: Hashable) -> str:
     """What a name is found by: the same before and after it was written to a file."""
-    return json.dumps(storage.plain_name(name))
+    return json.dumps(labels.plain_name(name))
 
 
 def _values_of(table: tables.Table) -> Iterator[Values]:

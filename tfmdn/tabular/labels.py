@@ -1,4 +1,4 @@
-"""pandas' labels: taken off what comes in, and put on what goes out.
+"""Labels of tables: taken off what comes in, put on what goes out, and written to files.
 
 Shapes in comments: n rows, d outputs, Q quantiles.
 """
@@ -38,3 +38,25 @@ def labelled(values: np.ndarray, index, names: list | None, columns=None):
     if values.ndim == 1:
         return pd.Series(values, index=index, name=names[0])
     return pd.DataFrame(values, index=index, columns=names)
+
+
+def plain(value):
+    """A value as JSON can hold it."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return [plain(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def plain_name(name):
+    """The name of a column as JSON can hold it: a list for the tuple of a MultiIndex, text for a date and the like."""
+    if isinstance(name, (tuple, list)):
+        return [plain_name(part) for part in name]
+    name = plain(name)
+    return name if isinstance(name, (str, int, float, type(None))) else str(name)
+
+
+def name_of(plain_name):
+    """The name of a column of what `plain_name` made of it."""
+    return tuple(map(name_of, plain_name)) if isinstance(plain_name, list) else plain_name

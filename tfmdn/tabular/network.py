@@ -20,22 +20,27 @@ ANY_SEED = 0
 
 
 def default(
-    inputs: keras.KerasTensor, piecewise: features.PiecewiseLinearEmbedding | None, hidden_units: Sequence[int]
+    numbers: keras.KerasTensor | None,
+    others: Sequence[keras.KerasTensor],
+    piecewise: features.PiecewiseLinearEmbedding | None,
+    hidden_units: Sequence[int],
 ) -> tuple[keras.KerasTensor, list[keras.layers.Layer]]:
-    """Embeddings of each feature, then dense layers.
+    """Embeddings of each number, then dense layers.
 
     Args:
-      inputs: standardised features `[n, F]`.
+      numbers: standardised numbers `[n, N]`, or None.
+      others: further features `[n, ...]` of order 1.
       piecewise: a layer of bins, put beside the periodic embedding, or None.
       hidden_units: the sizes of the dense layers.
 
     Returns:
       The hidden features, and the layers that start at random.
     """
-    layers = [features.PeriodicEmbedding(seed=ANY_SEED)]
-    hidden = layers[0](inputs)
-    if piecewise is not None:
-        hidden = keras.layers.Concatenate()([hidden, piecewise(inputs)])
+    layers, parts = [], []
+    if numbers is not None:
+        layers.append(features.PeriodicEmbedding(seed=ANY_SEED))
+        parts += [layers[0](numbers), *([piecewise(numbers)] if piecewise is not None else [])]
+    hidden = beside(*parts, *others)
     for units in hidden_units:
         # Biases of a width that matches the inputs' spread place the bends of the units over the data.
         bound = hidden.shape[-1] ** -0.5
@@ -49,6 +54,11 @@ def default(
         )
         hidden = layers[-1](hidden)
     return hidden, layers
+
+
+def beside(*parts: keras.KerasTensor) -> keras.KerasTensor:
+    """Features `[n, ...]` in one last axis."""
+    return parts[0] if len(parts) == 1 else keras.layers.Concatenate()(parts)
 
 
 def draw(layers: Iterable[keras.layers.Layer], rng: np.random.Generator) -> None:

@@ -21,6 +21,7 @@ from tfmdn.layers.ends import Ends
 from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import folds, plans, targets
 from tfmdn.tabular import workshop as workshop_lib
+from tfmdn.tabular.layout import Layout
 from tfmdn.tabular.progress import Ending, Progress, TrainingProgress
 from tfmdn.training.loop import fit
 
@@ -116,15 +117,23 @@ class Recipe:
     def fit(
         self,
         x: np.ndarray,
+        layout: Layout,
         y: np.ndarray,
         form: TargetFormat,
         weights: np.ndarray,
         seed: int,
         progress: Progress,
     ) -> Fitted:
-        """Trains an ensemble on features `[n, F]`, targets `[n, *E]`, or as `form` says, and weights `[n]`.
+        """Trains an ensemble.
 
-        It ends by the deadline of `progress`, which knows when the fit began, and what `max_seconds` is left.
+        Args:
+          x: features `[n, F]`.
+          layout: which of these are what.
+          y: targets `[n, *E]`, or as `form` says.
+          form: what is said of them.
+          weights: of the rows, `[n]`.
+          seed: what all random numbers follow from.
+          progress: what is told of the fit. It knows when it began, and what `max_seconds` is left.
         """
         progress.show(f"preparing a table of {len(x):,} x {x.shape[1]:,}", share=0.0)
         values = targets.representative(y, form)
@@ -139,7 +148,7 @@ class Recipe:
         if support_lib.is_given(self.support):
             limits = support_lib.limits(self.support, values.shape[1:])
             support_lib.check_inside(values.min(0), values.max(0), *limits, self.support)
-        with workshop_lib.workshops.lend(settled._design(x, typical, form), seed) as workshop:
+        with workshop_lib.workshops.lend(settled._design(len(x), layout, typical, form), seed) as workshop:
             fitted = settled._fit_in(workshop, x, y, form, typical, weights, seed, progress)
         progress.say(f"{fitted.ending}, held-out loss {fitted.scores.mean():.4f}, {progress.seconds:.0f} s")
         return dataclasses.replace(fitted, findings=findings)
@@ -209,13 +218,13 @@ class Recipe:
         atoms = None if support is None else tuple(side.tolist() for side in sides)
         return atoms, settled.resolution if found.resolution.any() else None
 
-    def _design(self, x: np.ndarray, y: np.ndarray, form: TargetFormat) -> workshop_lib.Design:
-        """What the networks of a settled recipe are made of, for features `[n, F]` and targets `[n, *E]`."""
+    def _design(self, num_rows: int, layout: Layout, y: np.ndarray, form: TargetFormat) -> workshop_lib.Design:
+        """What the networks of a settled recipe are made of, for so many rows of features, and targets `[n, *E]`."""
         support = self.support
         if support_lib.is_given(support):
             support = tuple(map(_hashable, support_lib.plain(*support_lib.limits(support, y.shape[1:]))))
         return workshop_lib.Design(
-            num_features=x.shape[1],
+            layout=layout,
             event_shape=y.shape[1:],
             target_format=form,
             num_members=self.n_estimators,
@@ -232,14 +241,14 @@ class Recipe:
                 }.items()
             ),
             hidden_units=self.hidden_units,
-            has_bins=self.network is None and x.shape[1] >= plans.MIN_BINNED_FEATURES,
+            has_bins=self.network is None and layout.num_features >= plans.MIN_BINNED_FEATURES,
             network=self.network,
             x_noise=self.x_noise,
             y_noise=self.y_noise,
             learning_rate=self.learning_rate,
             warm_up=10 + self.max_steps // 100,
             weight_decay=self.weight_decay,
-            averaged=plans.plan(*x.shape).averaged,
+            averaged=plans.plan(num_rows, layout.num_features).averaged,
         )
 
     def _fit_in(self, workshop: workshop_lib.Workshop, x, y, form, typical, weights, seed, progress) -> Fitted:

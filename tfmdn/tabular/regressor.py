@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 
 from tfmdn import validation
-from tfmdn.tabular import answers, evaluation, labels, plans, storage, streams, targets
+from tfmdn.tabular import answers, encoding, evaluation, inputs, labels, plans, storage, streams, targets
 from tfmdn.tabular.progress import Progress
 from tfmdn.tabular.recipe import Recipe
 
@@ -163,6 +163,8 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         tags = super().__sklearn_tags__()
         # score() is a log-likelihood, not the R^2 that scikit-learn's tests look at.
         tags.regressor_tags.poor_score = True
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
+        tags.input_tags.sparse = True
         return tags
 
     def fit(
@@ -201,9 +203,10 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         if y is None:  # in scikit-learn's words
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         target_names = None if self.intervals else labels.target_names(y)
-        X, y = targets.validated(self, X, y, self.intervals, reset=True)
+        self._columns, raw = inputs.learned(self, X)
+        y = targets.validated(y, self.intervals, inputs.num_rows(raw))
         form = targets.target_format(y, self.intervals)
-        weights = validation.row_weights(sample_weight, len(X)) * form.rows_that_say_anything(y)
+        weights = validation.row_weights(sample_weight, len(y)) * form.rows_that_say_anything(y)
         counted = weights > 0
         if counted.sum() < 2:
             raise ValueError(
@@ -213,8 +216,12 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         self._output_shape, self._target_names = y.shape[1:-1] if self.intervals else y.shape[1:], target_names
         y = self._as_events(y)
         if not counted.all():  # else there is no need for a copy
-            X, y, weights = X[counted], y[counted], weights[counted]
+            raw, y, weights = inputs.rows_of(raw, counted), y[counted], weights[counted]
         self._typical_values = evaluation.typical_values(y, form, weights)
+        encoded = encoding.learned(self._columns, raw)
+        for finding in encoded.findings:
+            progress.say(finding)
+        x = encoding.features(encoded.model, raw)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         fits = {}
         for number, recipe in enumerate(recipes):
@@ -223,13 +230,13 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
             progress.begin(len(recipes) - number)
             if len(recipes) > 1:
                 progress.say(f"num_components={recipe.num_components}")
-            fits[recipe.num_components] = recipe.fit(X, y, form, weights, seed, progress)
+            fits[recipe.num_components] = recipe.fit(x, encoded.layout, y, form, weights, seed, progress)
         self.num_components_ = min(fits, key=lambda count: fits[count].scores.mean())
         best = fits[self.num_components_]
-        self.held_out_scores_, self.findings_ = best.scores, best.findings
+        self.held_out_scores_, self.findings_ = best.scores, (*encoded.findings, *best.findings)
         self.n_steps_, self.best_steps_ = best.ending.num_steps, best.ending.best_steps
         self.stopped_by_ = best.ending.reason
-        self.model_ = best.model
+        self.model_ = best.model if encoded.model is None else encoding.composed(encoded.model, best.model)
 
     def _recipes(self) -> list[Recipe]:
         """What is to be tried: one recipe, or one for each number of components."""

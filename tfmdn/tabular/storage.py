@@ -17,6 +17,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from tfmdn import files
+from tfmdn.tabular import labels
+from tfmdn.tabular.columns import Columns
 
 Regressor = TypeVar("Regressor", bound="Stored")
 
@@ -58,7 +60,7 @@ class Stored:
         if not isinstance(self.random_state, (numbers.Integral, type(None))):
             parameters["random_state"] = None  # a generator that has been used
         return {
-            "parameters": {name: plain(value) for name, value in parameters.items()},
+            "parameters": {name: labels.plain(value) for name, value in parameters.items()},
             "num_components_": self.num_components_,
             "n_steps_": self.n_steps_,
             "best_steps_": self.best_steps_.tolist(),
@@ -66,10 +68,11 @@ class Stored:
             "findings_": list(self.findings_),
             "held_out_scores_": self.held_out_scores_.tolist(),
             "n_features_in_": self.n_features_in_,
-            "feature_names_in_": plain(getattr(self, "feature_names_in_", None)),
+            "feature_names_in_": labels.plain(getattr(self, "feature_names_in_", None)),
+            "columns": self._columns and self._columns.to_config(),
             "output_shape": self._output_shape,
             "typical_values": self._typical_values,
-            "target_names": self._target_names and list(map(plain_name, self._target_names)),
+            "target_names": self._target_names and list(map(labels.plain_name, self._target_names)),
         }
 
     def _set_metadata(self, metadata: dict, model: keras.Model) -> None:
@@ -81,10 +84,11 @@ class Stored:
         self.n_features_in_ = metadata["n_features_in_"]
         if metadata["feature_names_in_"] is not None:
             self.feature_names_in_ = np.array(metadata["feature_names_in_"], object)
+        self._columns = metadata["columns"] and Columns.from_config(metadata["columns"])
         self._output_shape = tuple(metadata["output_shape"])
         self._typical_values = metadata["typical_values"]
         names = metadata["target_names"]
-        self._target_names = names and list(map(name_of, names))
+        self._target_names = names and list(map(labels.name_of, names))
         self.model_ = model
 
     def __getstate__(self):
@@ -100,7 +104,7 @@ class Stored:
 
 
 def write(path: str | os.PathLike, model: keras.Model, metadata: dict) -> None:
-    """Writes a model and what `plain` makes of the metadata. An earlier file stays as it is if that fails."""
+    """Writes a model and what `labels.plain` makes of the metadata. An earlier file stays as it is if that fails."""
     with files.replacement(path, suffix=".keras") as draft:
         model.save(draft)
         with zipfile.ZipFile(draft, "a") as archive:
@@ -140,25 +144,3 @@ def model_of(content: bytes) -> keras.Model:
         file = pathlib.Path(folder) / "model.keras"  # Keras goes by the suffix
         file.write_bytes(content)
         return keras.models.load_model(file, compile=False)
-
-
-def plain(value):
-    """A value as JSON can hold it."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    return [plain(item) for item in value] if isinstance(value, (tuple, list)) else value
-
-
-def plain_name(name):
-    """The name of a column as JSON can hold it: a list for the tuple of a MultiIndex, text for a date and the like."""
-    if isinstance(name, (tuple, list)):
-        return [plain_name(part) for part in name]
-    name = plain(name)
-    return name if isinstance(name, (str, int, float, type(None))) else str(name)
-
-
-def name_of(plain_name):
-    """The name of a column of what `plain_name` made of it."""
-    return tuple(map(name_of, plain_name)) if isinstance(plain_name, list) else plain_name

@@ -6,8 +6,7 @@ Shapes in comments: n rows, E event.
 from __future__ import annotations
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+from sklearn.utils.validation import check_array
 
 from tfmdn.layers.units import Units
 from tfmdn.scores.targets import TargetFormat
@@ -17,29 +16,33 @@ FILLING_SEED = 0x6F62736572766564
 LARGEST = 1e100
 
 
-def validated(estimator: BaseEstimator, X, y, intervals: bool, reset: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Checked features `(n, F)` and targets `(n,)` or `(n, d)`, or pairs of them in a last axis, in float64.
+def validated(y, intervals: bool, num_rows: int) -> np.ndarray:
+    """Checked targets `(n,)` or `(n, d)`, or pairs of them in a last axis, in float64.
 
     Args:
-      estimator: whose features they are.
-      X: features.
       y: targets.
       intervals: whether they are pairs.
-      reset: whether the estimator is fitted to them, and not asked about them.
+      num_rows: how many there should be.
 
     Raises:
       ValueError: if they are not such numbers.
     """
-    least = {"ensure_min_samples": 2} if reset else {}
-    if not intervals and not _some_are_missing(y):
-        X, y = validate_data(estimator, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=reset, **least)
-        y = np.asarray(y, np.float64)
-    else:
-        X, y = validate_data(estimator, X, dtype=np.float64, reset=reset, **least), _checked(y, intervals)
-        check_consistent_length(X, y)
-    _check_magnitude("X", X)
-    _check_magnitude("y", np.where(np.isfinite(y), y, 0.0))
-    return X, y
+    may_be_missing = intervals or _some_are_missing(y)
+    y = check_array(
+        y,
+        dtype=np.float64,
+        ensure_all_finite=not may_be_missing,
+        ensure_2d=False,
+        allow_nd=intervals,
+        ensure_min_samples=0,
+        input_name="y",
+    )
+    if len(y) != num_rows:
+        raise ValueError(f"`X` and `y` must have the same number of rows. Received: {num_rows} and {len(y)}.")
+    if may_be_missing:
+        _check_missing(y, intervals)
+    check_magnitude("y", np.where(np.isfinite(y), y, 0.0))
+    return y
 
 
 def _some_are_missing(y) -> bool:
@@ -54,19 +57,19 @@ def _some_are_missing(y) -> bool:
     return values.ndim == 2 and values.shape[1] > 1 and bool(np.isnan(values).any())
 
 
-def _check_magnitude(name: str, values: np.ndarray) -> None:
+def check_magnitude(name: str, values: np.ndarray) -> None:
     """Raises ValueError for numbers whose squares, which the scale is made of, are infinite."""
     largest = np.abs(values).max()
     if largest > LARGEST:
         raise ValueError(f"`{name}` must not have numbers beyond {LARGEST:g}. Received: {largest:g}. Change its units.")
 
 
-def _checked(y, intervals: bool) -> np.ndarray:
-    y = check_array(y, dtype=np.float64, ensure_all_finite=False, ensure_2d=False, allow_nd=True, input_name="y")
+def _check_missing(y: np.ndarray, intervals: bool) -> None:
+    """Raises ValueError if what is missing of targets, or the ends of intervals, cannot be so."""
     if not intervals:
         if np.isinf(y).any():
             raise ValueError("Input y contains infinity. NaN stands for what was not observed.")
-        return y
+        return
     if y.ndim not in (2, 3) or y.shape[-1] != 2:
         raise ValueError(
             "With intervals=True each target is a pair (low, high): y must be of shape (n, 2), or (n, d, 2) for d "
@@ -80,7 +83,6 @@ def _checked(y, intervals: bool) -> np.ndarray:
             "The lower end of an interval must be finite or -inf, the upper end finite or inf and not below it, and "
             f"both NaN if nothing is known. Received: {y[row].tolist()} in row {row}."
         )
-    return y
 
 
 def target_format(y: np.ndarray, intervals: bool) -> TargetFormat:

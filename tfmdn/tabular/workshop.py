@@ -24,9 +24,12 @@ from tfmdn.layers.units import Units
 from tfmdn.losses import NegativeLogLikelihood
 from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import network as network_lib
+from tfmdn.tabular.layout import Layout
 
 # Of each member: what a batch with far targets can do. A bound of 1 held back the other batches, too.
 MAX_GRADIENT_NORM = 5.0
+# Of the vector that stands for one of many categories.
+EMBEDDING_UNITS = 8
 # As many as `num_components="auto"` goes through for each fold, and a few more.
 MOST_IDLE = 8
 
@@ -36,7 +39,7 @@ class Design:
     """What the networks, and their optimizer, are made of.
 
     Attributes:
-      num_features: the number of features F.
+      layout: which of the features are what.
       event_shape: the shape of a target.
       target_format: what is said of targets.
       num_members: the number of networks M.
@@ -52,7 +55,7 @@ class Design:
       averaged: over about how many steps the weights are averaged.
     """
 
-    num_features: int
+    layout: Layout
     event_shape: tuple[int, ...]
     target_format: TargetFormat
     num_members: int
@@ -94,32 +97,62 @@ class Workshop:
     def _build(self, rng: np.random.Generator) -> None:
         """Builds a network for each member, or the default one for all of them, with a head for either ensemble."""
         design = self._design
-        # In float64 up to here: a date in seconds has more digits than float32.
-        self._standardization = features.Standardization(dtype="float64")
-        inputs = keras.Input((design.num_features,), dtype="float64")
-        standardized = self._standardization(inputs)
+        inputs = keras.Input((design.layout.num_features,), dtype="float64")
+        standardized, others, embeddings = self._prepared(inputs)
         self._piecewise = features.PiecewiseLinearEmbedding() if design.has_bins else None
         # One network lends its structure to all members.
         copies = design.num_members if design.network is None else 1
         self._learners, self._predictors, self._noises, self._random_layers = [], [], [], []
         own_models = []
         for _ in range(design.num_members // copies):
-            hidden, random_layers = standardized, []
-            if design.x_noise:
+            numbers, random_layers = standardized, list(embeddings)
+            if design.x_noise and numbers is not None:
                 self._noises.append(features.NoiseRegularization(design.x_noise, seed=network_lib.ANY_SEED))
                 random_layers.append(self._noises[-1])
-                hidden = self._noises[-1](hidden)
+                numbers = self._noises[-1](numbers)
             if design.network is None:
-                hidden, layers = network_lib.default(hidden, self._piecewise, design.hidden_units)
+                hidden, layers = network_lib.default(numbers, others, self._piecewise, design.hidden_units)
                 random_layers += layers
             else:
                 own_models.append(_own_model(design.network, own_models, int(rng.integers(2**31))))
-                hidden = own_models[-1](hidden)
+                numbers = [] if numbers is None else [numbers]
+                hidden = own_models[-1](network_lib.beside(*numbers, *others))
             head, learning_head = self._head(dtype="float64"), self._learning_head()
             learner, predictor = keras.Model(inputs, learning_head(hidden)), keras.Model(inputs, head(hidden))
             self._learners += [learner] * copies
             self._predictors += [predictor] * copies
             self._random_layers += [[*random_layers, learning_head.dense]] * copies
+
+    def _prepared(self, inputs: keras.KerasTensor) -> tuple[keras.KerasTensor | None, list, list[keras.layers.Layer]]:
+        """Of features `[n, F]` the standardised numbers, the others, and the layers of these that start at random."""
+        layout = self._design.layout
+        numbers, indicators, indicated, embedded = (inputs,) + 3 * (None,) if layout.is_plain else layout.parts(inputs)
+        # In float64 up to here: a date in seconds has more digits than float32.
+        self._standardization = features.Standardization(dtype="float64") if layout.numbers else None
+        self._category_indicators = features.CategoryIndicators(layout.indicated) if layout.indicated else None
+        others, layers = [], []
+        if layout.indicators:
+            others.append(indicators)
+        if layout.indicated:
+            others.append(self._category_indicators(indicated))
+        if layout.embedded:
+            layers.append(features.CategoryEmbedding(layout.embedded, EMBEDDING_UNITS, seed=network_lib.ANY_SEED))
+            others.append(layers[0](embedded))
+        return self._standardization(numbers) if layout.numbers else None, others, layers
+
+    def _adapt(self, x: np.ndarray) -> None:
+        """Lets the layers of features learn of these, `[n, F]`."""
+        layout = self._design.layout
+        numbers, _, indicated, _ = layout.parts(x)
+        if layout.numbers:
+            self._standardization.adapt(numbers)
+            rows = self._standardization(numbers).numpy()
+            if self._piecewise is not None:
+                self._piecewise.adapt(rows)
+            for noise in self._noises:
+                noise.adapt(rows)
+        if layout.indicated:
+            self._category_indicators.adapt(indicated)
 
     def _head(self, **arguments) -> MDNLayer:
         kernel_initializer = keras.initializers.VarianceScaling(0.01, seed=network_lib.ANY_SEED)
@@ -166,12 +199,7 @@ class Workshop:
           The targets' units. The learner is to be given targets in standard units.
         """
         rng = np.random.default_rng(seed)
-        self._standardization.adapt(x)
-        rows = self._standardization(x).numpy()
-        if self._piecewise is not None:
-            self._piecewise.adapt(rows)
-        for noise in self._noises:
-            noise.adapt(rows)
+        self._adapt(x)
         head = self._predictors[0].layers[-1]
         head.adapt(y)
         units = head.units

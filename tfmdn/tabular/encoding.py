@@ -1,0 +1,137 @@
+"""From raw columns to what networks learn from: a Keras model, whose outputs are the features.
+
+Shapes in comments: n rows, N columns, F features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmdn.ensembles.ensemble import Ensemble
+from tfmdn.layers.features import DateParsing
+from tfmdn.tabular import encoded_categories, encoded_numbers, inputs
+from tfmdn.tabular.columns import Column
+from tfmdn.tabular.inputs import Inputs
+from tfmdn.tabular.layout import Layout
+
+NAME = "encoding"
+
+# Rows that are encoded at once.
+CHUNK = 100_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoding:
+    """What was learned of a table's columns.
+
+    Attributes:
+      model: from raw columns to features `[n, F]` in float64, None if the table has nothing to encode.
+      layout: which of the features are what.
+      findings: what was found of the columns, a sentence for each fact.
+    """
+
+    model: keras.Model | None
+    layout: Layout
+    findings: tuple[str, ...] = ()
+
+
+def learned(columns: Sequence[Column] | None, raw: Inputs) -> Encoding:
+    """The encoding of a table.
+
+    Args:
+      columns: what is known of its columns, None if it is a matrix of numbers.
+      raw: the table.
+
+    Raises:
+      ValueError: if no column says anything.
+    """
+    if columns is None:
+        return _of_matrix(raw) if np.isnan(raw).any() else Encoding(None, Layout(raw.shape[1]))
+    given = {
+        column.input: keras.Input((), dtype="string" if _is_text(column) else "float64", name=column.input)
+        for column in columns
+    }
+    numbers, indicators, findings = _of_numbers([column for column in columns if _is_number(column)], given, raw)
+    found = [
+        encoded_categories.encoded(repr(column.name), given[column.input], raw[column.input])
+        for column in columns
+        if not _is_number(column)
+    ]
+    reasons = [reason for reason in found if isinstance(reason, str)]
+    categories = [category for category in found if not isinstance(category, str)]
+    return _encoding(given, numbers, indicators, categories, [*findings, *reasons])
+
+
+def _of_matrix(values: np.ndarray) -> Encoding:
+    """The encoding of a matrix of numbers, some of which are NaN."""
+    given = keras.Input(values.shape[1:], dtype="float64", name="x")
+    numbers, indicators, findings = encoded_numbers.encoded(range(values.shape[1]), [], given, values)
+    return _encoding(given, numbers, indicators, [], findings)
+
+
+def _of_numbers(columns: Sequence[Column], given: dict[str, keras.KerasTensor], raw: dict[str, np.ndarray]) -> tuple:
+    """What `encoded_numbers.encoded` makes of columns of numbers and dates."""
+    if not columns:
+        return [], [], []
+    parse = DateParsing()
+    tensors, values = (
+        [parse(of[column.input]) if column.kind == "date_text" else of[column.input] for column in columns]
+        for of in (given, raw)
+    )
+    dates = [number for number, column in enumerate(columns) if column.kind != "number"]
+    names = [repr(column.name) for column in columns]
+    return encoded_numbers.encoded(names, dates, keras.ops.stack(tensors, axis=-1), np.stack(values, axis=-1))
+
+
+def _is_text(column: Column) -> bool:
+    return column.kind in ("category", "date_text")
+
+
+def _is_number(column: Column) -> bool:
+    return column.kind != "category"
+
+
+def _encoding(given, numbers, indicators, categories, findings) -> Encoding:
+    """The encoding whose features are these tensors, in this order."""
+    indicated = [column for column in categories if column.is_indicated]
+    embedded = [column for column in categories if not column.is_indicated]
+    parts = [*numbers, *indicators, *(column.numbers for column in indicated + embedded)]
+    if not parts:
+        raise ValueError(f"`X` must have a column that says something. Received none: {'. '.join(findings)}.")
+    layout = Layout(
+        numbers=sum(part.shape[-1] for part in numbers),
+        indicators=sum(part.shape[-1] for part in indicators),
+        indicated=tuple(column.size for column in indicated),
+        embedded=tuple(column.size for column in embedded),
+    )
+    outputs = parts[0] if len(parts) == 1 else keras.layers.Concatenate(dtype="float64")(parts)
+    return Encoding(keras.Model(given, outputs, name=NAME), layout, tuple(findings))
+
+
+def features(model: keras.Model | None, raw: Inputs) -> np.ndarray:
+    """The features `[n, F]` of a table, some rows at a time; the table itself if there is no model."""
+    if model is None:
+        return raw
+
+    def of_rows(rows: slice) -> np.ndarray:
+        return model(keras.tree.map_structure(tf.constant, inputs.rows_of(raw, rows))).numpy()
+
+    parts = [of_rows(slice(start, start + CHUNK)) for start in range(0, inputs.num_rows(raw), CHUNK)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def composed(encoding: keras.Model, ensemble: Ensemble) -> keras.Model:
+    """The ensemble behind an encoding: a model of raw columns."""
+    return keras.Model(encoding.input, ensemble(encoding(encoding.input)), name="regressor")
+
+
+def parts(model: keras.Model) -> tuple[keras.Model | None, Ensemble]:
+    """The encoding, None if there is none, and the ensemble of what `composed` returned, or of an ensemble alone."""
+    if isinstance(model, Ensemble):
+        return None, model
+    return model.get_layer(NAME), next(layer for layer in model.layers if isinstance(layer, Ensemble))
