@@ -29,7 +29,8 @@ AUTO_COMPONENTS = (1, 2, 4, 8, 16)
 class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Predicts the whole distribution of the targets with an ensemble of mixture density networks.
 
-    Nothing needs to be scaled or set. Features and targets are standardised inside; each network learns on nine tenths
+    Nothing needs to be scaled, encoded or set. Tables are taken as they are, see `fit`. Features and targets are
+    standardised inside; each network learns on nine tenths
     of the rows, and is stopped early on the others; the prediction is the mixture of all of them, as broad as those
     other rows say that it should be, in the targets' units.
 
@@ -41,7 +42,8 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         10 outputs (with a given `support` to 3) with normal components, else "diag".
       n_estimators: the number of networks M.
       network: a function that returns a new Keras model from standardised features `[n, F]` to hidden features
-        `[n, H]`; the mixture's layer is put behind it. If it has a parameter `seed`, it gets an integer for each
+        `[n, H]`; the mixture's layer is put behind it. Behind the numbers stand indicators of what is missing and of
+        categories, so that F may be more than the table's columns. If it has a parameter `seed`, it gets an integer for each
         network, which follows from `random_state`; what it does not seed, Keras does (`keras.utils.set_random_seed`).
         None means the default: each feature embedded by `tfmdn.features`, then dense layers. Fits of the default
         network with the same settings and kinds of tables share what TensorFlow has traced; others do not.
@@ -87,16 +89,18 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
       verbose: 1 shows `findings_`, a bar of how far the fit has come, and how the training ended.
 
     Attributes:
-      model_: the fitted `tfmdn.Ensemble`, a Keras model from features to the mixture, in original units. It can be
-        exported with `tfmdn.export_saved_model`, and is not compiled.
+      model_: the fitted Keras model, from a table's columns by name to the mixture, in original units: what it takes is
+        what `model_inputs` returns. Of an array of numbers it takes rows `[n, F]`, and is a `tfmdn.Ensemble` if none
+        was missing. It can be exported with `tfmdn.export_saved_model`, and is not compiled.
       num_components_: the number of components, chosen if `num_components="auto"`.
       n_steps_: the number of batches learnt from.
       best_steps_: after how many of them each member was best on its held-out rows, `[M]`: what it was then is kept.
       stopped_by_: what ended the training: "patience", "max_seconds" or "max_steps".
-      findings_: what was found of the targets, a sentence for each fact, such as which values have a probability.
+      findings_: what was found of the columns and the targets, a sentence for each fact, such as what is left out, and
+        which values have a probability.
       held_out_scores_: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
-      n_features_in_: the number of features F.
-      feature_names_in_: their names, if X had names.
+      n_features_in_: the number of X's columns.
+      feature_names_in_: their names, if X had names that are text.
 
     Example:
 
@@ -173,10 +177,15 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         """Fits the networks.
 
         Args:
-          X: features `(n, F)`. Or, of a table that is larger than memory, a finite `tf.data.Dataset` of batches (X, y)
+          X: features: a table of pandas, Polars, PyArrow or another library that narwhals knows, a mapping of names to
+            columns, an array `(n, F)` of numbers, text or objects, or a sparse matrix of at most 1 GiB when dense. A
+            column holds numbers or booleans, dates, times or durations, or text or categories. In each, values may be
+            missing: that they are is a feature, where it occurs. Text of ISO dates is dates. Categories of fewer than 3
+            rows are one. What says nothing, as a column of one value or of names, is left out, and `findings_` says so.
+            Or, of a table that is larger than memory, a finite `tf.data.Dataset` of batches (X, y)
             or (X, y, sample_weight). It is read once: of its rows as many are drawn at random as `max_steps` batches
             have (of the default 1,536,000; never fewer than 100,000, and at most 1 GiB of them), which are then learnt
-            from as if they were the table.
+            from as if they were the table. Batches of columns with names are dicts of tensors `[B]`.
           y: targets `(n,)` or `(n, d)`; of several outputs NaN stands for one that was not observed, and rows of which
             nothing is known do not count. With `intervals` pairs in a last axis of size 2.
             None beside a dataset.
