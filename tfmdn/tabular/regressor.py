@@ -43,10 +43,11 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
       n_estimators: the number of networks M.
       network: a function that returns a new Keras model from standardised features `[n, F]` to hidden features
         `[n, H]`; the mixture's layer is put behind it. Behind the numbers stand indicators of what is missing and of
-        categories, so that F may be more than the table's columns. If it has a parameter `seed`, it gets an integer for each
-        network, which follows from `random_state`; what it does not seed, Keras does (`keras.utils.set_random_seed`).
-        None means the default: each feature embedded by `tfmdn.features`, then dense layers. Fits of the default
-        network with the same settings and kinds of tables share what TensorFlow has traced; others do not.
+        categories, so that F may be more than the table's columns. If it has a parameter `seed`, it gets an integer for
+        each network, which follows from `random_state`; what it does not seed, Keras does
+        (`keras.utils.set_random_seed`). None means the default: each number embedded by `tfmdn.features`, then dense
+        layers. Fits of the default network with the same settings and kinds of tables share what TensorFlow has traced;
+        others do not.
       hidden_units: sizes of the dense layers of the default network. "auto" means (128, 128), and four layers of 96 for
         one or two features and at least 5,000 rows.
       learning_rate: the learning rate of AdamW, after a short warm-up.
