@@ -52,6 +52,7 @@ PLOTS = {
     "training_curves": lambda model, x, y, **kwargs: plots.training_curves({"loss": y}, **kwargs),
 }
 every_plot = pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+OF_MODELS = {name: PLOTS[name] for name in PLOTS if name not in ("joint_density", "error_vectors", "training_curves")}
 PLANE = {name: PLOTS[name] for name in ("density", "slices", "components", "draws", "hexbin", "fan")}
 every_plot_against_x = pytest.mark.parametrize("plot", PLANE.values(), ids=PLANE)
 every_calibration_plot = pytest.mark.parametrize("plot", [plots.pit_histogram, plots.reliability])
@@ -116,7 +117,7 @@ def test_draws_on_the_axes_given_or_on_new_ones(plot):
     assert (dict(matplotlib.rcParams), matplotlib.get_backend()) == settings
 
 
-@every_plot
+@pytest.mark.parametrize("plot", OF_MODELS.values(), ids=OF_MODELS)
 def test_mixtures_and_models_and_any_batches_draw_the_same(plot, monkeypatch):
     y = np.linspace(-1.0, 1.0, N)
     of_model = plot(normal_model(), X, y)
@@ -125,7 +126,7 @@ def test_mixtures_and_models_and_any_batches_draw_the_same(plot, monkeypatch):
     if plot in (PLOTS["draws"], PLOTS["hexbin"]):
         return  # each batch has draws of its own
     monkeypatch.setattr(data_lib, "BATCH_SIZE", 3)
-    monkeypatch.setattr(conditional, "GRID_SIZE", 3 * len(GRID))
+    monkeypatch.setattr(data_lib, "NUMBERS", 2 * 2 * len(GRID))  # for two components, two rows of densities
     assert_drawn_alike(of_model, plot(normal_model(), X, y))
     assert_drawn_alike(of_model, plot(mixture, X, y))
 
@@ -201,6 +202,7 @@ def test_slices_have_one_color_for_a_curve_its_components_and_its_truth():
     assert [line.get_xdata() for line in truths] == [[0.25, 0.25], [1.25, 1.25]]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["x = 0", "x = 1.5", "component", "truth"]
     assert len(plots.slices(normal_model(), [0.0, 1.5], GRID, components=False).lines) == 2
+    assert len(plots.slices(tfmdn.MDNLayer(21), [0.0, 1.5], GRID).lines) == 2
 
 
 @every_family

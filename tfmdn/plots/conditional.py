@@ -28,8 +28,6 @@ from tfmdn.plots.rows import At
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-GRID_SIZE = 250_000  # densities computed at once
-
 
 def density(
     model: Model,
@@ -79,7 +77,7 @@ def density(
     y = np.unique(data_lib.column("y", y))
     atoms = said.atoms()
     points = quantities.beside(y, [limit for limit, _ in atoms])[:, np.newaxis]
-    probs = said.evaluate(lambda mixture: mixture.prob(points), max(1, GRID_SIZE // len(y)))  # [m, n]
+    probs = said.evaluate(lambda mixture: mixture.prob(points), len(y))  # [m, n]
     axes = style_lib.axes(ax)
     positions, order = style_lib.in_order(axes, column)
     limits = {} if "norm" in kwargs else {"vmin": 0.0, "vmax": np.nanquantile(probs.max(0), 0.75)}
@@ -188,7 +186,7 @@ def fan(
     coverages = sorted((validation.fraction("coverages", each) for each in np.ravel(coverages).tolist()), reverse=True)
     tails = [0.5 - 0.5 * coverage for coverage in coverages]
     levels = [*tails, 0.5, *(1.0 - tail for tail in reversed(tails))]
-    bounds = said.evaluate(lambda mixture: mixture.quantile(levels))  # [L, n]
+    bounds = said.evaluate(lambda mixture: mixture.quantile(levels), len(levels))  # [L, n]
     ax = style_lib.axes(ax)
     positions, order = style_lib.in_order(ax, column, distinct=False)
     bounds = bounds[:, order]

@@ -22,7 +22,8 @@ from tfmdn.plots.rows import At, Rows
 from tfmdn.scores import weighting
 from tfmdn.scores.transform import probability_integral_transform
 
-BATCH_SIZE = 10_000
+BATCH_SIZE = 10_000  # rows that a model is asked about at once
+NUMBERS = 10_000_000  # and that are computed of them at once: one for each component and value of y
 
 
 class Regressor(Protocol):
@@ -56,27 +57,28 @@ def column(name: str, values, num_rows: int | None = None) -> np.ndarray:
     return values.ravel().astype(np.result_type(values.dtype, np.float32))
 
 
-def mixtures(model: Model, x, batch_size: int | None = None) -> Iterator[tuple[slice, Mixture]]:
+def mixtures(model: Model, x) -> Iterator[tuple[slice, Mixture]]:
     """For so many rows of x at a time, which they are and their mixture.
 
     Args:
       model: a model or a `Mixture`.
       x: the rows, of any kind, see `tfmdn.plots.rows`.
-      batch_size: the number of rows at a time. None means BATCH_SIZE.
 
     Raises:
       TypeError: if the model returns anything but a `Mixture`.
       ValueError: if there are no rows, or not as many as the mixture has.
     """
-    x, batch_size = rows_lib.of(x), batch_size or BATCH_SIZE
-    ask = _question(model)
+    x, ask = rows_lib.of(x), _question(model)
     whole = None if ask else _checked(model, len(x))
-    for start in range(0, len(x), batch_size):
-        rows = slice(start, min(start + batch_size, len(x)))
+    for rows in _slices(len(x), BATCH_SIZE):
         if ask:
             yield rows, _checked(ask(x.part(rows)), rows.stop - rows.start)
         else:
             yield rows, _part(whole, rows)
+
+
+def _slices(num_rows: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, num_rows)) for start in range(0, num_rows, size))
 
 
 def _question(model: Model) -> Callable[[Any], Mixture] | None:
@@ -132,18 +134,22 @@ class Predictions:
     rows: Rows
     output: int | None = None
 
-    def evaluate(self, function: Callable[[Mixture], tf.Tensor], batch_size: int | None = None) -> np.ndarray:
+    def evaluate(self, function: Callable[[Mixture], tf.Tensor], num_values: int = 1) -> np.ndarray:
         """A function of the mixtures, for all rows.
 
         Args:
           function: its result has the rows as its second axis.
-          batch_size: the number of rows at a time. None means BATCH_SIZE.
+          num_values: how many values it computes of each component, which bounds the rows at a time.
 
         Raises:
           ValueError: if the events are vectors and no coordinate was chosen, or a row has more than one distribution.
         """
-        parts = mixtures(self.model, self.rows, batch_size)
-        return np.concatenate([function(self._scalar(mixture)) for _, mixture in parts], 1)
+        results = []
+        for _, mixture in mixtures(self.model, self.rows):
+            mixture = self._scalar(mixture)
+            size = max(1, NUMBERS // (num_values * quantities.num_components(mixture)))
+            results += [function(_part(mixture, rows)) for rows in _slices(mixture.batch_shape[0], size)]
+        return np.concatenate(results, 1)
 
     def draws(self, num_samples: int, seed: int | None) -> np.ndarray:
         """Draws `[S, n]`.
@@ -193,7 +199,7 @@ def along(model: Model, x, feature, at: At, output: int | None) -> tuple[Predict
     """
     rows = rows_lib.of(x)
     feature = rows.chosen(feature)
-    if len(rows.features) > 1 or at is not None:
+    if rows.has_others or at is not None:
         if not _question(model):
             raise ValueError(
                 "Along one of several features only a model can be asked, which answers for the rows where the others "

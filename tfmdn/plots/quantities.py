@@ -13,6 +13,11 @@ from tfmdn.distributions import jumps, tensors
 from tfmdn.distributions.mixture import Mixture
 
 
+def num_components(mixture: Mixture) -> int:
+    """The number K of components."""
+    return mixture.mixture_distribution.logits_parameter().shape[-1]
+
+
 def weighted_densities(mixture: Mixture, y: np.ndarray) -> tf.Tensor:
     """The density at y `[m]` of each component, times its weight: `[m, n, K]`."""
     return mixture.components_distribution.prob(y[:, np.newaxis, np.newaxis]) * _weights(mixture)

@@ -28,9 +28,11 @@ class Rows(abc.ABC):
 
     Attributes:
       features: what the features that can stand on an axis are called: names, or numbers of columns.
+      has_others: whether a feature that stands on the axis is not all that there is.
     """
 
     features: list
+    has_others: bool
 
     @abc.abstractmethod
     def __len__(self) -> int: ...
@@ -121,6 +123,7 @@ class Frame(Rows):
         self._narwhals = _narwhals()
         self._frame = self._narwhals.from_native(frame, eager_only=True)
         self.features = list(self._frame.columns)
+        self.has_others = len(self.features) > 1
 
     def __len__(self) -> int:
         return len(self._frame)
@@ -169,6 +172,7 @@ class Array(Rows):
         self._values = values
         self._name = name
         self.features = list(range(values.shape[1])) if values.ndim == 2 else []
+        self.has_others = len(self.features) > 1
 
     def __len__(self) -> int:
         return len(self._values)
@@ -209,6 +213,7 @@ class Structure(Rows):
         named = values.items() if isinstance(values, Mapping) else enumerate(values)
         self._named = {name: value for name, value in named if not keras.tree.is_nested(value)}
         self.features = [name for name, value in self._named.items() if value.size == len(value)]
+        self.has_others = len(keras.tree.flatten(values)) > 1
 
     def __len__(self) -> int:
         return len(keras.tree.flatten(self._values)[0])

@@ -27,6 +27,7 @@ from tfmdn.plots.data import Model
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+MOST_COMPONENTS = 20  # whose lines can be told apart
 NUM_DRAWS = 10_000  # of which the levels of the regions are quantiles
 
 
@@ -35,7 +36,7 @@ def slices(
     x: Any,
     y: ArrayLike,
     truth: ArrayLike | None = None,
-    components: bool = True,
+    components: bool | None = None,
     feature: Hashable = None,
     output: int | str | None = None,
     ax: Axes | None = None,
@@ -51,7 +52,8 @@ def slices(
       y: where the density is computed, `[m]`.
       truth: the targets of the rows, `[n]`, or `[n, d]` with an `output` of d: each is marked by a vertical line in the
         colour of its curve.
-      components: whether each component's density times its weight is drawn, as a dashed line.
+      components: whether each component's density times its weight is drawn, as a dashed line. None means that it is if
+        there are at most 20 of them, as one network has, and not the hundreds of an ensemble.
       feature: by which feature the rows are called in the legend, its name or number. None means the only one that
         differs between them; else they are called by their numbers, those of pandas' rows by their index.
       output: which of several outputs is shown, by its number, or by its name where the names are known.
@@ -77,12 +79,12 @@ def slices(
     truth = None if truth is None else outputs_lib.of_targets("truth", truth, num_rows, number)
     atoms = said.atoms()
     points = quantities.beside(y, [limit for limit, _ in atoms])
-    parts = said.evaluate(lambda mixture: quantities.weighted_densities(mixture, points))  # [m, n, K]
+    parts = said.evaluate(lambda mixture: quantities.weighted_densities(mixture, points), len(y))  # [m, n, K]
     ax, colors = style_lib.axes(ax), style_lib.colors(num_rows)
     for row, color in enumerate(colors):
         style = style_lib.LINE_STYLES[row % len(style_lib.LINE_STYLES)]
         ax.plot(y, parts[:, row].sum(-1), color=color, linestyle=style, linewidth=2, label=names[row])
-    if components:
+    if parts.shape[-1] <= MOST_COMPONENTS if components is None else components:
         for row, color in enumerate(colors):
             ax.plot(y, parts[:, row], color=color, **style_lib.COMPONENT)
         ax.plot([], [], color="0.4", label="component", **style_lib.COMPONENT)
