@@ -188,7 +188,7 @@ def test_the_public_names():
         "": "BackupAndRestore CRPS ComponentHealth ComponentHealthWarning EnergyScore Ensemble EnsembleEarlyStopping "
         "MDNLayer MarginalFallback Mixture ModelCheckpoint MultiWorkerMirroredStrategy NegativeLogLikelihood "
         "PinballLoss crps energy_score export_saved_model fit generate merge negative_log_likelihood pinball_loss "
-        "probability_integral_transform MDNRegressor",
+        "probability_integral_transform read_table MDNRegressor",
         "callbacks": "BackupAndRestore ComponentHealth ComponentHealthWarning EnsembleEarlyStopping ModelCheckpoint",
         "distributions": "CoarsenedNormal Mixture ReflectedMultivariateNormal ReflectedNormal merge",
         "ensembles": "Ensemble",

@@ -19,8 +19,6 @@ MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): ast.parse(path.read_text())
     for path in sorted((ROOT / "tfmdn").rglob("*.py"))
 }
-# Imported only where the user hands over objects of it.
-BROUGHT_BY_THE_USER = {"pandas"}
 
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg")
@@ -79,7 +77,7 @@ def test_what_is_imported_later_is_of_the_core_or_of_an_extra_that_a_message_nam
     imported = {name for tree in MODULES.values() for name in imported_names(ast.walk(tree))}
     messages = "".join(ast.unparse(tree) for tree in MODULES.values())
     named = {name for extra in re.findall(r"pip install 'tfmdn\[(\w+)\]'", messages) for name in EXTRAS[extra]}
-    assert distributions(imported) == {*CORE, *named, *BROUGHT_BY_THE_USER}
+    assert distributions(imported) == {*CORE, *named}
 
 
 def test_every_bound_is_given():

@@ -36,6 +36,7 @@ from tfmdn.callbacks import ComponentHealth as ComponentHealth
 from tfmdn.callbacks import ComponentHealthWarning as ComponentHealthWarning
 from tfmdn.callbacks import EnsembleEarlyStopping as EnsembleEarlyStopping
 from tfmdn.callbacks import ModelCheckpoint as ModelCheckpoint
+from tfmdn.datasets import read_table as read_table
 from tfmdn.distributions import Mixture as Mixture
 from tfmdn.distributions import merge as merge
 from tfmdn.ensembles import Ensemble as Ensemble

@@ -1,7 +1,10 @@
-"""Toy problems, with the exact distribution of the answer and the best NLL that any model can reach.
+"""Data: tables in files, and toy problems with the exact distribution of the answer and the best NLL of any model.
 
 - `inverse`: problems with several answers: Ha's, Bishop's, the robot arm, whose angles may be missing.
 - `coarse`: problems whose targets are cut off at a limit, rounded or censored.
+- `tables`: `read_table`, for files of any kind, and in `text` for text.
+- `dialects`: how a table is written as text; `headers`: which of its lines has the names; `rows`: its lines.
+- `values`: what its texts stand for.
 """
 
 from tfmdn.datasets.coarse import CensoredWeibull as CensoredWeibull
@@ -13,3 +16,4 @@ from tfmdn.datasets.inverse import InverseProblem as InverseProblem
 from tfmdn.datasets.inverse import bishop_inverse as bishop_inverse
 from tfmdn.datasets.inverse import inverse_sinusoid as inverse_sinusoid
 from tfmdn.datasets.inverse import robot_arm as robot_arm
+from tfmdn.datasets.tables import read_table as read_table
