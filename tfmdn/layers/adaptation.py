@@ -136,8 +136,10 @@ class AdaptedLayer(keras.layers.Layer):
             raise ValueError(
                 f"{type(self).__name__} was built for {features} features. Received: x with {rows.shape[1]} features."
             )
-        rows = np.where(np.isfinite(rows), rows, np.nan)
-        empty = np.flatnonzero(np.isnan(rows).all(0))
+        is_finite = np.isfinite(rows)
+        if not is_finite.all():  # else there is no need for a copy
+            rows = np.where(is_finite, rows, np.nan)
+        empty = np.flatnonzero(~is_finite.any(0))
         if len(empty):
             raise ValueError(f"`adapt` needs a finite value of every feature. Received: none in columns {empty}.")
         self._learn(rows)

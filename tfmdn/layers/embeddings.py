@@ -15,6 +15,11 @@ import tensorflow as tf
 from tfmdn import validation
 from tfmdn.layers import adaptation
 
+# The bins of more rows are those of a sample, whose edges are known to a fortieth of a bin.
+MOST_ROWS = 100_000
+# Not a seed that data may have been drawn with: the choice of rows would depend on their values.
+SAMPLING_SEED = 0x62696E73
+
 
 @keras.saving.register_keras_serializable(package="tfmdn")
 class PeriodicEmbedding(keras.layers.Layer):
@@ -131,6 +136,8 @@ class PiecewiseLinearEmbedding(adaptation.AdaptedLayer):
         starts = np.zeros(self.starts.shape)
         inverse_widths = np.zeros(self.starts.shape)
         precision = adaptation.precision(self.variable_dtype)
+        if len(rows) > MOST_ROWS:
+            rows = rows[np.random.default_rng(SAMPLING_SEED).integers(len(rows), size=MOST_ROWS)]
         for feature, column in enumerate(rows.T):
             edges = _bin_edges(column[np.isfinite(column)].astype(precision), self.num_bins)
             starts[feature, : len(edges) - 1] = edges[:-1]
