@@ -6,7 +6,9 @@
 - `plans`: sizes of networks and lengths of trainings.
 - `columns`: anybody's tables, as the columns that were fitted.
 - `tables`: their columns and names.
-- `values`: what the values of a column are.
+- `series`: the values of their columns.
+- `objects`: those that are Python's objects.
+- `values`: what values are.
 - `dates`: in seconds, by the clock on the wall.
 - `inputs`: tables as the model takes them.
 - `encoding`: from these to features, as a Keras model.

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmdn.tabular import dates, labels, tables
+from tfmdn.tabular import dates, labels, series, tables
 from tfmdn.tabular import values as values_lib
 from tfmdn.tabular.values import Values
 
@@ -106,8 +106,8 @@ class Columns(Sequence[Column]):
             one-dimensional arrays; a structured array; or an array, or a list of lists, of numbers and text.
 
         Raises:
-          TypeError: if the rows of X are not in memory.
-          ValueError: if X is no table, or a column holds what a model cannot take.
+          TypeError: if the rows of X are not in memory, or a column holds what no model takes.
+          ValueError: if X is no table, or a column holds things of several kinds, or numbers that are too large.
         """
         table = tables.table_of(X)
         table.check_size(MIN_FITTED_ROWS)
@@ -127,7 +127,7 @@ class Columns(Sequence[Column]):
         are taken by their places.
 
         Raises:
-          TypeError: if the rows of X are not in memory.
+          TypeError: if the rows of X are not in memory, or a column holds what no model takes.
           ValueError: if columns are missing, or others are there, or hold other things than when the model was fitted.
         """
         table = tables.table_of(X)
@@ -200,14 +200,14 @@ def _key(name: Hashable) -> str:
 
 def _values_of(table: tables.Table) -> Iterator[Values]:
     for name, column in zip(table.names, table.columns):
-        yield values_lib.of_column(name, column)
+        yield series.of_column(name, column)
 
 
 def _numbers_of(name: Hashable, values: Values) -> Values | None:
     """The numbers that text is, None if it is other text."""
     if not values.is_text or not all(values_lib.is_number(text) for text in values.values if text):
         return None
-    return values_lib.of_column(name, np.array([float(text) if text else np.nan for text in values.values]))
+    return series.of_column(name, np.array([float(text) if text else np.nan for text in values.values]))
 
 
 def _column(name: Hashable, own_input: str, values: Values) -> Column:
