@@ -36,7 +36,7 @@ class Answers:
     model_: keras.Model
     _columns: Columns | None
     _output_shape: tuple[int, ...]
-    _target_names: list | None
+    target_names_: list | None
     _typical_values: list[list[float]]
 
     @property
@@ -78,7 +78,7 @@ class Answers:
         questions = (Mixture.mean, Mixture.stddev) if return_std else (Mixture.mean,)
         parts = [[ask(mixture).numpy() for ask in questions] for mixture in chunks.predicted(self._ensemble, x)]
         results = [
-            labels.labelled(self._in_output_shape(np.concatenate(part)), index, self._target_names)
+            labels.labelled(self._in_output_shape(np.concatenate(part)), index, self.target_names_)
             for part in zip(*parts)
         ]
         return tuple(results) if return_std else results[0]
@@ -100,7 +100,7 @@ class Answers:
         parts = [
             np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1) for mixture in chunks.predicted(self._ensemble, x)
         ]
-        return labels.labelled(np.concatenate(parts), index, self._target_names, columns=quantiles)
+        return labels.labelled(np.concatenate(parts), index, self.target_names_, columns=quantiles)
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
         """The central interval of probability `coverage` for each target: `(n, 2)`, for d outputs `(n, d, 2)`."""
@@ -181,7 +181,7 @@ class Answers:
 
     def _names_of_outputs(self) -> list[str]:
         count = math.prod(self._event_shape)
-        names = self._target_names or [None] * count
+        names = self.target_names_ or [None] * count
         default = ["target"] if count == 1 else [f"output {number}" for number in range(count)]
         return [str(name) if name is not None else other for name, other in zip(names, default)]
 

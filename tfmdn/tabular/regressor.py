@@ -102,6 +102,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
       held_out_scores_: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
       n_features_in_: the number of X's columns.
       feature_names_in_: their names, if X had names that are text.
+      target_names_: the names of the targets if y was pandas', else None.
 
     Example:
 
@@ -223,7 +224,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
                 "`sample_weight` must not be zero for at least 2 rows with a target of which anything is known. "
                 f"Received: {counted.sum()} such rows."
             )
-        self._output_shape, self._target_names = y.shape[1:-1] if self.intervals else y.shape[1:], target_names
+        self._output_shape, self.target_names_ = y.shape[1:-1] if self.intervals else y.shape[1:], target_names
         y = self._as_events(y)
         if not counted.all():  # else there is no need for a copy
             raw, y, weights = inputs.rows_of(raw, counted), y[counted], weights[counted]

@@ -72,7 +72,7 @@ class Stored:
             "columns": self._columns and self._columns.to_config(),
             "output_shape": self._output_shape,
             "typical_values": self._typical_values,
-            "target_names": self._target_names and list(map(labels.plain_name, self._target_names)),
+            "target_names": self.target_names_ and list(map(labels.plain_name, self.target_names_)),
         }
 
     def _set_metadata(self, metadata: dict, model: keras.Model) -> None:
@@ -88,7 +88,7 @@ class Stored:
         self._output_shape = tuple(metadata["output_shape"])
         self._typical_values = metadata["typical_values"]
         names = metadata["target_names"]
-        self._target_names = names and list(map(labels.name_of, names))
+        self.target_names_ = names and list(map(labels.name_of, names))
         self.model_ = model
 
     def __getstate__(self):
