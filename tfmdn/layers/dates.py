@@ -16,7 +16,8 @@ from tfmdn.layers import civil
 _MONTH, _DAY, _HOUR, _SIXTIETH = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])", r"(?:[01]\d|2[0-3])", r"[0-5]\d"
 _OFFSET = rf"(?:Z|[+-]{_HOUR}(?::?{_SIXTIETH})?)"
 _TIME = rf"{_HOUR}:{_SIXTIETH}(?::{_SIXTIETH}(?:\.\d+)?)?{_OFFSET}?"
-_TEXT = rf"\d{{4}}(?:-{_MONTH}|(?:-{_MONTH}-{_DAY}|/{_MONTH}/{_DAY})(?:[T ]{_TIME})?)"
+# What is a date and a time, for RE2 and Python alike: the day may still be one that its month has not.
+ISO_DATE = rf"\d{{4}}(?:-{_MONTH}|(?:-{_MONTH}-{_DAY}|/{_MONTH}/{_DAY})(?:[T ]{_TIME})?)"
 # Where year, month, day, hour and minute stand in it, if they do.
 _PLACES = [(0, 4), (5, 7), (8, 10), (11, 13), (14, 16)]
 _UP_TO_MINUTES = r"^.{1,16}"
@@ -51,7 +52,7 @@ class DateParsing(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs):
-        known = tf.strings.regex_full_match(inputs, _TEXT)
+        known = tf.strings.regex_full_match(inputs, ISO_DATE)
         texts = tf.where(known, inputs, "1970-01-01")
 
         # Regular expressions are slow: one for each part would take four times as long.

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from tfmdn.layers import dates as layers_dates
+
 DAY = 86_400.0
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 # What Python's calendar ends at, a day before either end: beyond, a zone's clock stays as it is there.
@@ -20,12 +22,7 @@ FIRST, LAST = -62_135_510_400.0, 253_402_214_400.0
 SECONDS = {"W": 604_800, "D": 86_400, "h": 3_600, "m": 60, "s": 1}
 PARTS_OF_A_SECOND = {"ms": 10**3, "us": 10**6, "ns": 10**9, "ps": 10**12, "fs": 10**15, "as": 10**18}
 FIXED_OFFSET = re.compile(r"(?:UTC)?([+-])(\d\d):?(\d\d)")
-# What `tfmdn.features.DateParsing` reads.
-ISO_DATE = re.compile(
-    r"(\d{4})-(0[1-9]|1[0-2])"
-    r"|(\d{4})([-/])(0[1-9]|1[0-2])\4(0[1-9]|[12]\d|3[01])"
-    r"(?:[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?"
-)
+ISO_DATE = re.compile(layers_dates.ISO_DATE, re.ASCII)
 
 
 def seconds(values: np.ndarray) -> np.ndarray:
@@ -94,8 +91,8 @@ def first_not_iso(texts: Iterable[str]) -> str | None:
 
 
 def _is_iso(text: str) -> bool:
-    date = ISO_DATE.fullmatch(text)
-    if not date or date[1]:
-        return bool(date)
-    year, month, day = int(date[3]), int(date[5]), int(date[6])
-    return day <= 28 or day <= calendar.monthrange(max(year, 1), month)[1]
+    """Whether `tfmdn.features.DateParsing` knows the date."""
+    if not ISO_DATE.fullmatch(text):
+        return False
+    year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10] or 1)
+    return day <= 28 or day <= calendar.monthrange(year or 400, month)[1]  # Python has no year 0

@@ -124,7 +124,8 @@ def text_of(value) -> str:
         return value.decode("utf-8", "replace")
     if family_of(type(value)) == NOTHING or is_nan(value):
         return ""
-    is_integer = isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value // 1
+    # Truth is 1, as it is where it is a number.
+    is_integer = isinstance(value, (numbers.Real, np.bool_)) and value == value // 1
     return str(int(value)) if is_integer else str(value)
 
 
