@@ -124,7 +124,8 @@ class Columns(Sequence[Column]):
         """The raw values of another table, by the names of inputs.
 
         Its columns may be in any order, and kept in any way, if they are named, and tell the same. Those of an array
-        are taken by their places.
+        are taken by their places. Dates of another zone are told by the clock of the one that was fitted; dates with a
+        zone and dates without do not stand for each other. What is missing throughout fits any column.
 
         Raises:
           TypeError: if the rows of X are not in memory, or a column holds what no model takes.
