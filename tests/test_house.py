@@ -31,6 +31,7 @@ ROOMS = {
     "training": {"keras_internals", "validation"},
     "ensembles": {"distributions", "keras_internals", "layers", "scores", "validation"},
     "callbacks": {"distributions", "ensembles", "files", "keras_internals", "layers", "scores", "validation"},
+    "plots": {"distributions", "files", "numerics", "scores", "validation"},
     "tabular": {
         "callbacks",
         "distributions",
@@ -39,12 +40,12 @@ ROOMS = {
         "layers",
         "losses",
         "metrics",
+        "plots",
         "scores",
         "training",
         "validation",
     },
     "export": {"distributions"},
-    "plots": {"distributions", "numerics", "scores", "validation"},
 }
 # Where names are used that Keras, TFP and others keep to themselves.
 INTERNALS = {"keras_internals", "tfp_internals"}

@@ -23,6 +23,11 @@ Needs matplotlib, and narwhals for frames (extra `plots`): they are imported whe
 - `columns`: one feature as it stands on an axis.
 - `outputs`: which of the targets is shown, and its name.
 - `style`: how all is drawn.
+- `report`: a page of figures of a regressor.
+- `effects`: what each feature does.
+- `words`: what the page says.
+- `panels`: what it shows.
+- `page`: how it is written.
 """
 
 from tfmdn.plots.conditional import components as components

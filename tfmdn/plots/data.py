@@ -225,13 +225,14 @@ def _seed_of_batch(seed: int, start: int):
     return tf.random.experimental.stateless_fold_in(numerics.stateless_seed(seed), start) if start else seed
 
 
-def integral_transform(model, x, y) -> np.ndarray:
+def integral_transform(model, x, y, intervals: bool = False) -> np.ndarray:
     """The probability integral transform of all targets and coordinates but those that do not count.
 
     Args:
       model: a model or a `Mixture`.
       x: the rows, as in `mixtures`.
       y: the targets. Those that are NaN do not count, nor do steps that the model masks.
+      intervals: whether targets are pairs.
 
     Raises:
       ValueError: if there are not as many targets as rows, if they do not fit, or if none counts.
@@ -241,7 +242,7 @@ def integral_transform(model, x, y) -> np.ndarray:
         raise ValueError(f"`y` must have as many rows as `x`, {len(x)}. Received: y of shape {y.shape}.")
     for rows, mixture in mixtures(model, x):
         seed = _seed_of_batch(0, rows.start)
-        transform = probability_integral_transform(y[rows], mixture, seed=seed)  # [B, E]
+        transform = probability_integral_transform(y[rows], mixture, intervals=intervals, seed=seed)  # [B, E]
         is_counted = weighting.example_weights(mixture, None, tf.ones(mixture.batch_shape)) > 0
         values.append(np.ravel(transform[is_counted]))
     values = np.concatenate(values)

@@ -63,7 +63,9 @@ def error_vectors(y_true: ArrayLike, y_pred: ArrayLike, ax: Axes | None = None, 
     return style_lib.labelled(ax, "first coordinate", "second coordinate")
 
 
-def pit_histogram(model: Model, x: ArrayLike, y: ArrayLike, bins: int = 20, ax: Axes | None = None) -> Axes:
+def pit_histogram(
+    model: Model, x: ArrayLike, y: ArrayLike, bins: int = 20, ax: Axes | None = None, *, intervals: bool = False
+) -> Axes:
     """The histogram of the probability integral transform: flat if the model is calibrated.
 
     A hump in the middle: the predicted distributions are too wide. High ends: they are too narrow. A slope: they are
@@ -76,6 +78,7 @@ def pit_histogram(model: Model, x: ArrayLike, y: ArrayLike, bins: int = 20, ax: 
       y: the targets. Those that are NaN do not count, nor do steps that the model masks.
       bins: number of bins.
       ax: axes to draw on. None means those of a new figure.
+      intervals: whether targets are pairs (low, high), as in `tfmdn.probability_integral_transform`.
 
     Returns:
       The axes.
@@ -92,7 +95,7 @@ def pit_histogram(model: Model, x: ArrayLike, y: ArrayLike, bins: int = 20, ax: 
     [1.005, 1.125, 0.97, 0.995, 0.905]
     """
     bins = validation.positive_integer("bins", bins)
-    transform = data_lib.integral_transform(model, x, y)
+    transform = data_lib.integral_transform(model, x, y, intervals)
     counts, edges = np.histogram(transform, bins, (0.0, 1.0))
     to_density = bins / len(transform)
     band = to_density * _binomial_interval(len(transform), 1.0 / bins)
@@ -105,7 +108,9 @@ def pit_histogram(model: Model, x: ArrayLike, y: ArrayLike, bins: int = 20, ax: 
     return style_lib.labelled(ax, "predicted probability of a smaller target", "density")
 
 
-def reliability(model: Model, x: ArrayLike, y: ArrayLike, ax: Axes | None = None, **kwargs: Any) -> Axes:
+def reliability(
+    model: Model, x: ArrayLike, y: ArrayLike, ax: Axes | None = None, *, intervals: bool = False, **kwargs: Any
+) -> Axes:
     """The share of targets that lie in the central intervals, against the probability of the intervals.
 
     The line of a calibrated model is the diagonal; above it the predicted intervals are too wide, below it too narrow.
@@ -117,6 +122,7 @@ def reliability(model: Model, x: ArrayLike, y: ArrayLike, ax: Axes | None = None
       x: the rows, of any kind that the model takes.
       y: the targets. Those that are NaN do not count, nor do steps that the model masks.
       ax: axes to draw on, also those of another model, for a second line. None means those of a new figure.
+      intervals: whether targets are pairs (low, high), as in `tfmdn.probability_integral_transform`.
       **kwargs: passed to `Axes.plot` for the line of the model, such as `label` and `color`.
 
     Returns:
@@ -133,7 +139,7 @@ def reliability(model: Model, x: ArrayLike, y: ArrayLike, ax: Axes | None = None
     >>> [round(float(share), 2) for share in ax.lines[-1].get_ydata()[[0, 50, 100]]]
     [0.0, 0.84, 1.0]
     """
-    distance = np.sort(np.abs(2.0 * data_lib.integral_transform(model, x, y) - 1.0))
+    distance = np.sort(np.abs(2.0 * data_lib.integral_transform(model, x, y, intervals) - 1.0))
     count, nominal = len(distance), np.linspace(0.0, 1.0, 101)
     observed = np.searchsorted(distance, nominal, side="right") / count
     low, high = _binomial_interval(count, nominal) / count

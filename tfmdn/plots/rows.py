@@ -42,6 +42,15 @@ class Rows(abc.ABC):
         """Some of the rows, of the kind that was given."""
 
     @abc.abstractmethod
+    def taken(self, rows: np.ndarray, others: Mapping[Any, np.ndarray] | None = None) -> Any:
+        """Rows by number `[m]`, which may repeat, of the kind that was given.
+
+        Args:
+          rows: their numbers.
+          others: by feature the numbers `[m]` of the rows whose values of it they have instead.
+        """
+
+    @abc.abstractmethod
     def column(self, feature) -> Column:
         """A feature's values."""
 
@@ -131,6 +140,10 @@ class Frame(Rows):
     def part(self, rows: slice):
         return self._frame[rows].to_native()
 
+    def taken(self, rows: np.ndarray, others: Mapping[Any, np.ndarray] | None = None):
+        columns = [self._frame.get_column(name)[sources.tolist()] for name, sources in (others or {}).items()]
+        return self._narwhals.maybe_reset_index(self._frame[rows.tolist()]).with_columns(*columns).to_native()
+
     def column(self, feature) -> Column:
         return columns.of_series(self._frame.get_column(feature))
 
@@ -184,6 +197,12 @@ class Array(Rows):
     def part(self, rows: slice) -> np.ndarray:
         return self._values[rows]
 
+    def taken(self, rows: np.ndarray, others: Mapping[Any, np.ndarray] | None = None) -> np.ndarray:
+        taken = self._values[rows]
+        for number, sources in (others or {}).items():
+            taken[:, number] = self._values[sources, number]
+        return taken
+
     def column(self, feature: int) -> Column:
         return columns.of_array(self._values[:, feature])
 
@@ -224,6 +243,11 @@ class Structure(Rows):
 
     def part(self, rows: slice):
         return keras.tree.map_structure(lambda leaf: leaf[rows], self._values)
+
+    def taken(self, rows: np.ndarray, others: Mapping[Any, np.ndarray] | None = None):
+        sources = others or {}
+        named = {name: self._named[name][sources.get(name, rows)] for name in self._named}
+        return named if isinstance(self._values, Mapping) else type(self._values)(named.values())
 
     def column(self, feature) -> Column:
         return columns.of_array(self._named[feature].ravel())

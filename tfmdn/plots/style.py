@@ -5,7 +5,9 @@ Shapes in comments: n points or rows, m positions, s pieces of a line.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -28,9 +30,25 @@ def _matplotlib(module: str):
         raise ImportError("tfmdn.plots needs matplotlib: pip install 'tfmdn[plots]'.") from error
 
 
+@contextlib.contextmanager
+def figure(width: float, height: float) -> Iterator:
+    """A new figure of that size in inches, for a file: in one style whatever the user's is, and without `pyplot`.
+
+    As SVG its texts stay texts, and the same data give the same file, if that is written within the context.
+    """
+    own = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+    with _matplotlib("style").context(["default", own, {"svg.fonttype": "none", "svg.hashsalt": "tfmdn"}]):
+        yield _matplotlib("figure").Figure((width, height), layout="constrained")
+
+
 def axes(ax):
     """The axes, or those of a new figure."""
     return _matplotlib("pyplot").subplots(layout="constrained")[1] if ax is None else ax
+
+
+def date_formatter(ax):
+    """Labels of an axis of dates that say no more than they must."""
+    return _matplotlib("dates").ConciseDateFormatter(ax.xaxis.get_major_locator())
 
 
 def labelled(ax, x: str, y: str):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Sequence
 from typing import Literal, overload
 
@@ -19,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from tfmdn import validation
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.ensembles.ensemble import Ensemble
+from tfmdn.plots import report
 from tfmdn.scores.likelihood import negative_log_likelihood
 from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import chunks, encoding, evaluation, inputs, labels, targets
@@ -163,6 +165,32 @@ class Answers:
         x, y, form, weights = self._known(X, y, sample_weight)
         predicted = chunks.predicted(self._ensemble, x)
         return evaluation.evaluation(predicted, y, form, weights, self._typical_values, self._names_of_outputs())
+
+    def report(self, X: ArrayLike, y: ArrayLike, path: str | os.PathLike) -> None:
+        """Writes a page for people who would rather look: how good the predictions are, and what they come from.
+
+        It says in words what `evaluate` says in figures, and shows whether probabilities are right, predictions beside
+        the targets, what each feature does to the median and the 80 % interval, and the worst rows. It is one file of
+        HTML, which needs nothing else. Of more than 1,000 rows as many are drawn at random. An earlier file stays as it
+        is if that fails.
+
+        Args:
+          X: features `(n, F)`, of rows that it was not fitted to.
+          y: their targets, as in `fit`.
+          path: the file to write, such as "report.html".
+
+        Raises:
+          ImportError: if matplotlib is not installed.
+          ValueError: if the targets do not fit, or if none counts.
+
+        Example:
+
+        >>> x, y = tfmdn.datasets.inverse_sinusoid().sample(300, seed=0)
+        >>> regressor = tfmdn.MDNRegressor(n_estimators=2, max_steps=200, random_state=0).fit(x[:200], y[:200])
+        >>> regressor.report(x[200:], y[200:], "report.html")  # doctest: +SKIP
+        """
+        _, events, form, _ = self._known(X, y, None)
+        report.write(self, X, events, form, path)
 
     def _known(self, X, y, sample_weight) -> tuple[np.ndarray, np.ndarray, TargetFormat, np.ndarray]:
         """Checked features, the events that are their targets, what these say, and how much each row counts."""

@@ -131,6 +131,15 @@ class _SquaredError(ScoreMetric):
         return tf.square(kinds.difference(mixture.components_distribution, value, mixture.mean()))
 
 
+class _Widths(ScoreMetric):
+    """The widths of the central intervals of all coverages, whose ends are searched for at once."""
+
+    def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
+        tails = np.array([0.5 - level / 200.0 for level in COVERAGES])
+        low, high = tf.split(mixture.quantile([*tails, *(1.0 - tails)]), 2)
+        return tf.transpose(high - low)
+
+
 class _CRPSOfValues(ScoreMetric):
     """The CRPS of equally probable values `[Q]`, the same for all rows: E|X - y| - E|X - X'| / 2. NaN for intervals."""
 
@@ -227,16 +236,17 @@ def _figures(values: np.ndarray, options: dict) -> dict[str, ScoreMetric]:
         "crps_of_values": _CRPSOfValues(values, **options),
         "calibration_error": calibration.CalibrationError(**options),
         **{f"coverage_{level}": calibration.IntervalCoverage(level / 100, **options) for level in COVERAGES},
-        **{f"width_{level}": calibration.IntervalWidth(level / 100, **options) for level in COVERAGES},
+        "widths": _Widths((len(COVERAGES),), **options),
     }
 
 
 def _results(figures: dict[str, ScoreMetric]) -> dict[str, float]:
     """The figures of one output: NaN if no target of it was observed."""
-    results = {name: float(metric.result()) for name, metric in figures.items()}
+    widths = dict(zip([f"width_{level}" for level in COVERAGES], np.asarray(figures.pop("widths").result())))
+    results = {name: float(metric.result()) for name, metric in figures.items()} | widths
     if not float(figures["nll"].count):
         results = dict.fromkeys(results, math.nan)
     reference = results.pop("crps_of_values")
     results["rmse"] = math.sqrt(results.pop("squared_error"))
     results["skill"] = 1.0 - results["crps"] / reference if reference else math.nan
-    return {name: results[name] for name in LABELS if name in results}
+    return {name: float(results[name]) for name in LABELS if name in results}
