@@ -5,13 +5,16 @@ Shapes in comments: n rows, m values.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import re
 
 import numpy as np
 
 STEPS, MOST_CATEGORIES = 200, 30
 LONGEST_TEXT = 20
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?")
 MISSING, OTHER = "missing", "other"
 # Seconds in the units that durations are shown in.
 UNITS = {"days": 86_400.0, "hours": 3_600.0, "minutes": 60.0, "seconds": 1.0}
@@ -135,7 +138,7 @@ def of_series(series) -> Column:
 
 
 def _of_objects(values: list) -> Column:
-    """The column of Python's objects: dates, times and numbers if all of them are, else texts."""
+    """The column of Python's objects: dates, times and numbers if all of them are, ISO dates as well, else texts."""
     known = [value for value in values if not _is_missing(value)]
     if known and all(isinstance(value, datetime.date) for value in known):
         clocks = [getattr(value, "replace", None) if isinstance(value, datetime.datetime) else None for value in values]
@@ -147,6 +150,9 @@ def _of_objects(values: list) -> Column:
         return _of_seconds(np.array([np.nan if _is_missing(v) else v.total_seconds() for v in values], np.float64))
     if known and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in known):
         return Column(np.array([np.nan if _is_missing(value) else value for value in values], np.float64))
+    if known and all(isinstance(value, str) and ISO_DATE.fullmatch(value) for value in known):
+        with contextlib.suppress(ValueError):  # of days that no month has
+            return Column(np.array(["NaT" if _is_missing(value) else value for value in values], "datetime64[us]"))
     return _of_texts(values)
 
 

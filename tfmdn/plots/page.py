@@ -26,6 +26,8 @@ p { margin: 0.4rem 0; max-width: 46rem; }
 .figures { display: grid; gap: 1rem 1.5rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); }
 figure { margin: 0.75rem 0; }
 figure img { display: block; width: 100%; height: auto; max-width: 46rem; }
+.figures { align-items: start; }
+.figures figure { margin: 0; }
 .figures img { max-width: 26rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; margin: 0.5rem 0; }
@@ -34,10 +36,12 @@ th { font-weight: 600; }
 tbody th { font-weight: 400; }
 td { white-space: nowrap; }
 th:first-child, .text { text-align: left; }
-td.text { white-space: normal; overflow-wrap: anywhere; min-width: 6rem; }
+td.text { white-space: normal; min-width: 9rem; overflow-wrap: break-word; }
 footer { margin-top: 3rem; border-top: 1px solid #dde3e9; padding-top: 0.5rem; }
 @media print { body { font-size: 11pt; padding: 0; } figure, tr, .facts li { break-inside: avoid; }
-  h2, h3 { break-after: avoid; } .figures img { max-width: 26rem; }
+  h2, h3 { break-after: avoid; } .figures { align-items: start; }
+.figures figure { margin: 0; }
+.figures img { max-width: 26rem; }
 .scroll { overflow: visible; } }
 """
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
@@ -52,10 +56,15 @@ def document(title: str, body: str) -> str:
     )
 
 
-def element(tag: str, text: str, kind: str = "") -> str:
+def text(value: str) -> str:
+    """Text as HTML, in which no line ends before a per cent sign."""
+    return html.escape(value).replace(" %", "&nbsp;%")
+
+
+def element(tag: str, content: str, kind: str = "") -> str:
     """An element of a class that holds text."""
     attribute = f' class="{kind}"' if kind else ""
-    return f"<{tag}{attribute}>{html.escape(text)}</{tag}>"
+    return f"<{tag}{attribute}>{text(content)}</{tag}>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: Sequence[int] = ()) -> str:
@@ -78,7 +87,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: Sequ
 
 def facts(pairs: Sequence[tuple[str, str]]) -> str:
     """Figures that are seen at once, each with what it is."""
-    items = (f"<li><strong>{html.escape(figure)}</strong> {html.escape(text)}</li>" for figure, text in pairs)
+    items = (f"<li><strong>{text(figure)}</strong> {text(meaning)}</li>" for figure, meaning in pairs)
     return f'<ul class="facts">{"".join(items)}</ul>'
 
 

@@ -91,7 +91,7 @@ def effect(effect: Effect, output: int, name: str, limits: tuple[float, float]) 
     """
     quantiles = effect.quantiles[:, output]  # [V, 3]
     is_category = bool(effect.column.categories)
-    height = max(SMALL[1], 0.9 + 0.2 * len(quantiles)) if is_category else SMALL[1]
+    height = 0.9 + 0.22 * max(3, len(quantiles)) if is_category else SMALL[1]
     with style_lib.figure(SMALL[0], height) as figure:
         (_categories if is_category else _line)(figure, effect.column, quantiles, limits, shortened(name))
         return page.image(figure, f"The predicted median and 80 % interval of {name} for values of {effect.name}.")

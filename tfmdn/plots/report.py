@@ -16,6 +16,7 @@ from tfmdn import files
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.plots import page, panels, words
 from tfmdn.plots import rows as rows_lib
+from tfmdn.plots import style as style_lib
 from tfmdn.plots.effects import Effect, effects
 from tfmdn.plots.rows import Rows
 from tfmdn.scores.likelihood import negative_log_likelihood
@@ -67,6 +68,7 @@ def write(regressor, X, y: np.ndarray, form: TargetFormat, path: str | os.PathLi
       form: what the targets say.
       path: the file to write.
     """
+    style_lib.require_matplotlib()
     content = _page(regressor, rows_lib.of(X), y, form)
     with files.replacement(path) as draft:
         draft.write_text(content, encoding="utf-8")
@@ -83,7 +85,7 @@ def _page(regressor, given: Rows, y: np.ndarray, form: TargetFormat) -> str:
     names = " and ".join(output.name for output in outputs)
     sample = "" if len(chosen) == len(known) else f", {len(chosen):,} of them drawn at random"
     body = [
-        page.element("h1", f"How well {names} {'is' if len(outputs) == 1 else 'are'} predicted"),
+        page.element("h1", f"How good are the predictions of {names}?"),
         page.element("p", f"{len(known):,} rows with known targets{sample}, {len(rows.features):,} features.", "quiet"),
     ]
     for output in outputs:

@@ -30,6 +30,11 @@ def _matplotlib(module: str):
         raise ImportError("tfmdn.plots needs matplotlib: pip install 'tfmdn[plots]'.") from error
 
 
+def require_matplotlib() -> None:
+    """Raises ImportError if there is none, before what is to be drawn is computed."""
+    _matplotlib("figure")
+
+
 @contextlib.contextmanager
 def figure(width: float, height: float) -> Iterator:
     """A new figure of that size in inches, for a file: in one style whatever the user's is, and without `pyplot`.
