@@ -131,12 +131,22 @@ def test_answers_are_the_mixture_s(outputs):
     np.testing.assert_array_equal(regressor.predict(X, quantiles=[0.05, 0.5, 0.95]), quantiles)
     log_prob, weights = mixture.log_prob(y.reshape(60, *event_shape)), np.arange(60.0)
     assert regressor.score(X, y) == pytest.approx(np.mean(log_prob))
-    score = regressor.score(X, y, sample_weight=weights)
-    assert score == pytest.approx(np.average(log_prob, weights=weights))
-    evaluation = regressor.evaluate(X, y, sample_weight=weights)
+    assert regressor.score(X, y, sample_weight=weights) == pytest.approx(np.average(log_prob, weights=weights))
+
+
+def test_an_evaluation_and_a_report_are_of_the_answers(regressor, tmp_path):
+    weights = np.arange(60.0)
+    evaluation = regressor.evaluate(X, Y, sample_weight=weights)
     assert evaluation.num_rows == 59
-    assert evaluation["joint_nll" if event_shape else "nll"] == pytest.approx(-score)
-    assert np.shape(evaluation["skill"]) == event_shape
+    assert evaluation["nll"] == pytest.approx(-regressor.score(X, Y, sample_weight=weights))
+    assert evaluation["skill"] < 1.0
+    regressor.report(X, Y, tmp_path / "report.html")
+    content = (tmp_path / "report.html").read_text(encoding="utf-8")
+    low, high = regressor.predict_interval(X, coverage=0.9).T
+    assert f"<strong>{np.sum((low <= Y) & (high >= Y))} of 60</strong>" in content
+    assert "<h4>x</h4>" in content
+    with pytest.raises(ValueError, match="`y` must have the 1 outputs"):
+        regressor.report(X, TWO, tmp_path / "report.html")
 
 
 def test_draws(regressor):
