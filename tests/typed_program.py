@@ -51,6 +51,7 @@ def program(x: np.ndarray, y: np.ndarray) -> None:
     assert_type(mixture.temper(0.5), tfmdn.Mixture)
     assert_type(merge([mixture, mixture]), tfmdn.Mixture)
     assert_type(tfmdn.plots.density(model, x, y), Axes)
+    assert_type(tfmdn.plots.joint_density(regressor, x, y, y, outputs=("a", 1)), Axes)
     assert_type(tfmdn.datasets.robot_arm().sample(10, seed=0), tuple[np.ndarray, np.ndarray])
     sequences = tfmdn.generate(model, x, x, num_steps=10)
     assert_type(sequences, tfmdn.generation.Sequences)

@@ -103,6 +103,11 @@ def test_several_features_of_a_frame(kind):
         loc = [expected_loc(age, city) for city in ("Bonn", "Oslo", "Rome")]
         np.testing.assert_allclose(mesh_of(ax), scipy.stats.norm.pdf(GRID[:, np.newaxis], loc), atol=1e-6)
         assert ticks_of(ax) == {"Bonn": 0, "Oslo": 1, "Rome": 2}
+    for at in ({"visits": 2.5, "city": None}, {"age": None, "day": DAYS[3], "wait": datetime.timedelta(hours=1)}):
+        seen = nw.from_native(rows_lib.of(x).held("size", at).part(slice(1)), eager_only=True)
+        for name, value in at.items():
+            (shown,) = seen[name].to_list()
+            assert pd.isna(shown) if value is None else shown == value
     in_order = SIZES if kind != "pyarrow" else sorted(SIZES)  # whose dictionaries have none
     assert list(ticks_of(plots.components(model, x, feature="size"))) == in_order
     assert list(ticks_of(plots.components(model, x, feature=3))) == ["False", "True"]
@@ -192,6 +197,8 @@ def test_several_features_of_arrays():
     assert ax.get_xlabel() == "x[1]"
     ax = plots.components(model, x, feature=-2, at={1: 0.5})  # whole numbers: as the rows have them
     np.testing.assert_allclose(ax.collections[0].get_segments(), [[[1.0, 2.5], [2.0, 4.5]], [[2.0, 4.5], [3.0, 6.5]]])
+    ax = plots.components(model, np.array([[0, 1, 1], [0, 1, 2]]), feature=2, at={1: 0.5})
+    np.testing.assert_allclose(ax.collections[0].get_segments(), [[[1.0, 2.5], [2.0, 4.5]]])
     regressor = type("Regressor", (), {"predict_dist": staticmethod(model)})()
     plots.components(regressor, x, feature=1)
     assert seen[-1].dtype == "float64"
@@ -210,6 +217,10 @@ def test_the_inputs_of_a_model():
     np.testing.assert_allclose(ax.lines[0].get_xdata(), np.linspace(x["dose"].min(), x["dose"].max(), 200), rtol=1e-6)
     dose, loc = plots.components(both, x, feature="dose", at=2).collections[0].get_segments()[-1][1]
     expected = both({"image": np.float32(x["image"][[2]]), "dose": np.float32([[dose]])})
+    np.testing.assert_allclose(loc, expected.components_distribution.loc[0, 0], rtol=1e-5)
+    at = {"image": np.zeros((4, 4, 1)), "dose": 1.0}
+    dose, loc = plots.components(both, x, at=at).collections[0].get_segments()[0][0]
+    expected = both({"image": np.zeros((1, 4, 4, 1), "float32"), "dose": np.float32([[dose]])})
     np.testing.assert_allclose(loc, expected.components_distribution.loc[0, 0], rtol=1e-5)
     assert len(plots.draws(both, x, y, feature="dose", seed=1).collections[1].get_offsets()) == 7
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), tfmdn.MDNLayer(2)])
@@ -279,8 +290,9 @@ def test_errors_of_several_features(monkeypatch):
             plot(feature="town")
     with pytest.raises(ValueError, match=r"`at` must be one of 'age'.*Received: at='town'"):
         plots.fan(model, FRAME, feature="age", at={"town": "Rome"})
-    with pytest.raises(ValueError, match="`at` must be an integer from -9 to 8"):
-        plots.fan(model, FRAME, feature="age", at=9)
+    for at in (9, FRAME[:1], "Rome"):
+        with pytest.raises(ValueError, match="`at` must be None, the number of one of the 9 rows of `x`, or values by"):
+            plots.fan(model, FRAME, feature="age", at=at)
     with pytest.raises(ValueError, match="Received: a `Mixture`"):
         plots.fan(model.predict_dist(FRAME), FRAME, feature="age")
     with pytest.raises(ValueError, match=r"other values in the columns \['city', 'day'"):

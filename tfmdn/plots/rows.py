@@ -15,7 +15,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfmdn import validation
 from tfmdn.plots import columns
 from tfmdn.plots.columns import Column
 
@@ -28,11 +27,16 @@ class Rows(abc.ABC):
 
     Attributes:
       features: what the features that can stand on an axis are called: names, or numbers of columns.
+      can_be_held: what all features are called.
       has_others: whether a feature that stands on the axis is not all that there is.
     """
 
     features: list
     has_others: bool
+
+    @property
+    def can_be_held(self) -> list:
+        return self.features
 
     @abc.abstractmethod
     def __len__(self) -> int: ...
@@ -65,7 +69,7 @@ class Rows(abc.ABC):
     def names(self, feature=None) -> list[str]:
         """What tells each row from the others: a feature, for None the only one that differs, or the number."""
         if feature is not None:
-            feature = self.checked("feature", feature)
+            feature = self.checked("feature", feature, self.features)
         elif len(self.features) == 1:
             feature = self.features[0]
         else:
@@ -92,20 +96,18 @@ class Rows(abc.ABC):
             )
         if feature is None and len(self.features) > 1:
             raise ValueError(
-                f"`feature` must say which feature stands on the axis: one of {self._listed()}. Received: feature=None."
+                f"`feature` must say which feature stands on the axis: one of {_listed(self.features)}. "
+                "Received: feature=None."
             )
-        return self.features[0] if feature is None else self.checked("feature", feature)
+        return self.features[0] if feature is None else self.checked("feature", feature, self.features)
 
-    def checked(self, argument: str, feature):
-        """The name of a feature, of its name or number."""
-        if feature in self.features:
+    def checked(self, argument: str, feature, allowed: list):
+        """The name of one of the features that are allowed, of its name or number."""
+        if feature in allowed:
             return feature
-        if isinstance(feature, (int, np.integer)) and -len(self.features) <= feature < len(self.features):
-            return self.features[feature]
-        raise ValueError(f"`{argument}` must be one of {self._listed()}. Received: {argument}={feature!r}.")
-
-    def _listed(self) -> str:
-        return ", ".join([*map(repr, self.features[:20]), *["..."][: len(self.features) > 20]])
+        if isinstance(feature, (int, np.integer)) and -len(allowed) <= feature < len(allowed):
+            return allowed[feature]
+        raise ValueError(f"`{argument}` must be one of {_listed(allowed)}. Received: {argument}={feature!r}.")
 
     @property
     def shape(self) -> Any:
@@ -116,9 +118,14 @@ class Rows(abc.ABC):
         """The number of the row that others are held at, if it is one, and values by feature."""
         if at is None:
             return None, {}
-        if hasattr(at, "items"):
-            return None, {self.checked("at", name): value for name, value in dict(at.items()).items()}
-        return validation.index("at", at, len(self)), {}
+        if hasattr(at, "items") and not is_frame(at):
+            return None, {self.checked("at", name, self.can_be_held): value for name, value in dict(at.items()).items()}
+        if not isinstance(at, (int, np.integer)) or not -len(self) <= at < len(self):
+            raise ValueError(
+                f"`at` must be None, the number of one of the {len(self)} rows of `x`, or values by feature, as in "
+                f"at={{{self.can_be_held[0]!r}: 1.0}}. Received: at={at!r}."
+            )
+        return int(at) % len(self), {}
 
 
 class Frame(Rows):
@@ -170,7 +177,8 @@ class Frame(Rows):
     def _new(self, like, values):
         """A column of values, as another is."""
         new = self._narwhals.new_series(like.name, values, backend=self._frame.implementation)
-        return new if like.dtype in (new.dtype, self._narwhals.Object) else new.cast(like.dtype)
+        is_rounded = like.dtype.is_integer() and new.dtype.is_float()
+        return new if is_rounded or like.dtype in (new.dtype, self._narwhals.Object) else new.cast(like.dtype)
 
 
 class Array(Rows):
@@ -213,6 +221,7 @@ class Array(Rows):
         row, given = self._at(at)
         values, rows = self.column(feature).steps()
         held = np.repeat(_held(self._values, row), len(rows), 0)
+        held = held.astype(np.result_type(held, *map(np.asarray, given.values())))
         for name, value in given.items():
             held[:, name] = value
         held[:, feature] = self._values[rows, feature] if values is None else values
@@ -233,6 +242,10 @@ class Structure(Rows):
         self._named = {name: value for name, value in named if not keras.tree.is_nested(value)}
         self.features = [name for name, value in self._named.items() if value.size == len(value)]
         self.has_others = len(keras.tree.flatten(values)) > 1
+
+    @property
+    def can_be_held(self) -> list:
+        return list(self._named)
 
     def __len__(self) -> int:
         return len(keras.tree.flatten(self._values)[0])
@@ -275,6 +288,10 @@ def _held(values: np.ndarray, row: int | None) -> np.ndarray:
     flat = values.reshape(len(values), -1)
     rows = [columns.of_array(column).typical() for column in flat.T]
     return flat[rows, range(len(rows))].reshape(1, *values.shape[1:])
+
+
+def _listed(features: list) -> str:
+    return ", ".join([*map(repr, features[:20]), *["..."][: len(features) > 20]])
 
 
 def is_frame(x: Any) -> bool:
