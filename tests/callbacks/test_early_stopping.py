@@ -8,6 +8,7 @@ import scipy.stats
 from cases import weights_of_members
 
 import tfmdn
+from tfmdn.callbacks import early_stopping
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
 rng = np.random.default_rng(0)
@@ -56,7 +57,8 @@ class Snapshots(keras.callbacks.Callback):
     ("fit", "use_ema", "sample_weight"),
     [(keras.Model.fit, False, None), (keras.Model.fit, True, WEIGHTS), (tfmdn.fit, True, None)],
 )
-def test_each_member_ends_with_the_weights_of_its_own_best_epoch(fit, use_ema, sample_weight):
+def test_each_member_ends_with_the_weights_of_its_own_best_epoch(fit, use_ema, sample_weight, monkeypatch):
+    monkeypatch.setattr(early_stopping, "AT_ONCE", 6)
     ensemble = ensemble_of(keras.optimizers.Adam(0.1, use_ema=use_ema, ema_momentum=0.8))
     stopping = tfmdn.EnsembleEarlyStopping(X, Y, HELD_OUT, sample_weight, patience=20, scale_temperature=1.5)
     snapshots = Snapshots(1.5, sample_weight)

@@ -144,6 +144,15 @@ def test_scikit_learn_s_tools_take_frames():
     assert dependence["grid_values"][0].tolist() == ["blue", "green", "red"]
 
 
+def test_a_dataset_of_columns_is_their_table():
+    frame = X[["number", "text", "text with gaps"]]
+    columns = {name: frame[name].to_numpy() for name in ("number", "text")}
+    columns["text with gaps"] = frame["text with gaps"].fillna("").to_numpy(str)
+    rows = tf.data.Dataset.from_tensor_slices((columns, Y)).batch(50)
+    answers = [tfmdn.MDNRegressor(**SMALL).fit(*table).predict(frame) for table in ((rows,), (frame, Y.to_numpy()))]
+    np.testing.assert_array_equal(*answers)
+
+
 def test_a_table_that_says_nothing_is_refused():
     with pytest.raises(ValueError, match=r"must have a column that says something.*'name' has 120 different texts"):
         tfmdn.MDNRegressor(**SMALL).fit(X[list(USELESS)], Y)

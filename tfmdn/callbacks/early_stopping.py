@@ -18,6 +18,9 @@ from tfmdn import validation
 from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.scores.targets import TargetFormat
 
+# Rows that each member is judged by at once: the memory that networks need grows with them.
+AT_ONCE = 2_500
+
 
 class EnsembleEarlyStopping(keras.callbacks.Callback):
     """Keeps the best weights of each member of an `Ensemble`, and stops when no member has improved for long.
@@ -96,7 +99,8 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
             )
         rows, weights = _padded_rows(counted, row_weights)
         own_rows = keras.tree.map_structure(lambda part: np.asarray(part)[rows], (x, y))
-        self._held_out = keras.tree.map_structure(tf.convert_to_tensor, (*own_rows, weights))
+        parts = [slice(start, start + AT_ONCE) for start in range(0, rows.shape[1], AT_ONCE)]
+        self._held_out = [_part((*own_rows, weights), columns) for columns in parts]
         self._num_members = held_out.shape[1]
 
     def on_train_begin(self, logs=None):
@@ -109,11 +113,12 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         self._best_scores = np.full(self._num_members, np.inf, keras.config.floatx())
         self._best_epochs = np.zeros(self._num_members, int)
         self._best = _best(self.model, self._form)
-        self._best.start(self._held_out)
+        self._best.start(self._held_out[0])
 
     def scores(self, scale_temperature: float = 1.0) -> np.ndarray:
         """The scores of the members as they are now `[M]`, with their scales multiplied by a factor."""
-        return self._best.judge(*self._held_out, tf.constant(scale_temperature, tf.float64)).numpy()
+        factor = tf.constant(scale_temperature, tf.float64)
+        return np.sum([self._best.judge(*rows, factor).numpy() for rows in self._held_out], 0)
 
     def on_epoch_end(self, epoch, logs=None):
         scores = self.scores(self.scale_temperature)
@@ -195,6 +200,11 @@ def _best(model: Ensemble, form: TargetFormat) -> _Best:
     if best is None or (best.jit_compile, best.form, best.floatx) != wanted:
         best = model._tfmdn_best = _Best(model, form)
     return best
+
+
+def _part(rows: tuple, part: slice) -> tuple:
+    """Some of the rows `[M, V, ...]` of each member."""
+    return keras.tree.map_structure(lambda values: tf.constant(values[:, part]), rows)
 
 
 def _padded_rows(held_out: np.ndarray, row_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

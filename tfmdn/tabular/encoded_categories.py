@@ -5,6 +5,7 @@ Shapes in comments: n rows.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 
 import keras
@@ -46,17 +47,21 @@ def encoded(name: str, texts: keras.KerasTensor, values: np.ndarray) -> Categori
       texts: the column `[B]`; "" is no text, which may be a category like others.
       values: its values in the table that is learnt from, `[n]`.
     """
-    distinct, counts = np.unique(values.astype(str), return_counts=True)
+    # NumPy would give every text the room of the longest one.
+    count_of = collections.Counter(values.tolist())
+    distinct = sorted(count_of)
+    counts = np.array([count_of[text] for text in distinct])
     if len(distinct) == 1:
         return f"Column {name} has {'the same text in every row' if distinct[0] else 'no value'} and is left out"
     by_count = np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]
-    vocabulary = distinct[np.sort(by_count[counts[by_count] >= MIN_ROWS])]
-    num_others = len(values) - counts[np.isin(distinct, vocabulary)].sum()
+    frequent = np.sort(by_count[counts[by_count] >= MIN_ROWS])
+    vocabulary = [distinct[number] for number in frequent]
+    num_others = len(values) - counts[frequent].sum()
     # What is rare is a category, which stands for what was never seen, too.
     has_others = num_others >= MIN_ROWS
     size = len(vocabulary) + has_others
     if size < 2:
         return f"Column {name} has {len(distinct)} different texts in {len(values)} rows and is left out"
-    lookup = keras.layers.StringLookup(vocabulary=vocabulary.tolist(), mask_token=None, oov_token=UNKNOWN)
+    lookup = keras.layers.StringLookup(vocabulary=vocabulary, mask_token=None, oov_token=UNKNOWN)
     numbers = lookup(texts) - (0 if has_others else 1)
     return Categories(keras.ops.expand_dims(keras.ops.cast(numbers, "float64"), -1), size)

@@ -121,8 +121,12 @@ def features(model: keras.Model | None, raw: Inputs) -> np.ndarray:
     def of_rows(rows: slice) -> np.ndarray:
         return model(keras.tree.map_structure(tf.constant, inputs.rows_of(raw, rows))).numpy()
 
-    parts = [of_rows(slice(start, start + CHUNK)) for start in range(0, inputs.num_rows(raw), CHUNK)]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    num_rows = inputs.num_rows(raw)
+    first = of_rows(slice(0, CHUNK))
+    table = np.empty((num_rows, first.shape[1]))
+    for start in range(0, num_rows, CHUNK):
+        table[start : start + CHUNK] = of_rows(slice(start, start + CHUNK)) if start else first
+    return table
 
 
 def composed(encoding: keras.Model, ensemble: Ensemble) -> keras.Model:

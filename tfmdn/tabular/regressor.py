@@ -184,13 +184,13 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
             column holds numbers or booleans, dates, times or durations, or text or categories. In each, values may be
             missing: that they are is a feature, where it occurs. Text of ISO dates is dates. Categories of fewer than 3
             rows are one. What says nothing, as a column of one value or of names, is left out, and `findings_` says so.
-            Or, of a table that is larger than memory, a finite `tf.data.Dataset` of batches (X, y)
-            or (X, y, sample_weight). It is read once: of its rows as many are drawn at random as `max_steps` batches
-            have (of the default 1,536,000; never fewer than 100,000, and at most 1 GiB of them), which are then learnt
-            from as if they were the table. Batches of columns with names are dicts of tensors `[B]`.
+            Or, of a table that is larger than memory, a finite `tf.data.Dataset` of batches (X, y) or (X, y,
+            sample_weight), X being `[B, F]` or a dict of columns `[B]`. It is read once: of its rows as many are drawn
+            at random as `max_steps` batches have (by default 1,536,000; never fewer than 100,000, and at most 1 GiB),
+            which are then learnt from as if they were the table.
           y: targets `(n,)` or `(n, d)`; of several outputs NaN stands for one that was not observed, and rows of which
-            nothing is known do not count. With `intervals` pairs in a last axis of size 2.
-            None beside a dataset.
+            nothing is known do not count. With `intervals` pairs in a last axis of size 2. None
+            beside a dataset.
           sample_weight: weights of the rows `(n,)`, 0 or more, or None. Their scale does not matter.
 
         Returns:
@@ -213,6 +213,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
             X, y, sample_weight = streams.sample(X, plans.most_rows(self.batch_size, self.max_steps), progress)
         if y is None:  # in scikit-learn's words
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+        progress.show("reading the table", share=0.0)
         target_names = None if self.intervals else labels.target_names(y)
         self._columns, raw = inputs.learned(self, X)
         y = targets.validated(y, self.intervals, inputs.num_rows(raw))
@@ -233,6 +234,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         for finding in encoded.findings:
             progress.say(finding)
         x = encoding.features(encoded.model, raw)
+        del raw  # to make room
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         fits = {}
         for number, recipe in enumerate(recipes):

@@ -32,6 +32,8 @@ MAX_GRADIENT_NORM = 5.0
 EMBEDDING_UNITS = 8
 # As many as `num_components="auto"` goes through for each fold, and a few more.
 MOST_IDLE = 8
+# Rows that are standardised at once: TensorFlow takes several times their memory.
+CHUNK = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +148,8 @@ class Workshop:
         numbers, _, indicated, _ = layout.parts(x)
         if layout.numbers:
             self._standardization.adapt(numbers)
-            rows = self._standardization(numbers).numpy()
+            chunks = (numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK))
+            rows = np.concatenate([self._standardization(chunk).numpy() for chunk in chunks])
             if self._piecewise is not None:
                 self._piecewise.adapt(rows)
             for noise in self._noises:
