@@ -15,8 +15,7 @@ import tensorflow_probability as tfp
 
 import tfmdn
 from tfmdn.plots import effects as effects_lib
-from tfmdn.plots import report
-from tfmdn.plots import rows as rows_lib
+from tfmdn.plots import reading, report
 from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import evaluation
 
@@ -185,7 +184,7 @@ def test_an_effect_is_the_mean_over_the_rows(monkeypatch):
     monkeypatch.setattr(effects_lib, "MOST_PREDICTIONS", 10**5)
     regressor = Regressor()
     city, day, cost, noise = effects_lib.effects(
-        rows_lib.of(FRAME), regressor.predict, regressor.predict_quantiles, np.random.default_rng(1)
+        reading.rows_of(FRAME), regressor.predict, regressor.predict_quantiles, np.random.default_rng(1)
     )
     effect = {value: median for value, (_, median, _) in zip(city.column.values, city.quantiles[:, 0])}
     other = np.nan_to_num(FRAME[TAG].to_numpy(), nan=3.0).mean()
@@ -205,7 +204,7 @@ def test_an_effect_is_the_mean_over_the_rows(monkeypatch):
 def test_of_many_features_the_strongest_are_looked_at():
     X = RNG.normal(size=(40, 150))
     quantiles = lambda X, levels: np.repeat(X[:, 140:141] + 2.0 * X[:, 3:4], 3, 1)  # noqa: E731
-    found = effects_lib.effects(rows_lib.of(X), lambda X: X[:, 140] + 2.0 * X[:, 3], quantiles, RNG)
+    found = effects_lib.effects(reading.rows_of(X), lambda X: X[:, 140] + 2.0 * X[:, 3], quantiles, RNG)
     assert len(found) == effects_lib.MOST_CANDIDATES
     strongest = sorted(found, key=lambda effect: -effect.range(0))[:2]
     assert [effect.name for effect in strongest] == ["x[3]", "x[140]"]
@@ -214,7 +213,7 @@ def test_of_many_features_the_strongest_are_looked_at():
 def test_rare_categories_are_counted():
     X = np.array([[str(min(number, 13))] for number in range(40)], object)
     quantiles = lambda X, levels: np.zeros((len(X), 3))  # noqa: E731
-    (effect,) = effects_lib.effects(rows_lib.of(X), None, quantiles, RNG)
+    (effect,) = effects_lib.effects(reading.rows_of(X), None, quantiles, RNG)
     assert effect.num_more == 4
     assert effect.column.values[0] == "13"
 
@@ -225,9 +224,11 @@ def test_rows_of_every_kind_of_table_with_columns_of_others():
     rows, others = np.array([3, 1, 1]), {TAG: np.array([1, 2, 5])}
     expected = FRAME.iloc[rows].assign(**{TAG: FRAME[TAG].iloc[others[TAG]].to_numpy()}).reset_index(drop=True)
     for table in (FRAME, polars, polars.to_arrow(), structure):
-        taken = rows_lib.of(table).taken(rows, others)
+        taken = reading.rows_of(table).taken(rows, others)
         assert type(taken) is type(table)
         found = taken.to_pandas() if hasattr(taken, "to_pandas") else pd.DataFrame(taken)
         pd.testing.assert_frame_equal(found, expected, check_dtype=False)
     numbers = np.arange(12.0).reshape(6, 2)
-    np.testing.assert_array_equal(rows_lib.of(numbers).taken(rows, {1: np.array([0, 0, 5])}), [[6, 1], [2, 1], [2, 11]])
+    np.testing.assert_array_equal(
+        reading.rows_of(numbers).taken(rows, {1: np.array([0, 0, 5])}), [[6, 1], [2, 1], [2, 11]]
+    )

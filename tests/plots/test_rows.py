@@ -15,9 +15,8 @@ import tensorflow_probability as tfp
 
 import tfmdn
 from tfmdn import plots
-from tfmdn.plots import columns
+from tfmdn.plots import columns, reading
 from tfmdn.plots import data as data_lib
-from tfmdn.plots import rows as rows_lib
 
 matplotlib.use("Agg")
 import matplotlib.dates
@@ -104,7 +103,7 @@ def test_several_features_of_a_frame(kind):
         np.testing.assert_allclose(mesh_of(ax), scipy.stats.norm.pdf(GRID[:, np.newaxis], loc), atol=1e-6)
         assert ticks_of(ax) == {"Bonn": 0, "Oslo": 1, "Rome": 2}
     for at in ({"visits": 2.5, "city": None}, {"age": None, "day": DAYS[3], "wait": datetime.timedelta(hours=1)}):
-        seen = nw.from_native(rows_lib.of(x).held("size", at).part(slice(1)), eager_only=True)
+        seen = nw.from_native(reading.rows_of(x).held("size", at).part(slice(1)), eager_only=True)
         for name, value in at.items():
             (shown,) = seen[name].to_list()
             assert pd.isna(shown) if value is None else shown == value
@@ -145,7 +144,7 @@ def test_rows_of_a_frame_are_called_by_what_differs(kind):
     assert names(x) == (["row 4", "row 5"] if kind == "pandas" else ["row 0", "row 1"])
     assert names(x, feature="day") == ["day = 2024-03-02", "day = 2024-03-01"]
     assert names(x, feature="wait") == ["wait = 4 hours", "wait = 5 hours"]
-    assert names(rows_lib.of(x).held("city", 0).part(slice(2))) == ["city = Bonn", "city = Rome"]
+    assert names(reading.rows_of(x).held("city", 0).part(slice(2))) == ["city = Bonn", "city = Rome"]
 
 
 def test_outputs_of_a_frame():

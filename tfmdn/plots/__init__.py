@@ -19,7 +19,7 @@ Needs matplotlib, and narwhals for frames (extra `plots`): they are imported whe
 - `diagnostics`: how good that is.
 - `data`: what the model says of rows, computed some at a time.
 - `quantities`: what is shown of a mixture.
-- `rows`: rows as models take them, and their features.
+- `reading`: x as rows: `frames` or `arrays`, which have in common what `rows` says.
 - `columns`: one feature as it stands on an axis.
 - `outputs`: which of the targets is shown, and its name.
 - `style`: how all is drawn.

@@ -15,10 +15,9 @@ import tensorflow as tf
 
 from tfmdn import numerics, validation
 from tfmdn.distributions.mixture import Mixture
-from tfmdn.plots import quantities
-from tfmdn.plots import rows as rows_lib
+from tfmdn.plots import frames, quantities, reading
 from tfmdn.plots.columns import Column
-from tfmdn.plots.rows import At, Rows
+from tfmdn.plots.rows import At, Rows, is_frame
 from tfmdn.scores import weighting
 from tfmdn.scores.transform import probability_integral_transform
 
@@ -62,13 +61,13 @@ def mixtures(model: Model, x) -> Iterator[tuple[slice, Mixture]]:
 
     Args:
       model: a model or a `Mixture`.
-      x: the rows, of any kind, see `tfmdn.plots.rows`.
+      x: the rows, of any kind, see `tfmdn.plots`.
 
     Raises:
       TypeError: if the model returns anything but a `Mixture`.
       ValueError: if there are no rows, or not as many as the mixture has.
     """
-    x, ask = rows_lib.of(x), _question(model)
+    x, ask = reading.rows_of(x), _question(model)
     whole = None if ask else _checked(model, len(x))
     for rows in _slices(len(x), BATCH_SIZE):
         if ask:
@@ -90,9 +89,9 @@ def _question(model: Model) -> Callable[[Any], Mixture] | None:
     is_keras = isinstance(model, keras.layers.Layer)
 
     def ask(rows):
-        if not rows_lib.is_frame(rows):
+        if not is_frame(rows):
             return model(keras.tree.map_structure(_cast, rows))
-        return model(_cast(rows_lib.numbers(rows)) if is_keras else rows)
+        return model(_cast(frames.numbers(rows)) if is_keras else rows)
 
     return ask
 
@@ -197,7 +196,7 @@ def along(model: Model, x, feature, at: At, output: int | None) -> tuple[Predict
     Raises:
       ValueError: if it is not told which feature, or if a `Mixture` would have to answer for rows that it is not of.
     """
-    rows = rows_lib.of(x)
+    rows = reading.rows_of(x)
     feature = rows.chosen(feature)
     if rows.has_others or at is not None:
         if not _question(model):
@@ -211,7 +210,7 @@ def along(model: Model, x, feature, at: At, output: int | None) -> tuple[Predict
 
 def of_rows(model: Model, x, feature, output: int | None) -> tuple[Predictions, Column, str]:
     """What a model says of rows, the values of one of their features, and its label."""
-    rows = rows_lib.of(x)
+    rows = reading.rows_of(x)
     return _with_axis(Predictions(model, rows, output), rows.chosen(feature))
 
 
@@ -237,7 +236,7 @@ def integral_transform(model, x, y, intervals: bool = False) -> np.ndarray:
     Raises:
       ValueError: if there are not as many targets as rows, if they do not fit, or if none counts.
     """
-    x, y, values = rows_lib.of(x), np.asarray(y), []
+    x, y, values = reading.rows_of(x), np.asarray(y), []
     if y.shape[:1] != (len(x),):
         raise ValueError(f"`y` must have as many rows as `x`, {len(x)}. Received: y of shape {y.shape}.")
     for rows, mixture in mixtures(model, x):

@@ -14,8 +14,7 @@ import numpy as np
 
 from tfmdn import files
 from tfmdn.distributions.mixture import Mixture
-from tfmdn.plots import page, panels, words
-from tfmdn.plots import rows as rows_lib
+from tfmdn.plots import page, panels, reading, words
 from tfmdn.plots import style as style_lib
 from tfmdn.plots.effects import Effect, effects
 from tfmdn.plots.rows import Rows
@@ -69,7 +68,7 @@ def write(regressor, X, y: np.ndarray, form: TargetFormat, path: str | os.PathLi
       path: the file to write.
     """
     style_lib.require_matplotlib()
-    content = _page(regressor, rows_lib.of(X), y, form)
+    content = _page(regressor, reading.rows_of(X), y, form)
     with files.replacement(path) as draft:
         draft.write_text(content, encoding="utf-8")
 
@@ -79,7 +78,7 @@ def _page(regressor, given: Rows, y: np.ndarray, form: TargetFormat) -> str:
     known = np.flatnonzero(form.rows_that_say_anything(y))
     chosen = np.sort(rng.permutation(known)[:MOST_ROWS])
     labels, X = [str(given.numbers()[row]) for row in chosen], given.taken(chosen)
-    evaluation, mixture, rows = regressor.evaluate(X, y[chosen]), regressor.predict_dist(X), rows_lib.of(X)
+    evaluation, mixture, rows = regressor.evaluate(X, y[chosen]), regressor.predict_dist(X), reading.rows_of(X)
     outputs = _outputs(evaluation, mixture, y[chosen], form)
     found = effects(rows, regressor.predict, regressor.predict_quantiles, rng)
     names = " and ".join(output.name for output in outputs)

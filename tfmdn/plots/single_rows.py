@@ -19,8 +19,7 @@ from tfmdn import validation
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.plots import data as data_lib
 from tfmdn.plots import outputs as outputs_lib
-from tfmdn.plots import quantities
-from tfmdn.plots import rows as rows_lib
+from tfmdn.plots import quantities, reading
 from tfmdn.plots import style as style_lib
 from tfmdn.plots.data import Model
 
@@ -74,7 +73,7 @@ def slices(
     ['x = 0', 'x = 1', 'component', 'truth']
     """
     number, label = outputs_lib.chosen(output, model, truth)
-    said, y = data_lib.Predictions(model, rows_lib.of(x), number), np.sort(data_lib.column("y", y))
+    said, y = data_lib.Predictions(model, reading.rows_of(x), number), np.sort(data_lib.column("y", y))
     num_rows, names = len(said.rows), said.rows.names(feature)
     truth = None if truth is None else outputs_lib.of_targets("truth", truth, num_rows, number)
     atoms = said.atoms()
@@ -142,7 +141,7 @@ def joint_density(
     >>> ax.collections[0].get_array().shape
     (50, 40)
     """
-    rows = rows_lib.of(x)
+    rows = reading.rows_of(x)
     if len(rows) != 1:
         raise ValueError(f"`x` must be one row, as `x[:1]` is. Received: {len(rows)} rows.")
     coverages = [validation.fraction("coverages", each) for each in np.ravel(coverages).tolist()]

@@ -118,10 +118,8 @@ def _positions(ax, column: Column) -> np.ndarray:
         ax.set_xlim(-0.6, max(places) + 0.6)
     elif column.values.dtype.kind == "M":
         ax.xaxis.update_units(column.values)
-        dates = _matplotlib("dates")
-        locator = dates.AutoDateLocator(minticks=3, maxticks=8)
-        ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+        ax.xaxis.set_major_locator(_matplotlib("dates").AutoDateLocator(minticks=3, maxticks=8))
+        ax.xaxis.set_major_formatter(date_formatter(ax))
     return np.asarray(ax.convert_xunits(column.values), np.float64)
 
 
