@@ -80,8 +80,13 @@ class Mixtures:
 
     def log_prob(self, y):
         import tfmdn
+        from tfmdn.distributions import tensors
 
-        return -tfmdn.negative_log_likelihood(y, self.regressor.predict_dist(self.frame)).numpy()
+        mixture = self.regressor.predict_dist(self.frame)
+        log_prob = -tfmdn.negative_log_likelihood(y, mixture).numpy()
+        # Where targets lie on a grid this is the probability of a value of it. Others predict densities.
+        step = getattr(tensors.plain(mixture.components_distribution), "resolution", None)
+        return log_prob if step is None else log_prob - np.log(np.max(step))
 
     def crps(self, y):
         import tfmdn
