@@ -11,15 +11,12 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import numerics, validation
+from tfmdn import validation
 from tfmdn.metrics.base import ScoreMetric
-from tfmdn.scores import targets
-from tfmdn.scores.targets import TargetFormat
-from tfmdn.scores.transform import has_jumps, probabilities
+from tfmdn.scores import calibration, targets
+from tfmdn.scores.transform import probabilities
 
 tfd = tfp.distributions
-
-ROUNDING = 1e-6  # of cumulative probabilities
 
 
 @keras.saving.register_keras_serializable(package="tfmdn", name="metrics.IntervalCoverage")
@@ -58,20 +55,12 @@ class IntervalCoverage(ScoreMetric):
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         below, up_to = probabilities(y_true, mixture, self.target_format)  # [B, E]
-        start, end, slack = self._ends(mixture)
-        is_inside = tf.cast((below >= start - slack) & (up_to <= end + slack), up_to.dtype)
-        if self.intervals:
-            low, high = self.target_format.ends(y_true)
-            inside = tf.maximum(tf.minimum(up_to, end) - tf.maximum(below, start), 0.0)
-            is_inside = tf.where(low < high, tf.math.divide_no_nan(inside, up_to - below), is_inside)
-        is_inside = tf.where(tf.math.is_nan(up_to), up_to, is_inside)
+        low, high = self.target_format.ends(y_true)
+        is_interval = low < high if self.intervals else None
+        is_inside = calibration.share_inside(
+            below, up_to, self.coverage, mixture, lambda: mixture.interval(self.coverage), is_interval
+        )
         return targets.mean_over_event(is_inside, mixture, self.target_format.known(y_true))
-
-    def _ends(self, mixture: tfd.Distribution) -> tuple[tf.Tensor | float, tf.Tensor | float, float]:
-        """The predicted probabilities below the interval and up to its end, and how far rounding may move them."""
-        if not has_jumps(mixture):  # without a search for the quantiles
-            return 0.5 - 0.5 * self.coverage, 0.5 + 0.5 * self.coverage, 0.0
-        return *probabilities(mixture.interval(self.coverage), mixture, TargetFormat(intervals=True)), ROUNDING
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "coverage": self.coverage}
@@ -164,28 +153,12 @@ class CalibrationError(ScoreMetric):
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         below, up_to = probabilities(y_true, mixture, self.target_format)  # [B, E]
-        index = tf.cast(tf.clip_by_value(up_to * self.num_bins, 0.0, self.num_bins - 1.0), tf.int32)
-        in_bin = tf.one_hot(index, self.num_bins, axis=0, dtype=up_to.dtype)  # [N, B, E]
-        if below is not up_to:
-            in_bin = tf.where(below < up_to, self._shares(below, up_to), in_bin)
-        # A probability of NaN has no bin: it makes all of them NaN.
-        in_bin += tf.where(tf.math.is_nan(up_to), up_to, tf.zeros_like(up_to))
+        in_bin = calibration.shares_of_bins(below, up_to, self.num_bins)  # [N, B, E]
         in_bin = targets.mean_over_event(in_bin, mixture, self.target_format.known(y_true))  # [N, B]
         return tf.transpose(in_bin, [*range(1, in_bin.shape.rank), 0])
 
-    def _shares(self, below: tf.Tensor, up_to: tf.Tensor) -> tf.Tensor:
-        """Which shares of what lies between two probabilities `[*B, *E]` are in each bin: `[N, *B, *E]`."""
-        edges = tf.range(self.num_bins + 1, dtype=up_to.dtype) / self.num_bins
-        edges = numerics.with_trailing_axes(edges, up_to.shape.rank)
-        # The share that lies below each edge. A width of 0 has no shares, but must not make the others NaN.
-        width = tf.where(below < up_to, up_to - below, tf.ones_like(up_to))
-        shares = tf.clip_by_value((edges - below) / width, 0.0, 1.0)
-        return shares[1:] - shares[:-1]
-
     def result(self) -> tf.Tensor:
-        edges = tf.range(1, self.num_bins, dtype=self.dtype) / self.num_bins
-        observed = tf.cumsum(self.mean())[:-1]
-        error = tf.sqrt(tf.reduce_mean(tf.square(observed - edges)))
+        error = calibration.error_of_bins(self.mean())
         return tf.where(tf.convert_to_tensor(self.count) == 0, tf.zeros_like(error), error)
 
     def get_config(self) -> dict[str, Any]:

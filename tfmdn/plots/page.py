@@ -37,6 +37,7 @@ tbody th { font-weight: 400; }
 td { white-space: nowrap; }
 th:first-child, .text { text-align: left; }
 td.text { white-space: normal; min-width: 9rem; overflow-wrap: break-word; }
+a { color: #31688e; }
 footer { margin-top: 3rem; border-top: 1px solid #dde3e9; padding-top: 0.5rem; }
 @media print { body { font-size: 11pt; padding: 0; } figure, tr, .facts li { break-inside: avoid; }
   h2, h3 { break-after: avoid; } .figures { align-items: start; }
@@ -65,6 +66,17 @@ def element(tag: str, content: str, kind: str = "") -> str:
     """An element of a class that holds text."""
     attribute = f' class="{kind}"' if kind else ""
     return f"<{tag}{attribute}>{text(content)}</{tag}>"
+
+
+def section(number: int, name: str) -> str:
+    """The heading of a section, which `contents` leads to."""
+    return f'<h2 id="section-{number}">{text(name)}</h2>'
+
+
+def contents(names: Sequence[str]) -> str:
+    """Links to the sections of these names, numbered from 0."""
+    links = (f'<a href="#section-{number}">{text(name)}</a>' for number, name in enumerate(names))
+    return f"<nav>{' &middot; '.join(links)}</nav>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: Sequence[int] = ()) -> str:

@@ -49,7 +49,7 @@ def predictions(name: str, quantiles: np.ndarray, ends: np.ndarray) -> str:
     bottom, top = _limits(quantiles, ends)
     is_outside = (high < quantiles[:, 0]) | (low > quantiles[:, -1])
     colors = np.where(is_outside, OUTSIDE, "#1d2630")
-    with style_lib.figure(6.2, 3.6) as figure:
+    with style_lib.figure(5.4, 3.5) as figure:
         ax = figure.subplots()
         for first, last, color, label in ((0, 4, "#d5e1ea", "90 % interval"), (1, 3, "#a9c3d6", "50 % interval")):
             ax.vlines(place, quantiles[:, first], quantiles[:, last], color=color, linewidth=2.5, label=label)

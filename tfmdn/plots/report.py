@@ -87,6 +87,8 @@ def _page(regressor, given: Rows, y: np.ndarray, form: TargetFormat) -> str:
         page.element("h1", f"How good are the predictions of {names}?"),
         page.element("p", f"{len(known):,} rows with known targets{sample}, {len(rows.features):,} features.", "quiet"),
     ]
+    if len(outputs) > 1:
+        body.append(page.contents([output.name for output in outputs]))
     for output in outputs:
         body += _section(output, found, rows, labels, len(outputs) > 1)
     body.append("<footer>Written by tfmdn. The file needs nothing else, and sends nothing.</footer>")
@@ -114,7 +116,7 @@ def _section(output: Output, found: list[Effect], rows: Rows, labels: list[str],
     sorted_effects = sorted(found, key=lambda effect: -effect.range(output.number))
     strongest = [effect for effect in sorted_effects[:SHOWN_EFFECTS] if effect.range(output.number) > 0]
     return [
-        *([page.element("h2", output.name)] if has_heading else []),
+        *([page.section(output.number, output.name)] if has_heading else []),
         *_in_short(output, quantiles),
         *_calibration(output),
         *_predictions(output, quantiles),
@@ -152,14 +154,15 @@ def _calibration(output: Output) -> list[str]:
 
 def _predictions(output: Output, quantiles: np.ndarray) -> list[str]:
     known = np.flatnonzero(output.is_known)
-    order = known[np.argsort(quantiles[known, 2], kind="stable")]
+    order = known[np.lexsort([quantiles[known].mean(1), quantiles[known, 2]])]  # medians of counts are tied
     shown = order[np.unique(np.linspace(0, len(order) - 1, min(SHOWN_ROWS, len(order))).astype(int))]
     return [
         page.element("h3", "Predictions and targets"),
         page.captioned(
             panels.predictions(output.name, quantiles[shown], output.ends()[:, shown]),
             f"{len(shown):,} rows from the lowest predicted median to the highest: the median, the 50 % and the 90 % "
-            "interval, and the target as a dot. Red dots lie outside of their 90 % interval, which one in ten should.",
+            "interval, and the target as a dot. Red dots lie outside of their 90 % interval, which "
+            f"{words.most(output)}one in ten should.",
         ),
     ]
 

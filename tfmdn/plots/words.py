@@ -49,17 +49,25 @@ def target(output, row: int) -> str:
     return f"{number(high)} or less" if np.isinf(low) else f"{number(low)} to {number(high)}"
 
 
+def least(output) -> str:
+    """What is said before how much an interval covers: more, where it ends at a value with a probability of its own."""
+    return "at least " if has_jumps(output.mixture) else ""
+
+
+def most(output) -> str:
+    """What is said before how much it leaves out."""
+    return "at most " if has_jumps(output.mixture) else ""
+
+
 def facts(output, quantiles: np.ndarray) -> list[tuple[str, str]]:
     """What is seen first, each a figure and what it is."""
     count, figures = int(output.is_known.sum()), output.figures
     inside = {level: round(count * figures[f"coverage_{level}"]) for level in COVERAGES}
-    # An interval that ends at a value with a probability of its own has more than its name says.
-    least = "at least " if has_jumps(output.mixture) else ""
     found = [
         (
             f"{inside[90]:,} of {count:,}",
-            f"targets lay within the 90 % intervals; {least}{round(0.9 * count):,} should. Of the 80 % intervals: "
-            f"{inside[80]:,}, of the 50 % intervals: {inside[50]:,}.",
+            f"targets lay within the 90 % intervals; {least(output)}{round(0.9 * count):,} should. "
+            f"Of the 80 % intervals: {inside[80]:,}, of the 50 % intervals: {inside[50]:,}.",
         ),
         (number(figures["width_90"]), f"is how wide the 90 % intervals of {output.name} are on average."),
     ]
@@ -105,11 +113,10 @@ def figures(output) -> list[list[str]]:
         ("root mean square error", own["rmse"], "of the predicted means, in the same units."),
         *((f"width of {level} % intervals", own[f"width_{level}"], "on average.") for level in COVERAGES),
     ]
-    least = "at least " if has_jumps(output.mixture) else ""
     shares = [
         ("skill", own["skill"], "the part of the CRPS that the features save. 100 % is perfect, 0 % is of no use."),
         *(
-            (f"targets in {level} % intervals", own[f"coverage_{level}"], f"should be {least}{level} %.")
+            (f"targets in {level} % intervals", own[f"coverage_{level}"], f"should be {least(output)}{level} %.")
             for level in COVERAGES
         ),
         ("calibration error", own["calibration_error"], "how far probabilities are off. Less is better."),

@@ -6,6 +6,7 @@ Each is proper: on average over the targets no prediction scores lower than thei
 - `ranked`: the continuous ranked probability score, and the loss of quantiles, of which it is made.
 - `energy`: the same of vectors as a whole, from draws.
 - `transform`: the probability integral transform, which is no score but shows what is wrong.
+- `calibration`: how often targets lie where they were predicted.
 - `targets`: what targets a mixture takes, and what becomes of those that are not known.
 - `components`: what scores read of a mixture's components.
 - `weighting`: how much each score counts.

@@ -16,17 +16,18 @@ import tensorflow_probability as tfp
 
 from tfmdn.distributions import kinds
 from tfmdn.distributions.mixture import Mixture
-from tfmdn.metrics import calibration, scoring
+from tfmdn.metrics import scoring
 from tfmdn.metrics.base import ScoreMetric
-from tfmdn.scores.ranked import crps
+from tfmdn.scores import calibration
 from tfmdn.scores.targets import TargetFormat
+from tfmdn.scores.transform import probabilities
 
 tfd = tfp.distributions
 
 COVERAGES = (50, 80, 90)  # in per cent
 # The targets that the regressor was fitted to are remembered by so many of their quantiles.
 MOST_VALUES = 1_000
-FLOAT, CRPS_BATCH = "float64", 256
+NUM_BINS, FLOAT = 20, "float64"
 
 
 def _number(value: float) -> str:
@@ -115,14 +116,6 @@ class Evaluation(Mapping):
         return f"<table><thead><tr>{head.replace('td>', 'th>')}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-class _CRPS(scoring.CRPS):
-    """The same, of many rows in one graph, which takes a quarter of the time."""
-
-    def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
-        batch_size = CRPS_BATCH if mixture.batch_shape[0] > CRPS_BATCH else None
-        return crps(y_true, mixture, batch_size, intervals=self.intervals, missing=self.missing)
-
-
 class _SquaredError(ScoreMetric):
     """The squared distance of targets from the mean, by the shorter way round of angles. NaN for intervals."""
 
@@ -131,13 +124,35 @@ class _SquaredError(ScoreMetric):
         return tf.square(kinds.difference(mixture.components_distribution, value, mixture.mean()))
 
 
-class _Widths(ScoreMetric):
-    """The widths of the central intervals of all coverages, whose ends are searched for at once."""
+class _Intervals(ScoreMetric):
+    """Of each target its share of bins, whether it is inside intervals, and how wide these are: of one search."""
+
+    def __init__(self, **options):
+        super().__init__((NUM_BINS + 2 * len(COVERAGES),), **options)
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         tails = np.array([0.5 - level / 200.0 for level in COVERAGES])
         low, high = tf.split(mixture.quantile([*tails, *(1.0 - tails)]), 2)
-        return tf.transpose(high - low)
+        below, up_to = probabilities(y_true, mixture, self.target_format)
+        y_low, y_high = self.target_format.ends(y_true)
+        is_interval = y_low < y_high if self.intervals else None
+        inside = [
+            calibration.share_inside(
+                below, up_to, level / 100, mixture, lambda ends=ends: tf.stack(ends, -1), is_interval
+            )
+            for level, *ends in zip(COVERAGES, tf.unstack(low), tf.unstack(high))
+        ]
+        bins = calibration.shares_of_bins(below, up_to, NUM_BINS)
+        return tf.transpose(tf.concat([bins, inside, high - low], 0))
+
+    def results(self) -> dict[str, float]:
+        """The figures by name."""
+        bins, inside, widths = tf.split(self.mean(), [NUM_BINS, len(COVERAGES), len(COVERAGES)])
+        return {
+            "calibration_error": calibration.error_of_bins(bins),
+            **{f"coverage_{level}": share for level, share in zip(COVERAGES, inside)},
+            **{f"width_{level}": width for level, width in zip(COVERAGES, widths)},
+        }
 
 
 class _CRPSOfValues(ScoreMetric):
@@ -231,22 +246,22 @@ def _figures(values: np.ndarray, options: dict) -> dict[str, ScoreMetric]:
     """What is summed of one output, of which these are typical values."""
     return {
         "nll": scoring.NegativeLogLikelihood(**options),
-        "crps": _CRPS(**options),
+        "crps": scoring.CRPS(**options),
         "squared_error": _SquaredError(**options),
         "crps_of_values": _CRPSOfValues(values, **options),
-        "calibration_error": calibration.CalibrationError(**options),
-        **{f"coverage_{level}": calibration.IntervalCoverage(level / 100, **options) for level in COVERAGES},
-        "widths": _Widths((len(COVERAGES),), **options),
+        "intervals": _Intervals(**options),
     }
 
 
 def _results(figures: dict[str, ScoreMetric]) -> dict[str, float]:
     """The figures of one output: NaN if no target of it was observed."""
-    widths = dict(zip([f"width_{level}" for level in COVERAGES], np.asarray(figures.pop("widths").result())))
-    results = {name: float(metric.result()) for name, metric in figures.items()} | widths
-    if not float(figures["nll"].count):
-        results = dict.fromkeys(results, math.nan)
-    reference = results.pop("crps_of_values")
-    results["rmse"] = math.sqrt(results.pop("squared_error"))
-    results["skill"] = 1.0 - results["crps"] / reference if reference else math.nan
-    return {name: float(results[name]) for name in LABELS if name in results}
+    crps, reference = (float(figures[name].result()) for name in ("crps", "crps_of_values"))
+    results = {
+        "nll": figures["nll"].result(),
+        "crps": crps,
+        "rmse": math.sqrt(figures["squared_error"].result()),
+        "skill": 1.0 - crps / reference if reference else math.nan,
+        **figures["intervals"].results(),
+    }
+    is_known = float(figures["nll"].count) > 0
+    return {name: float(value) if is_known else math.nan for name, value in results.items()}
