@@ -6,6 +6,7 @@ import sys
 import keras
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.integrate
 import scipy.stats
@@ -316,7 +317,9 @@ def test_error_vectors():
 
 def test_error_vectors_of_a_mixture_lead_to_its_mean():
     mixture = mixture_of(("normal", "full", (2,)))
-    arrows = plots.error_vectors(np.zeros((5, 2)), mixture).collections[0]
+    ax = plots.error_vectors(pd.DataFrame({"east": np.zeros(5), "north": np.zeros(5)}), mixture)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("east", "north")
+    (arrows,) = ax.collections
     np.testing.assert_allclose(np.c_[arrows.U, arrows.V], mixture.mean(), rtol=1e-5)
 
 

@@ -178,6 +178,14 @@ def fan(
     >>> ax = tfmdn.plots.fan(model, x=np.linspace(-1, 1, 50), coverages=[0.5, 0.9])
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['90 %', '50 %', 'median']
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"age": [20.0, 30.5, 41.0], "city": ["Rome", "Oslo", "Rome"]})
+    >>> model = lambda table: tfmdn.Mixture(
+    ...     tfd.Categorical(logits=np.zeros([len(table), 1])), tfd.Normal(table[["age"]], np.ones(1))
+    ... )
+    >>> ax = tfmdn.plots.fan(model, table, feature="city", at={"age": 25.0})
+    >>> [label.get_text() for label in ax.get_xticklabels()]
+    ['Oslo', 'Rome']
     """
     number, label = outputs.chosen(output, model, y)
     said, column, name = data_lib.along(model, x, feature, at, number)

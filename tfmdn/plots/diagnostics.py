@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from tfmdn import validation
 from tfmdn.plots import data as data_lib
+from tfmdn.plots import outputs
 from tfmdn.plots import style as style_lib
 from tfmdn.plots.data import Model
 
@@ -31,8 +32,8 @@ def error_vectors(y_true: ArrayLike, y_pred: ArrayLike, ax: Axes | None = None, 
     """Arrows from true points of a plane to the predicted ones.
 
     Args:
-      y_true: `[n, 2]`.
-      y_pred: `[n, 2]`: predictions, draws, or a `Mixture`, which stands for its mean.
+      y_true: `[n, 2]`, an array or a frame, of which the axes have their names.
+      y_pred: `[n, 2]`: predictions, such as an `MDNRegressor`'s, draws, or a `Mixture`, which stands for its mean.
       ax: axes to draw on. None means those of a new figure.
       **kwargs: passed on to `ax.quiver`, in place of what is chosen here.
 
@@ -48,6 +49,7 @@ def error_vectors(y_true: ArrayLike, y_pred: ArrayLike, ax: Axes | None = None, 
     >>> ax.collections[0].U.tolist(), ax.collections[0].V.tolist()
     ([0.1, 0.0], [0.0, 0.3])
     """
+    names = outputs.names_of(y_true) or ["first coordinate", "second coordinate"]
     y_true, y_pred = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
     if y_true.shape != (len(y_pred), 2) or y_pred.shape != y_true.shape or not len(y_true):
         raise ValueError(
@@ -60,7 +62,7 @@ def error_vectors(y_true: ArrayLike, y_pred: ArrayLike, ax: Axes | None = None, 
     ax.update_datalim(y_pred)  # quiver itself only sees to the true points
     ax.set_aspect("equal", adjustable="datalim")
     ax.autoscale_view()
-    return style_lib.labelled(ax, "first coordinate", "second coordinate")
+    return style_lib.labelled(ax, *names)
 
 
 def pit_histogram(

@@ -23,7 +23,7 @@ def chosen(output: int | str | None, model: Any, y: Any = None) -> tuple[int | N
     Raises:
       ValueError: if there is no output of this name.
     """
-    names = _names(model, y)
+    names = names_of(y) or [str(name) for name in getattr(model, "target_names_", None) or [] if name is not None]
     if isinstance(output, str):
         output = names.index(validation.one_of("output", output, names))
     if output is None:
@@ -54,14 +54,12 @@ def of_targets(name: str, y: Any, num_rows: int, output: int | None) -> np.ndarr
     return values.ravel().astype(np.result_type(values.dtype, np.float32))
 
 
-def _names(model: Any, y: Any) -> list[str]:
-    """The names of the targets, as texts; none if they are not known."""
+def names_of(y: Any) -> list[str]:
+    """The names of targets, as texts; none if they are not known."""
     if hasattr(y, "column_names"):  # pyarrow's table, whose columns are no names
-        names = y.column_names
-    elif hasattr(y, "columns"):
-        names = y.columns
-    elif hasattr(y, "to_frame"):  # a series
-        names = [] if y.name in (None, "") else [y.name]
-    else:
-        names = getattr(model, "target_names_", None) or []
-    return [str(name) for name in names if name is not None]
+        return list(y.column_names)
+    if hasattr(y, "columns"):
+        return [str(name) for name in y.columns]
+    if hasattr(y, "to_frame"):  # a series
+        return [] if y.name in (None, "") else [str(y.name)]
+    return []
