@@ -239,7 +239,8 @@ def test_dates_and_texts_of_arrays():
         ax = plots.fan(mixture, days)
         np.testing.assert_allclose(ax.lines[0].get_xdata(), matplotlib.dates.date2num(DAYS.tz_localize(None)))
         assert isinstance(ax.xaxis.get_major_locator(), matplotlib.dates.DateLocator)
-    assert plots.density(mixture, FRAME["day"], GRID).get_xlabel() == "day"
+    ax = plots.density(mixture, FRAME["day"].rename("$day$"), GRID)
+    assert ax.xaxis.label.get_text() == r"\$day\$"  # no formula
     ax = plots.draws(mixture, np.array(CITIES), seed=1)
     assert ticks_of(ax) == {"Bonn": 0, "Oslo": 1, "Rome": 2}
 
@@ -296,8 +297,9 @@ def test_errors_of_several_features(monkeypatch):
         plots.fan(model.predict_dist(FRAME), FRAME, feature="age")
     with pytest.raises(ValueError, match=r"other values in the columns \['city', 'day'"):
         plots.slices(tfmdn.MDNLayer(2), FRAME, GRID)
-    with pytest.raises(ValueError, match="all are missing"):
-        plots.fan(model, FRAME.assign(wait=np.nan), feature="wait")
+    for plot in (plots.fan, plots.hexbin):
+        with pytest.raises(ValueError, match="all are missing"):
+            plot(model, FRAME.assign(wait=np.nan), feature="wait")
     with pytest.raises(ValueError, match="`output` must be None or 0 for scalar events"):
         plots.fan(model, FRAME, feature="age", output=1)
     monkeypatch.setitem(sys.modules, "narwhals", None)

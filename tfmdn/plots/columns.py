@@ -42,6 +42,17 @@ class Column:
         kind = self.values.dtype.kind
         return np.isfinite(self.values) if kind in "fM" else np.ones(len(self.values), bool)
 
+    def known(self) -> np.ndarray:
+        """The rows with something to show.
+
+        Raises:
+          ValueError: if there is none.
+        """
+        rows = np.flatnonzero(self.is_known)
+        if not len(rows):
+            raise ValueError("The feature on the axis must be known of at least one row. Received: all are missing.")
+        return rows
+
     def typical(self) -> int:
         """The row of the middle number or date, or of the most frequent text."""
         if self.categories:
@@ -63,9 +74,7 @@ class Column:
             shown = set(self._by_frequency()[:MOST_CATEGORIES])
             firsts = [np.flatnonzero(self.values == name)[0] for name in self.categories if name in shown]
             return None, np.asarray(firsts)
-        known = np.flatnonzero(self.is_known)
-        if not len(known):
-            raise ValueError("The feature on the axis must be known of at least one row. Received: all are missing.")
+        known = self.known()
         distinct, firsts = np.unique(self.values[known], return_index=True)
         is_whole = not self.is_dense or bool(np.all(distinct == np.round(distinct)))
         if not is_whole and len(distinct) > 1:

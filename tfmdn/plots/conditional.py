@@ -85,7 +85,7 @@ def density(
     for limit, probabilities in atoms:
         style_lib.add_strip(axes, positions, limit, probabilities[order], mesh.cmap, bool(column.categories))
     if ax is None:
-        axes.figure.colorbar(mesh, label=f"p({label} | {name})", extend=style_lib.extend(mesh))
+        axes.figure.colorbar(mesh, label=style_lib.plain(f"p({label} | {name})"), extend=style_lib.extend(mesh))
     return style_lib.labelled(axes, name, label)
 
 

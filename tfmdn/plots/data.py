@@ -216,6 +216,7 @@ def of_rows(model: Model, x, feature, output: int | None) -> tuple[Predictions, 
 
 def _with_axis(said: Predictions, feature) -> tuple[Predictions, Column, str]:
     column, label = said.rows.column(feature).fitted(), said.rows.label(feature)
+    column.known()
     return said, column, f"{label} [{column.unit}]" if column.unit else label
 
 

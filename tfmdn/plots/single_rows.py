@@ -82,7 +82,7 @@ def slices(
     ax, colors = style_lib.axes(ax), style_lib.colors(num_rows)
     for row, color in enumerate(colors):
         style = style_lib.LINE_STYLES[row % len(style_lib.LINE_STYLES)]
-        ax.plot(y, parts[:, row].sum(-1), color=color, linestyle=style, linewidth=2, label=names[row])
+        ax.plot(y, parts[:, row].sum(-1), color=color, linestyle=style, linewidth=2, label=style_lib.plain(names[row]))
     if parts.shape[-1] <= MOST_COMPONENTS if components is None else components:
         for row, color in enumerate(colors):
             ax.plot(y, parts[:, row], color=color, **style_lib.COMPONENT)
@@ -170,7 +170,7 @@ def joint_density(
     if point is not None:
         style_lib.add_cross(axes, *point, "truth")
     if ax is None:
-        axes.figure.colorbar(mesh, label=f"p({', '.join(labels)} | x)")
+        axes.figure.colorbar(mesh, label=style_lib.plain(f"p({', '.join(labels)} | x)"))
     return style_lib.labelled(axes, *labels)
 
 

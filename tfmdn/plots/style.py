@@ -58,8 +58,13 @@ def date_formatter(ax):
 
 def labelled(ax, x: str, y: str):
     """The axes, with these labels."""
-    ax.set(xlabel=x, ylabel=y)
+    ax.set(xlabel=plain(x), ylabel=plain(y))
     return ax
+
+
+def plain(text: str) -> str:
+    """A text for matplotlib in which dollars are dollars, and do not enclose a formula."""
+    return text.replace("$", r"\$")
 
 
 def colors(count: int, colormap: str = "viridis", first: float = 0.0, last: float = 0.85) -> np.ndarray:
@@ -112,7 +117,10 @@ def _positions(ax, column: Column) -> np.ndarray:
     """Where values stand on the x axis, `[n]`; NaN if they do not."""
     if column.categories:
         ax.xaxis.update_units(list(column.categories))
-        places, names = ax.convert_xunits(list(column.categories)), list(map(shortened, column.categories))
+        places, names = (
+            ax.convert_xunits(list(column.categories)),
+            [plain(shortened(name)) for name in column.categories],
+        )
         is_long = sum(map(len, names)) > 40
         ax.set_xticks(places, names, rotation="vertical" if is_long else "horizontal")
         ax.set_xlim(-0.6, max(places) + 0.6)
@@ -193,7 +201,7 @@ def add_stems(ax, y: float, heights: np.ndarray, colors: np.ndarray, name: str) 
     """Adds a line upwards from one y for each row, with a head at the height `[n]`."""
     for height, color in zip(heights, colors):
         ax.plot([y, y], [0.0, height], color=color, linewidth=1.5, marker="o", markevery=[1])
-    ax.plot([], [], color="0.4", linewidth=1.5, marker="o", label=f"P({name} = {y:.4g})")
+    ax.plot([], [], color="0.4", linewidth=1.5, marker="o", label=plain(f"P({name} = {y:.4g})"))
 
 
 def add_contours(ax, x: np.ndarray, y: np.ndarray, values: np.ndarray, levels: np.ndarray, names: list[str]) -> None:
