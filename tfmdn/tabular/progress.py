@@ -90,8 +90,10 @@ class Progress:
           share: how much of the training is done, from 0 to 1.
           is_due: whether it is worth a line where lines stay.
         """
+        if not self._shown:
+            return
         can_redraw = _can_redraw()
-        if not self._shown or not (is_due or (can_redraw and now() >= self._last + SECONDS_BETWEEN)):
+        if not is_due and not (can_redraw and now() >= self._last + SECONDS_BETWEEN):
             return
         self._last = now()
         line = f"[{'=' * round(share * WIDTH):.<{WIDTH}}] {words}, {self.seconds:.0f} s"
@@ -156,4 +158,5 @@ def now() -> float:
 
 def _can_redraw() -> bool:
     """Whether standard output is a terminal or a notebook, which go back to the start of a line."""
-    return sys.stdout.isatty() or type(sys.stdout).__module__.partition(".")[0] == "ipykernel"
+    is_terminal = getattr(sys.stdout, "isatty", bool)()  # nothing, or what somebody has put there, may have none
+    return is_terminal or type(sys.stdout).__module__.partition(".")[0] == "ipykernel"
