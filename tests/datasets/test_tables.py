@@ -52,6 +52,18 @@ TEXTS = {
     "blanks": (" a   b\n 1  2.5\n 33 -1e-3\n", {}, {"a": [1, 33], "b": [2.5, -0.001]}, NOTHING),
     "blanks and tabs": ("1 \t 2.5\n3\t4.5  \n 5 6.5\n", {}, NUMBERED, NOTHING),
     "blanks, decimal commas": ("1 2,5\n3 4,5\n5 6,5\n", {}, NUMBERED, NOTHING),
+    "blanks in dates and texts": (
+        "a b\tc\n2020-01-31 00:00:00\t1,5\n2020-02-01 00:00:00\t2,5\n",
+        {},
+        {"a b": ["2020-01-31", "2020-02-01"], "c": [1.5, 2.5]},
+        NOTHING,
+    ),
+    "commas in all but texts": (
+        "1,5|x y|2,25\n3,5|z|4,25\n",
+        {},
+        {"column_0": [1.5, 3.5], "column_1": ["x y", "z"], "column_2": [2.25, 4.25]},
+        NOTHING,
+    ),
     "another sign": ("a:b\n1:2\n3:4\n", {"separator": ":"}, AB, NOTHING),
     "one column": ("y\n1\n2\n3\n", {}, {"y": [1, 2, 3]}, NOTHING),
     "lists in cells": ("a,g,c\n1,x;y,2\n3,z;x,4\n", {}, {"a": [1, 3], "g": ["x;y", "z;x"], "c": [2, 4]}, NOTHING),

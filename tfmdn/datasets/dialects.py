@@ -6,6 +6,7 @@ Its first lines tell. Where they allow two readings, an error says which, and wh
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from tfmdn.datasets.headers import find_names
-from tfmdn.datasets.rows import BLANKS, VALUE, Row, is_data, is_remark, rows_of
+from tfmdn.datasets.rows import BLANKS, NUMBER, VALUE, Row, is_data, is_remark, rows_of
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", BLANKS: "blanks and tabs"}
 COMMENT = re.compile(r"\s*(#|%|//|!)+\s*")
@@ -27,14 +28,14 @@ class Dialect:
       separator: one sign, or BLANKS.
       decimal: "." or ",".
       start: how many lines lie before the first row of values.
-      names: one for each column, "" where it has none.
+      names: one for each column, "" where it has none, and None where separators end the lines, and there is nothing.
       header: whether the names are those of a line.
     """
 
     separator: str
     decimal: str
     start: int
-    names: list[str]
+    names: list[str | None]
     header: bool
 
 
@@ -67,12 +68,15 @@ def recognise(
     last_comment = next(rows_of([comments[-1]], separator)).cells if comments else []
     if names is None and header is not False and len(last_comment) == width and not is_data(last_comment):
         names = last_comment  # as NumPy's savetxt writes them
+    header, names = names is not None, names or [""] * width
+    is_empty = [not (names[i] or any(cells[i] for cells in body)) for i in range(1, width)]
+    num_empty = sum(itertools.takewhile(bool, reversed(is_empty)))  # separators at the ends of lines
     return Dialect(
         separator=separator,
         decimal=_find_decimal(body, separator, notes) if decimal == "auto" else decimal,
         start=rows[first].line - 1,
-        names=[""] * width if names is None else names,
-        header=names is not None,
+        names=[*names[: width - num_empty], *[None] * num_empty],
+        header=header,
     )
 
 
@@ -106,8 +110,14 @@ def _find_separator(lines: Sequence[str]) -> str:
         fits = [len(row.cells) == len(body[0]) for row in rows]
         share = np.mean(fits[len(rows) // 3 :]) if rows else 0.0
         if len(body[0]) > 1 and share >= (0.75 if separator == BLANKS else 0.5):  # prose has blanks
-            values = np.mean([VALUE.fullmatch(cell) is not None for cells in body for cell in cells if cell])
-            fitting[separator] = (share >= 0.95, values, np.mean(fits))
+            cells = [cell for cells in body for cell in cells if cell]
+            is_value = [VALUE.fullmatch(cell) is not None for cell in cells]
+            is_whole = [value or not re.search(r"[,;\t|]", cell) for value, cell in zip(is_value, cells)]
+            fitting[separator] = (share >= 0.95, np.mean(is_value), np.mean(is_whole), np.mean(fits))
+    if "\t" in fitting and BLANKS in fitting:  # blanks are in dates and texts, too
+        cells = [cell.split() for row in rows_of(lines, "\t") for cell in row.cells]
+        parted = [all(map(NUMBER.fullmatch, words)) for words in cells if len(words) > 1]
+        del fitting[BLANKS if sum(parted) <= 0.5 * len(parted) else "\t"]
     if fitting:
         return max(fitting, key=fitting.get)  # at a tie the first
     texts = [line.strip() for line in lines if line.strip()]

@@ -17,11 +17,14 @@ MISSING = frozenset(
         " 1.#IND -1.#IND 1.#QNAN -1.#QNAN #DIV/0! #VALUE! #REF! #NAME? #NUM! #NULL!",
     )
 )
-DATE = r"\d{4}[-/.]\d\d?([-/.]\d\d?([T ]\d\d?:.*)?)?|\d\d?[-/.]\d\d?[-/.](\d\d|\d{4})( \d\d?:.*)?|\d+:\d\d(:[\d.,]+)?"
-NUMBER = r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?|[+-]?inf(inity)?|[+-]?\d{1,3}([.,']\d{3})+([.,]\d+)?"
-VALUE = re.compile(f"{NUMBER}|{DATE}|true|false", re.IGNORECASE)
+TIME = r"\d\d?:\d\d[\d:.Z+-]*( ?[ap]m)?"
+DATE = rf"\d{{4}}[-/.]\d\d?([-/.]\d\d?([T ]{TIME})?)?|\d\d?[-/.]\d\d?[-/.](\d\d|\d{{4}})( {TIME})?|{TIME}"
+NUMBER = re.compile(
+    r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?|[+-]?inf(inity)?|[+-]?\d{1,3}([.,']\d{3})+([.,]\d+)?", re.IGNORECASE
+)
+VALUE = re.compile(f"{NUMBER.pattern}|{DATE}|true|false", re.IGNORECASE)
 # Amounts, too: 1,234.5 and $12 and 35 %.
-AMOUNT = re.compile(rf"{NUMBER}|{DATE}|true|false|[$€£¥]? *[+-]?\d[\d.,' ]* *[%$€£¥]?", re.IGNORECASE)
+AMOUNT = re.compile(rf"{NUMBER.pattern}|{DATE}|true|false|[$€£¥]? *[+-]?\d[\d.,' ]* *[%$€£¥]?", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -157,7 +157,7 @@ class TextTable:
     def _with_names(self, frame: pd.DataFrame, dialect: Dialect) -> pd.DataFrame:
         """The columns under their names; the first as the index, if it has none and names the rows."""
         names = list(dialect.names)
-        while len(names) > 1 and not names[-1] and frame.iloc[:, -1].isna().all():  # separators at the ends of lines
+        while names[-1] is None and frame.iloc[:, -1].isna().all():
             names, frame = names[:-1], frame.iloc[:, :-1]
         if dialect.header and len(names) > 1 and not names[0] and are_row_names(frame[0].astype(str).tolist()):
             names, frame = names[1:], frame.set_index(0).rename_axis(None)
