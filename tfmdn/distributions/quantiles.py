@@ -47,9 +47,11 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     def mix(function, y):
         return tf.reduce_sum(weights * function(tf.expand_dims(y, axis)), axis)
 
+    mean = marginals.mean()
+
     def cdf(y):
         p = marginals.cdf(y)  # NaN outside the support of some of TFP's families, such as gamma
-        return tf.where(tf.math.is_nan(p), tf.cast(y > marginals.mean(), p.dtype), p)
+        return tf.where(tf.math.is_nan(p), tf.cast(y > mean, p.dtype), p)
 
     bounds = _cantelli_bounds if kinds.period(marginals) is None else _cut
     low, high = bounds(marginals, weights, probability, axis)
