@@ -182,12 +182,6 @@ class Answers:
         Raises:
           ImportError: if matplotlib is not installed.
           ValueError: if the targets do not fit, or if none counts.
-
-        Example:
-
-        >>> x, y = tfmdn.datasets.inverse_sinusoid().sample(300, seed=0)
-        >>> regressor = tfmdn.MDNRegressor(n_estimators=2, max_steps=200, random_state=0).fit(x[:200], y[:200])
-        >>> regressor.report(x[200:], y[200:], "report.html")  # doctest: +SKIP
         """
         _, events, form, _ = self._known(X, y, None)
         report.write(self, X, events, form, path)
