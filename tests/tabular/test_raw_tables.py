@@ -13,7 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import tfmdn
-from tfmdn.tabular import encoded_categories
+from tfmdn.tabular import encoded_categories, inputs, streams
+from tfmdn.tabular.progress import Progress
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
 SMALL = {"num_components": 2, "n_estimators": 2, "max_steps": 25, "hidden_units": (8,), "random_state": 0}
@@ -144,13 +145,17 @@ def test_scikit_learn_s_tools_take_frames():
     assert dependence["grid_values"][0].tolist() == ["blue", "green", "red"]
 
 
-def test_a_dataset_of_columns_is_their_table():
-    frame = X[["number", "text", "text with gaps"]]
-    columns = {name: frame[name].to_numpy() for name in ("number", "text")}
-    columns["text with gaps"] = frame["text with gaps"].fillna("").to_numpy(str)
-    rows = tf.data.Dataset.from_tensor_slices((columns, Y)).batch(50)
-    answers = [tfmdn.MDNRegressor(**SMALL).fit(*table).predict(frame) for table in ((rows,), (frame, Y.to_numpy()))]
-    np.testing.assert_array_equal(*answers)
+def test_a_dataset_of_columns_is_read_as_their_table():
+    frame = X[["number", "number with gaps", "text", "text with gaps", "date as text"]]
+    columns = {name: column if name.startswith("number") else column.fillna("") for name, column in frame.items()}
+    features, _, _ = streams.sample(tf.data.Dataset.from_tensor_slices((columns, Y)).batch(50), 0, Progress())
+    (columns, found), (expected_columns, expected) = (
+        inputs.learned(tfmdn.MDNRegressor(), table) for table in (features, frame)
+    )
+    assert list(columns) == list(expected_columns)
+    assert list(found) == list(expected)
+    for name, column in expected.items():
+        np.testing.assert_array_equal(found[name], column)
 
 
 def test_a_table_that_says_nothing_is_refused():
