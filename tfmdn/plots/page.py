@@ -36,7 +36,7 @@ th { font-weight: 600; }
 tbody th { font-weight: 400; }
 td { white-space: nowrap; }
 th:first-child, .text { text-align: left; }
-td.text { white-space: normal; min-width: 9rem; overflow-wrap: break-word; }
+td.long { white-space: normal; min-width: 12rem; overflow-wrap: break-word; }
 a { color: #31688e; }
 footer { margin-top: 3rem; border-top: 1px solid #dde3e9; padding-top: 0.5rem; }
 @media print { body { font-size: 11pt; padding: 0; } figure, tr, .facts li { break-inside: avoid; }
@@ -45,6 +45,7 @@ footer { margin-top: 3rem; border-top: 1px solid #dde3e9; padding-top: 0.5rem; }
 .figures img { max-width: 26rem; }
 .scroll { overflow: visible; } }
 """
+LONGEST_LINE = 24
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
@@ -89,12 +90,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: Sequ
     """
 
     def cells(row, tag):
-        kinds = ("text" if number in text_columns else "" for number in range(len(row)))
+        kinds = (_kind(cell) if number in text_columns else "" for number, cell in enumerate(row))
         return "".join(element(tag if number else "th", *cell) for number, cell in enumerate(zip(row, kinds)))
 
     body = "\n".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
     heads = cells(head, "th")
     return f'<div class="scroll"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+
+
+def _kind(words: str) -> str:
+    return "text long" if len(words) > LONGEST_LINE else "text"
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> str:

@@ -23,7 +23,7 @@ from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.plots import report
 from tfmdn.scores.likelihood import negative_log_likelihood
 from tfmdn.scores.targets import TargetFormat
-from tfmdn.tabular import chunks, encoding, evaluation, inputs, labels, targets
+from tfmdn.tabular import chunks, encoding, evaluation, inputs, labels, tables, targets
 from tfmdn.tabular.columns import Columns
 from tfmdn.tabular.evaluation import Evaluation
 
@@ -184,7 +184,7 @@ class Answers:
           ValueError: if the targets do not fit, or if none counts.
         """
         _, events, form, _ = self._known(X, y, None)
-        report.write(self, X, events, form, path)
+        report.write(self, tables.dense(X), events, form, path)
 
     def _known(self, X, y, sample_weight) -> tuple[np.ndarray, np.ndarray, TargetFormat, np.ndarray]:
         """Checked features, the events that are their targets, what these say, and how much each row counts."""
