@@ -60,7 +60,7 @@ def predictions(name: str, quantiles: np.ndarray, ends: np.ndarray) -> str:
             ax.plot([place[row]] * 2, np.clip(ends[:, row], bottom, top), color=colors[row], linewidth=1)
         ax.set(ylim=(bottom, top), xlim=(-1, len(place)), xlabel="rows, by predicted median", xticks=[])
         ax.set_ylabel(shortened(name), parse_math=False)
-        ax.legend(loc="upper left", ncols=2, fontsize=8)
+        ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, fontsize=8)
         return page.image(figure, f"Predicted medians and intervals of {name}, and the targets.")
 
 
