@@ -61,7 +61,6 @@ def models(regressor, tmp_path_factory):
     tfmdn.export_saved_model(regressor.model_, folder / "saved_model")
     served = tf.saved_model.load(folder / "saved_model").signatures["serving_default"]
     loaded = tfmdn.MDNRegressor.load(folder / "regressor.keras")
-    kept = keras.models.load_model(folder / "regressor.keras")
 
     def raw(frame):
         return {name: tf.constant(column) for name, column in regressor.model_inputs(frame).items()}
@@ -72,7 +71,7 @@ def models(regressor, tmp_path_factory):
         "polars": lambda frame: regressor.predict(pl.from_pandas(frame)),
         "pyarrow": lambda frame: regressor.predict(pa.Table.from_pandas(frame)),
         "loaded": lambda frame: loaded.predict(frame).to_numpy(),
-        ".keras": lambda frame: kept(raw(frame)).mean().numpy(),
+        ".keras": lambda frame: loaded.model_(raw(frame)).mean().numpy(),
         "SavedModel": lambda frame: served(**raw(frame))["mean"].numpy(),
     }
 

@@ -30,9 +30,8 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
     """Predicts the whole distribution of the targets with an ensemble of mixture density networks.
 
     Nothing needs to be scaled, encoded or set. Tables are taken as they are, see `fit`. Features and targets are
-    standardised inside; each network learns on nine tenths
-    of the rows, and is stopped early on the others; the prediction is the mixture of all of them, as broad as those
-    other rows say that it should be, in the targets' units.
+    standardised inside; each network learns on nine tenths of the rows, and is stopped early on the others; the
+    prediction is the mixture of all of them, as broad as those other rows say that it should be, in the targets' units.
 
     Args:
       num_components: the number of components of each network's mixture; "auto" tries 1, 2, 4, 8 and 16 and keeps what
@@ -189,8 +188,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
             at random as `max_steps` batches have (by default 1,536,000; never fewer than 100,000, and at most 1 GiB),
             which are then learnt from as if they were the table.
           y: targets `(n,)` or `(n, d)`; of several outputs NaN stands for one that was not observed, and rows of which
-            nothing is known do not count. With `intervals` pairs in a last axis of size 2. None
-            beside a dataset.
+            nothing is known do not count. With `intervals` pairs in a last axis of size 2. None beside a dataset.
           sample_weight: weights of the rows `(n,)`, 0 or more, or None. Their scale does not matter.
 
         Returns:

@@ -27,6 +27,7 @@ def validated(y, intervals: bool, num_rows: int) -> np.ndarray:
     Raises:
       ValueError: if they are not such numbers.
     """
+    _check_kind(y)
     may_be_missing = intervals or _some_are_missing(y)
     y = check_array(
         y,
@@ -45,16 +46,53 @@ def validated(y, intervals: bool, num_rows: int) -> np.ndarray:
     return y
 
 
+def _check_kind(y) -> None:
+    """Raises ValueError if targets are no numbers, or if one that is alone is missing."""
+    values = np.asarray(y)
+    if values.dtype.kind in "mM":
+        raise ValueError(
+            f"`y` must hold numbers. Received: {'dates' if values.dtype.kind == 'M' else 'durations'}. Seconds of "
+            "pandas' durations are y.dt.total_seconds(), those of dates (y - y.min()).dt.total_seconds()."
+        )
+    if values.dtype.kind == "c":
+        raise ValueError("Complex data not supported: `y` must hold numbers. Received: complex numbers.")
+    is_missing = _are_missing(values)
+    if values.dtype.kind in "OUS":
+        for place, value in enumerate(values.ravel().tolist()):
+            if not is_missing.flat[place] and not _is_number(value):
+                row = place // (values.size // len(values))
+                raise ValueError(f"`y` must hold numbers. Received: {value!r} in row {row}.")
+    if is_missing.any() and (values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)):
+        raise ValueError(
+            f"Input y contains NaN: {is_missing.sum()} of {len(values)} targets are missing. Leave out these rows, as "
+            "by X[y.notna()], y[y.notna()] of pandas."
+        )
+
+
+def _is_number(value) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _are_missing(values: np.ndarray) -> np.ndarray:
+    """Which values are NaN, None, NaT or pandas' NA, of the shape of the values."""
+    if values.dtype.kind == "f":
+        return np.isnan(values)
+    if values.dtype.kind != "O":
+        return np.zeros(values.shape, bool)
+    are_missing = [
+        value is None or type(value).__name__ == "NAType" or bool(np.any(value != value)) for value in values.ravel()
+    ]
+    return np.reshape(are_missing, values.shape)
+
+
 def _some_are_missing(y) -> bool:
     """Whether these are several outputs, of which some were not observed."""
     values = np.asarray(y)
-    if values.dtype.kind not in "fO":
-        return False  # there is no NaN among others
-    try:
-        values = values.astype(np.float64)
-    except (TypeError, ValueError):
-        return False  # scikit-learn says what is wrong
-    return values.ndim == 2 and values.shape[1] > 1 and bool(np.isnan(values).any())
+    return values.ndim == 2 and values.shape[1] > 1 and bool(_are_missing(values).any())
 
 
 def check_magnitude(name: str, values: np.ndarray) -> None:
