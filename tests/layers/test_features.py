@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import tfmdn
 from tfmdn import keras_internals
-from tfmdn.layers import features
+from tfmdn.layers import embeddings, features
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
 LAYERS = {
@@ -365,6 +365,14 @@ def test_piecewise_linear_embedding_by_loops(kind, num_bins):
     outputs = np.asarray(layer(z[:, np.newaxis]))
     np.testing.assert_array_equal(outputs[:, 0], z)
     np.testing.assert_allclose(outputs[:, 1:], piecewise_linear(z, column.astype("float64"), num_bins), atol=1e-4)
+
+
+def test_bins_of_very_many_rows_are_those_of_a_sample(monkeypatch):
+    monkeypatch.setattr(embeddings, "MOST_ROWS", 2_000)
+    column = np.random.default_rng(0).normal(size=50_000)
+    layer = layer_of("PiecewiseLinearEmbedding", column[:, np.newaxis], num_bins=4)
+    # The standard error of a share of 2,000 rows is at most 0.011.
+    np.testing.assert_allclose(scipy.stats.norm.cdf(layer.starts[0, 1:]), [0.25, 0.5, 0.75], atol=0.05)
 
 
 def test_piecewise_linear_features_stand_side_by_side():

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import tfmdn
-from tfmdn.tabular import encoded_categories, inputs, streams
+from tfmdn.tabular import encoded_categories, encoding, inputs, streams
 from tfmdn.tabular.progress import Progress
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
@@ -142,6 +142,13 @@ def test_scikit_learn_s_tools_take_frames():
     assert partial_dependence(best, frame, ["number"], grid_resolution=5)["average"].shape == (1, 5)
     dependence = partial_dependence(best, frame, ["text"], categorical_features=["text"])
     assert dependence["grid_values"][0].tolist() == ["blue", "green", "red"]
+
+
+def test_tables_are_encoded_some_rows_at_a_time(regressor, monkeypatch):
+    raw, (model, _) = regressor.model_inputs(X), encoding.parts(regressor.model_)
+    expected = encoding.features(model, raw)
+    monkeypatch.setattr(encoding, "CHUNK", 50)
+    np.testing.assert_array_equal(encoding.features(model, raw), expected)
 
 
 def test_a_dataset_of_columns_is_read_as_their_table():

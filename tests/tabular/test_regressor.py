@@ -382,6 +382,11 @@ def test_a_dataset_of_few_rows_is_their_table(tiny):
             tfmdn.MDNRegressor(**TINY).fit(*arguments)
 
 
+def test_features_are_standardised_some_rows_at_a_time(tiny, monkeypatch):
+    monkeypatch.setattr(workshop, "CHUNK", 25)
+    np.testing.assert_array_equal(fitted().predict(X), tiny.predict(X))
+
+
 # Choices
 
 
