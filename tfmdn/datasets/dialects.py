@@ -5,6 +5,7 @@ Its first lines tell. Where they allow two readings, an error says which, and wh
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import itertools
 import re
@@ -68,6 +69,8 @@ def recognise(
     last_comment = next(rows_of([comments[-1]], separator)).cells if comments else []
     if names is None and header is not False and len(last_comment) == width and not is_data(last_comment):
         names = last_comment  # as NumPy's savetxt writes them
+    if any(len(row.cells) == width and is_data(row.cells) for row in rows_of(comments, separator)):
+        notes.append(f"Lines at its beginning look like rows, and are left out as comments: {comments[0].strip()!r}.")
     header, names = names is not None, names or [""] * width
     is_empty = [not (names[i] or any(cells[i] for cells in body)) for i in range(1, width)]
     num_empty = sum(itertools.takewhile(bool, reversed(is_empty)))  # separators at the ends of lines
@@ -105,7 +108,10 @@ def _find_separator(lines: Sequence[str]) -> str:
     """The one that parts lines equally often, and best into numbers and dates."""
     fitting = {}
     for separator in SEPARATORS:
-        rows = list(rows_of(lines, separator))
+        try:
+            rows = list(rows_of(lines, separator))
+        except csv.Error:  # a value too long to be one
+            continue
         body = _body(rows) if rows else [[]]
         fits = [len(row.cells) == len(body[0]) for row in rows]
         share = np.mean(fits[len(rows) // 3 :]) if rows else 0.0
@@ -113,7 +119,7 @@ def _find_separator(lines: Sequence[str]) -> str:
             cells = [cell for cells in body for cell in cells if cell]
             is_value = [VALUE.fullmatch(cell) is not None for cell in cells]
             is_whole = [value or not re.search(r"[,;\t|]", cell) for value, cell in zip(is_value, cells)]
-            fitting[separator] = (share >= 0.95, np.mean(is_value), np.mean(is_whole), np.mean(fits))
+            fitting[separator] = (share >= 0.95, np.mean(is_value) + np.mean(is_whole), np.mean(fits))
     if "\t" in fitting and BLANKS in fitting:  # blanks are in dates and texts, too
         cells = [cell.split() for row in rows_of(lines, "\t") for cell in row.cells]
         parted = [all(map(NUMBER.fullmatch, words)) for words in cells if len(words) > 1]

@@ -26,6 +26,8 @@ def find_names(
     def is_names(row: Row) -> bool:
         if is_remark(row.cells, width):
             return False
+        if row is rows[0] and _is_above_row_names(row.cells, [other.cells for other in rows[1:]], of_values):
+            return True
         if of_values:
             return not is_data(row.cells, of_values) or _counts_columns(row.cells, body)
         return row is rows[0] and len({*row.cells} - {""}) == width and not rest & {*row.cells}
@@ -56,9 +58,15 @@ def find_names(
         )
     _leave_out([row for row in above if row not in candidates], candidates, width, titles, separator, notes)
     if not candidates:
+        for row in rows[first + 1 : first + 3] if titles else ():
+            if len(of_values) > 1 and all(_is_word(row.cells[i]) for i in of_values if len(row.cells) == width):
+                raise ValueError(
+                    f"{row.begin_sentence()} has words where others have numbers. Pass skip_rows={row.line - 1} if "
+                    f"these are the names of the columns, or skip_rows=[{row.line}] to leave it out."
+                )
         return first, None
     names = candidates[0].cells
-    if header == "auto" and of_values and len(names) == width and is_data(names, of_values):
+    if header == "auto" and len(names) == width and any(AMOUNT.fullmatch(names[i]) for i in of_values):
         notes.append(
             f"{candidates[0].begin_sentence()} is taken for the names of the columns. Pass header=False if it is a row."
         )
@@ -94,6 +102,10 @@ def _leave_out(
         )
 
 
+def _is_word(cell: str) -> bool:
+    return cell not in MISSING and not AMOUNT.fullmatch(cell)
+
+
 def _holds_values(cells: Sequence[str]) -> bool:
     known = [cell for cell in cells if cell not in MISSING]
     return bool(known) and sum(AMOUNT.fullmatch(cell) is not None for cell in known) >= USUALLY * len(known)
@@ -115,6 +127,15 @@ def _counts_columns(cells: Sequence[str], body: Sequence[Sequence[str]]) -> bool
     if values[0] in (0, 1):
         return len(numbers) == len(places) and all(re.search(r"\.\d|\de", cell) for cell in below)
     return values[0] > 1800 and values[-1] < 2100 and not any(re.fullmatch(r"(18|19|20)\d\d", cell) for cell in below)
+
+
+def _is_above_row_names(cells: Sequence[str], below: Sequence[Sequence[str]], of_values: Sequence[int]) -> bool:
+    """Whether names are those of all columns but the first, which names the rows: words, or rising numbers."""
+    if cells[0] or not all(cells[1:]) or len(set(cells)) < len(cells) or not all(other[0] for other in below):
+        return False
+    numbers = [int(cells[i]) for i in of_values if re.fullmatch(r"\d+", cells[i])]
+    has_values = any(AMOUNT.fullmatch(cells[i]) for i in of_values)
+    return not has_values or (len(numbers) == len({*of_values} - {0}) > 1 and numbers == sorted(numbers))
 
 
 def _names_all_but_rows(row: Row, below: Sequence[Row], width: int) -> bool:

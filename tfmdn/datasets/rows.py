@@ -13,7 +13,7 @@ BLANKS = r"\s+"  # blanks and tabs, as pandas calls them
 MISSING = frozenset(
     re.split(
         " ",
-        " NA N/A n/a n.a. N.A. #N/A #NA <NA> NaN nan NAN -NaN -nan NaT NULL Null null None none ? - -- . .. *"
+        " NA N/A n/a n.a. N.A. #N/A #NA <NA> NaN nan NAN -NaN -nan NaT NULL Null null None none ? - -- . .. * ** ***"
         " 1.#IND -1.#IND 1.#QNAN -1.#QNAN #DIV/0! #VALUE! #REF! #NAME? #NUM! #NULL!",
     )
 )

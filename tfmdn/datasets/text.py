@@ -161,18 +161,17 @@ class TextTable:
             names, frame = names[:-1], frame.iloc[:, :-1]
         if dialect.header and len(names) > 1 and not names[0] and are_row_names(frame[0].astype(str).tolist()):
             names, frame = names[1:], frame.set_index(0).rename_axis(None)
-        taken, renamed = set(), []
+        names = [name or f"column_{i}" for i, name in enumerate(names)]
+        taken, renamed = set(names), {}
         for i, name in enumerate(names):
-            unique = own = name or f"column_{i}"
-            for number in itertools.count(1):
-                if unique not in taken:
-                    break
-                unique = f"{own}.{number}"
-            taken.add(unique)
-            renamed.append(unique)
-            if unique != own:
-                self.notes.append(f"Several columns are called {own!r}: column {i + 1} becomes {unique!r}.")
-        frame.columns = renamed
+            if name in names[:i]:
+                names[i] = next(new for number in itertools.count(1) if (new := f"{name}.{number}") not in taken)
+                taken.add(names[i])
+                renamed[name] = names[i]
+        if renamed:
+            shown = ", ".join(f"{name!r}: {new!r}" for name, new in list(renamed.items())[:SHOWN])
+            self.notes.append(f"Columns of the same name get others: {shown}{', ...' * (len(renamed) > SHOWN)}.")
+        frame.columns = names
         return frame
 
 

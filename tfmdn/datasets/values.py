@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NUMBERS = 0.9  # of its values, and a column is one of numbers
 GUESSED = 20  # texts, of which formats of dates are guessed
+SPACE = " \t\r\n\x1a\u00a0"  # and what DOS puts at the end of a file
+CODE = re.compile(r"\w*(\d[^\W\d_]|[^\W\d_]\d)\w*")  # letters and digits
 LONG = 18  # digits: more may not be integers
 SHOWN = 3  # words in a message
 UNIT = re.compile(r"^[$€£¥]\s*|\s*[%$€£¥]$")
@@ -43,7 +45,7 @@ def as_values(
         return column.astype("boolean" if kind == "boolean" else "float64")  # integers of many digits
     # Each text is looked at once.
     counts = column.value_counts(sort=False)
-    texts = pd.Series(counts.index.str.strip(), counts.index, dtype="object")
+    texts = pd.Series(counts.index.str.strip(SPACE), counts.index, dtype="object")
     known = ~texts.isin(missing)
     texts, counts = texts[known], counts[known].to_numpy()
     if not len(texts):
@@ -85,7 +87,7 @@ def _numbers(distinct: np.ndarray, counts: np.ndarray, decimal: str, name: str, 
     numbers, apart = parsed[sign]
     total = counts.sum()
     words = distinct[numbers.isna()]
-    if found[sign] < NUMBERS * total:
+    if found[sign] < NUMBERS * total or any(map(CODE.fullmatch, words)):  # among codes: 136A
         if found[sign] > 0.5 * total:
             notes.append(
                 f"Column {name!r} is read as text: {found[sign]} of its {total} values are numbers, but not "
@@ -150,6 +152,8 @@ def _dates(distinct: np.ndarray, date_format: str | None, name: str, notes: list
             "if these stand for missing values."
         )
         return None
+    if "%y" in form:
+        notes.append(f"Column {name!r} has years of two digits: {distinct[0]!r} is read as {values[0]:%Y-%m-%d}.")
     if any(not values.equals(others) for others in dates.values()):
         notes.append(
             f"Column {name!r} is read as text: {distinct[0]!r} may be a date of the formats {' and '.join(dates)}. "
