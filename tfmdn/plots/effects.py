@@ -18,7 +18,7 @@ LEVELS = (0.1, 0.5, 0.9)
 # How many values of a feature, and of rows that get them. A table of a hundred features has fewer rows for each.
 MOST_VALUES, FEWEST_ROWS, MOST_ROWS, MOST_PREDICTIONS = 10, 8, 40, 1_200
 # Of more features those are looked at whose values, exchanged between rows, move the mean most.
-MOST_CANDIDATES, EXCHANGED_ROWS, BLOCK = 20, 50, 4_000
+MOST_CANDIDATES, EXCHANGED_ROWS, BLOCK = 12, 50, 4_000
 
 
 @dataclasses.dataclass(frozen=True)

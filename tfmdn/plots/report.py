@@ -120,7 +120,7 @@ def _section(output: Output, found: list[Effect], rows: Rows, labels: list[str],
         *_in_short(output, quantiles),
         *_calibration(output),
         *_predictions(output, quantiles),
-        *_effects(output, strongest, len(found) - len(strongest)),
+        *_effects(output, strongest, len(rows.features) - len(strongest)),
         *_worst(output, quantiles, rows, labels, sorted_effects),
     ]
 
