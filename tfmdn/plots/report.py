@@ -77,7 +77,8 @@ def _page(regressor, given: Rows, y: np.ndarray, form: TargetFormat) -> str:
     rng = np.random.default_rng(0)
     known = np.flatnonzero(form.rows_that_say_anything(y))
     chosen = np.sort(rng.permutation(known)[:MOST_ROWS])
-    labels, X = [str(given.numbers()[row]) for row in chosen], given.taken(chosen)
+    numbers, X = given.numbers(), given.taken(chosen)
+    labels = [str(numbers[row]) for row in chosen]
     evaluation, mixture, rows = regressor.evaluate(X, y[chosen]), regressor.predict_dist(X), reading.rows_of(X)
     outputs = _outputs(evaluation, mixture, y[chosen], form)
     found = effects(rows, regressor.predict, regressor.predict_quantiles, rng)
