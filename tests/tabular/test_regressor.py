@@ -27,6 +27,7 @@ from tfmdn.ensembles import calibration
 from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import chunks, folds, plans, progress, workshop
 from tfmdn.tabular import regressor as regressor_lib
+from tfmdn.tabular.layout import Layout
 from tfmdn.tabular.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
@@ -447,7 +448,7 @@ def test_a_tenth_of_the_rows_judges_each_member(num_rows, num_members):
 )
 def test_one_or_two_features_of_many_rows_have_more_layers(num_rows, num_features, units, averaged):
     x, y = np.zeros((num_rows, num_features)), np.zeros(num_rows)
-    design = Recipe()._settled(x, y)._design(x, y, TargetFormat())
+    design = Recipe()._settled(x, y)._design(num_rows, Layout(num_features), y, TargetFormat())
     assert (design.hidden_units, design.averaged) == (tuple(units), averaged)
 
 
@@ -583,7 +584,7 @@ def test_only_kernels_decay():
 
 def test_limits_as_an_array():
     as_array, as_pair = (
-        Recipe(support=support)._settled(X, POSITIVE)._design(X, POSITIVE, TargetFormat())
+        Recipe(support=support)._settled(X, POSITIVE)._design(60, Layout(1), POSITIVE, TargetFormat())
         for support in (np.array([0.0, 5000.0]), (0.0, 5000.0))
     )
     assert as_array == as_pair
@@ -678,7 +679,7 @@ QUESTIONS = {
     "no draws": (lambda r: r.sample(X, 0), "`num_samples` must be a positive integer"),
     "other features": (lambda r: r.predict(np.zeros((3, 2))), "X has 2 features"),
     "other outputs": (lambda r: r.score(X, TWO), r"`y` must have the 1 outputs.*Received: y of shape \(60, 2\)"),
-    "other rows": (lambda r: r.score(X, Y[1:]), "inconsistent numbers of samples"),
+    "other rows": (lambda r: r.score(X, Y[1:]), "must have the same number of rows"),
     "NaN": (lambda r: r.score(X, np.full(60, np.nan)), "contains NaN"),
 }
 
