@@ -7,7 +7,8 @@
 
 The tables are those of real_sources.py, the methods those of real_peers.py. A cell is one method on one table and seed:
 the seed draws the fifth of the rows that are judged, and the method's random numbers. Each adds a line to the results
-as soon as it is done, and is skipped from then on unless the method's configuration changes.
+as soon as it is done, and is skipped from then on unless the method's configuration changes. The tables and the other
+methods come with pip install "tfmdn[benchmarks]"; methods that are not installed are left out.
 
 Scores are in the target's units, and smaller is better. "crps" is exact for methods that predict a density; for those
 that predict 19 quantiles it is that of the straight lines between them. "crps_levels" is the same approximation for
@@ -115,14 +116,16 @@ def report(records: Sequence[dict]) -> None:
 
     def text(table: str, method: str, score: str) -> str:
         mean, error, count = summary(scores(table, method, score))
-        return f"{mean:.4g} ± {error:.1g}" if count > 1 else f"{mean:.4g}" if count else ""
+        return f"{number(mean)} ± {number(float(f'{error:.2g}'))}" if count > 1 else number(mean) if count else ""
 
     def ratio(table: str, method: str, score: str) -> str:
         own, peer = scores(table, BASELINE, score), scores(table, method, score)
         mean, error, count = summary({seed: peer[seed] / own[seed] for seed in own if seed in peer})
         return f"{mean:.3f} ± {error:.3f}" if count > 1 else f"{mean:.3f}" if count else ""
 
-    headers = ["", *(LABELS[method] for method in methods)]
+    def headers(methods: Sequence[str]) -> list[str]:
+        return ["", *(LABELS[method] for method in methods)]
+
     for title, score, cell in (
         ("CRPS", "crps", text),
         (f"CRPS, as a multiple of {BASELINE}'s", "crps", ratio),
@@ -132,10 +135,18 @@ def report(records: Sequence[dict]) -> None:
         ("Their width", "width", text),
         ("CPU seconds of training", "cpu_seconds", text),
     ):
-        rows = [[table, *(cell(table, method, score) for method in methods)] for table in tables]
-        print_table(title, headers, rows)
-    averages = [np.mean([summary(scores(table, method, "coverage"))[0] for table in tables]) for method in methods]
-    print_table("Coverage, averaged over the tables", headers, [["", *(f"{value:.1%}" for value in averages)]])
+        compared = [method for method in methods if cell is text or method != BASELINE]
+        rows = [[table, *(cell(table, method, score) for method in compared)] for table in tables]
+        print_table(title, headers(compared), rows)
+    averages = [np.nanmean([summary(scores(table, method, "coverage"))[0] for table in tables]) for method in methods]
+    print_table(
+        "Coverage, averaged over the tables", headers(methods), [["", *(f"{100 * value:.1f} %" for value in averages)]]
+    )
+
+
+def number(value: float) -> str:
+    """Four digits, or all of a whole number that has more."""
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
 def parse() -> argparse.Namespace:
