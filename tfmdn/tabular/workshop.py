@@ -30,6 +30,9 @@ from tfmdn.tabular.layout import Layout
 MAX_GRADIENT_NORM = 5.0
 # Of the vector that stands for one of many categories.
 EMBEDDING_UNITS = 8
+# A number's embedding has a mean square of about 7, a category's indicators one below 1, so that they would be learnt
+# only after few rows have been learnt by heart.
+CATEGORY_SCALE = 2.0
 # As many as `num_components="auto"` goes through for each fold, and a few more.
 MOST_IDLE = 8
 # Rows that are standardised at once: TensorFlow takes several times their memory.
@@ -132,14 +135,15 @@ class Workshop:
         # In float64 up to here: a date in seconds has more digits than float32.
         self._standardization = features.Standardization(dtype="float64") if layout.numbers else None
         self._category_indicators = features.CategoryIndicators(layout.indicated) if layout.indicated else None
-        others, layers = [], []
-        if layout.indicators:
-            others.append(indicators)
+        categories, layers = [], []
         if layout.indicated:
-            others.append(self._category_indicators(indicated))
+            categories.append(self._category_indicators(indicated))
         if layout.embedded:
             layers.append(features.CategoryEmbedding(layout.embedded, EMBEDDING_UNITS, seed=network_lib.ANY_SEED))
-            others.append(layers[0](embedded))
+            categories.append(layers[0](embedded))
+        others = [indicators] if layout.indicators else []
+        if categories:
+            others.append(keras.layers.Rescaling(CATEGORY_SCALE)(network_lib.beside(*categories)))
         return self._standardization(numbers) if layout.numbers else None, others, layers
 
     def _adapt(self, x: np.ndarray) -> None:
