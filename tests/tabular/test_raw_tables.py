@@ -18,6 +18,7 @@ from tfmdn.tabular.progress import Progress
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
 SMALL = {"num_components": 2, "n_estimators": 2, "max_steps": 25, "hidden_units": (8,), "random_state": 0}
+TINY = {**SMALL, "n_estimators": 1}
 ROWS = 120
 RNG = np.random.default_rng(0)
 
@@ -50,7 +51,7 @@ Y = X["number"].to_numpy() + (X["text"] == "red") + X["date"].dt.hour / 24
 
 @pytest.fixture(scope="module")
 def regressor():
-    return tfmdn.MDNRegressor(**SMALL).fit(X, Y)
+    return tfmdn.MDNRegressor(**TINY).fit(X, Y)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_unseen_categories_and_new_gaps_are_answered(regressor):
 
 def test_an_array_of_numbers_with_gaps(tmp_path):
     x = np.stack([X["number"], X["number with gaps"], np.full(ROWS, np.nan)], 1)
-    regressor = tfmdn.MDNRegressor(**SMALL).fit(x, Y)
+    regressor = tfmdn.MDNRegressor(**TINY).fit(x, Y)
     assert regressor.findings_[0] == "Column 2 has no value and is left out"
     assert regressor.model_.input.shape == (None, 3)
     regressor.save(tmp_path / "regressor.keras")
@@ -125,8 +126,6 @@ def test_an_array_of_numbers_with_gaps(tmp_path):
     moved = x.copy()
     moved[:, 1] = np.where(np.isnan(x[:, 1]), 0.0, np.nan)
     assert np.abs(regressor.predict(moved) - regressor.predict(x)).max() > 1e-6
-    with pytest.raises(ValueError, match="NaN"):
-        tfmdn.MDNRegressor(**SMALL).fit(x[:, :1], Y).predict(x[:, 1:2])
 
 
 def test_scikit_learn_s_tools_take_frames():

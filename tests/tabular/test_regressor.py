@@ -681,6 +681,7 @@ QUESTIONS = {
     "other outputs": (lambda r: r.score(X, TWO), r"`y` must have the 1 outputs.*Received: y of shape \(60, 2\)"),
     "other rows": (lambda r: r.score(X, Y[1:]), "must have the same number of rows"),
     "NaN": (lambda r: r.score(X, np.full(60, np.nan)), "contains NaN"),
+    "gaps": (lambda r: r.predict([[0.0], [np.nan]]), "no number was missing in the array .* NaN in row 1, column 0"),
 }
 
 

@@ -58,9 +58,14 @@ def read(estimator: BaseEstimator, columns: Columns | None, X, can_have_gaps: bo
     X = tables.dense(X)
     if columns is not None:
         return columns.read(X)
-    return validate_data(
-        estimator, X, dtype=np.float64, reset=False, ensure_all_finite="allow-nan" if can_have_gaps else True
-    )
+    X = validate_data(estimator, X, dtype=np.float64, reset=False, ensure_all_finite="allow-nan")
+    if not can_have_gaps and np.isnan(X).any():
+        row, column = np.argwhere(np.isnan(X))[0]
+        raise ValueError(
+            "Input X contains NaN, but no number was missing in the array that MDNRegressor was fitted to. Received: "
+            f"NaN in row {row}, column {column}. Fit it to rows with gaps, or fill them in."
+        )
+    return X
 
 
 def num_rows(table: Inputs) -> int:
