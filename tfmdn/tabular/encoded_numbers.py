@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from tfmdn.layers import features
+from tfmdn.tabular.dates import DAY
 
-DAY = 86_400.0
 # A cycle counts if dates go beyond one of it: within one it is the trend once more.
 CYCLES = {"year": 366 * DAY, "month": 31 * DAY, "week": 7 * DAY, "day": DAY}
 # So many rows tell which cycles there are.

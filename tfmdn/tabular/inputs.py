@@ -33,8 +33,6 @@ def learned(estimator: BaseEstimator, X) -> tuple[Columns | None, Inputs]:
         targets.check_magnitude("X", np.nan_to_num(X))
         return None, X
     columns, table = Columns.learned(X)
-    if num_rows(table) < 2:
-        raise ValueError(f"`X` must have at least 2 rows. Received: {num_rows(table)} sample(s).")
     names = [column.name for column in columns]
     estimator.n_features_in_ = len(names)
     vars(estimator).pop("feature_names_in_", None)

@@ -13,12 +13,12 @@ from collections.abc import Hashable
 import numpy as np
 
 from tfmdn.tabular import dates
-from tfmdn.tabular.targets import LARGEST
 from tfmdn.tabular.values import (
     BYTES,
     CATEGORIES,
     DATES,
     DURATIONS,
+    LARGEST,
     NOTHING,
     NUMBERS,
     TEXT,

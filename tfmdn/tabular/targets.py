@@ -10,10 +10,11 @@ from sklearn.utils.validation import check_array
 
 from tfmdn.layers.units import Units
 from tfmdn.scores.targets import TargetFormat
+from tfmdn.tabular import values as values_lib
+from tfmdn.tabular.values import LARGEST
 
 # Not a seed that data may have been drawn with.
 FILLING_SEED = 0x6F62736572766564
-LARGEST = 1e100
 
 
 def validated(y, intervals: bool, num_rows: int) -> np.ndarray:
@@ -59,7 +60,7 @@ def _check_kind(y) -> None:
     is_missing = _are_missing(values)
     if values.dtype.kind in "OUS":
         for place, value in enumerate(values.ravel().tolist()):
-            if not is_missing.flat[place] and not _is_number(value):
+            if not is_missing.flat[place] and not values_lib.is_number(value):
                 row = place // (values.size // len(values))
                 raise ValueError(f"`y` must hold numbers. Received: {value!r} in row {row}.")
     if is_missing.any() and (values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)):
@@ -69,23 +70,14 @@ def _check_kind(y) -> None:
         )
 
 
-def _is_number(value) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
 def _are_missing(values: np.ndarray) -> np.ndarray:
     """Which values are NaN, None, NaT or pandas' NA, of the shape of the values."""
     if values.dtype.kind == "f":
         return np.isnan(values)
     if values.dtype.kind != "O":
         return np.zeros(values.shape, bool)
-    are_missing = [
-        value is None or type(value).__name__ == "NAType" or bool(np.any(value != value)) for value in values.ravel()
-    ]
+    kinds = {kind for kind in set(map(type, values.flat)) if values_lib.family_of(kind) == values_lib.NOTHING}
+    are_missing = [type(value) in kinds or values_lib.is_nan(value) for value in values.flat]
     return np.reshape(are_missing, values.shape)
 
 

@@ -13,8 +13,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from tfmdn.tabular.targets import LARGEST
-
+# Squares of larger numbers, which scales are made of, are infinite.
+LARGEST = 1e100
 # What values may be. Each is a word for messages.
 NUMBERS, DURATIONS, TIMES, DATES = "numbers", "durations", "times of day", "dates"
 TEXT, CATEGORIES, NOTHING = "text", "categories that are no text", "nothing"
@@ -129,11 +129,11 @@ def text_of(value) -> str:
     return str(int(value)) if is_integer else str(value)
 
 
-def is_number(text: str) -> bool:
-    """Whether text is a number."""
+def is_number(value) -> bool:
+    """Whether a value is a number, or text that is one."""
     try:
-        float(text)
-    except ValueError:
+        float(value)
+    except (TypeError, ValueError):
         return False
     return True
 
