@@ -14,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import tfmdn
 from tfmdn.tabular import encoded_categories, encoding, inputs, streams
+from tfmdn.tabular.composition import Composition
 from tfmdn.tabular.progress import Progress
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
@@ -144,7 +145,7 @@ def test_scikit_learn_s_tools_take_frames():
 
 
 def test_tables_are_encoded_some_rows_at_a_time(regressor, monkeypatch):
-    raw, (model, _) = regressor.model_inputs(X), encoding.parts(regressor.model_)
+    raw, model = regressor.model_inputs(X), Composition.of(regressor.model_).encoding
     expected = encoding.features(model, raw)
     monkeypatch.setattr(encoding, "CHUNK", 50)
     np.testing.assert_array_equal(encoding.features(model, raw), expected)

@@ -14,6 +14,7 @@
 - `encoding`: from these to features, as a Keras model.
 - `encoded_numbers`: what is made of numbers and dates.
 - `encoded_categories`: what is made of text.
+- `composition`: what the fitted Keras model is made of.
 - `layout`: which of the features are what.
 - `targets`: numbers, pairs, and what is missing.
 - `workshop`: the networks, built and traced once for tables of a kind.

@@ -19,12 +19,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from tfmdn import validation
 from tfmdn.distributions.mixture import Mixture
-from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.plots import report
 from tfmdn.scores.likelihood import negative_log_likelihood
 from tfmdn.scores.targets import TargetFormat
-from tfmdn.tabular import chunks, encoding, evaluation, inputs, labels, tables, targets
+from tfmdn.tabular import chunks, evaluation, inputs, labels, tables, targets
 from tfmdn.tabular.columns import Columns
+from tfmdn.tabular.composition import Composition
 from tfmdn.tabular.evaluation import Evaluation
 
 
@@ -78,7 +78,7 @@ class Answers:
             return self.predict_quantiles(X, quantiles)
         x, index = self._features(X)
         questions = (Mixture.mean, Mixture.stddev) if return_std else (Mixture.mean,)
-        parts = [[ask(mixture).numpy() for ask in questions] for mixture in chunks.predicted(self._ensemble, x)]
+        parts = [[ask(mixture).numpy() for ask in questions] for mixture in self._parts.predicted(x)]
         results = [
             labels.labelled(self._in_output_shape(np.concatenate(part)), index, self.target_names_)
             for part in zip(*parts)
@@ -91,7 +91,7 @@ class Answers:
         For targets `(n, 1)` its events are scalars.
         """
         x, _ = self._features(X)
-        return chunks.concatenated(list(chunks.predicted(self._ensemble, x)))
+        return chunks.concatenated(list(self._parts.predicted(x)))
 
     def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> np.ndarray:
         """The given quantiles of each target: `(n, Q)`, for d outputs `(n, d, Q)`."""
@@ -99,9 +99,7 @@ class Answers:
         if quantiles.ndim != 1 or not ((quantiles > 0) & (quantiles < 1)).all():
             raise ValueError(f"`quantiles` must be a list of numbers between 0 and 1. Received: quantiles={quantiles}.")
         x, index = self._features(X)
-        parts = [
-            np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1) for mixture in chunks.predicted(self._ensemble, x)
-        ]
+        parts = [np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1) for mixture in self._parts.predicted(x)]
         return labels.labelled(np.concatenate(parts), index, self.target_names_, columns=quantiles)
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
@@ -119,7 +117,7 @@ class Answers:
         rng = check_random_state(random_state)
         draws = [
             mixture.sample(num_samples, seed=int(rng.randint(np.iinfo(np.int32).max))).numpy()
-            for mixture in chunks.predicted(self._ensemble, x)
+            for mixture in self._parts.predicted(x)
         ]
         return np.moveaxis(np.concatenate(draws, 1), 0, 1)
 
@@ -127,7 +125,7 @@ class Answers:
         """The mean log-likelihood of the targets in nats; higher is better, and it can have either sign."""
         x, y, form, weights = self._known(X, y, sample_weight)
         scores, start = [], 0
-        for mixture in chunks.predicted(self._ensemble, x):
+        for mixture in self._parts.predicted(x):
             part = y[start : start + mixture.batch_shape[0]]
             scores.append(negative_log_likelihood(part, mixture, **dataclasses.asdict(form)).numpy())
             start += len(part)
@@ -163,7 +161,7 @@ class Answers:
           ValueError: if the targets do not fit, or if none counts.
         """
         x, y, form, weights = self._known(X, y, sample_weight)
-        predicted = chunks.predicted(self._ensemble, x)
+        predicted = self._parts.predicted(x)
         return evaluation.evaluation(predicted, y, form, weights, self._typical_values, self._names_of_outputs())
 
     def report(self, X: ArrayLike, y: ArrayLike, path: str | os.PathLike) -> None:
@@ -220,17 +218,16 @@ class Answers:
         of their zone. Of an array of numbers it is the array `(n, F)` in float64.
         """
         check_is_fitted(self)
-        can_have_gaps = encoding.parts(self.model_)[0] is not None
-        return inputs.read(self, self._columns, X, can_have_gaps)
+        return inputs.read(self, self._columns, X, self._parts.can_have_gaps)
 
     def _features(self, X) -> tuple[np.ndarray, object]:
         """What the networks see of a table, `(n, F)`, and the index of its rows if they were pandas'."""
         raw = self.model_inputs(X)
-        return encoding.features(encoding.parts(self.model_)[0], raw), labels.index_of(X)
+        return self._parts.features(raw), labels.index_of(X)
 
     @property
-    def _ensemble(self) -> Ensemble:
-        return encoding.parts(self.model_)[1]
+    def _parts(self) -> Composition:
+        return Composition.of(self.model_)
 
     def _in_output_shape(self, values: np.ndarray) -> np.ndarray:
         return values.reshape(len(values), *self._output_shape)

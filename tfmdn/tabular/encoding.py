@@ -12,7 +12,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.layers.features import DateParsing
 from tfmdn.tabular import encoded_categories, encoded_numbers, inputs
 from tfmdn.tabular.columns import Column
@@ -127,15 +126,3 @@ def features(model: keras.Model | None, raw: Inputs) -> np.ndarray:
     for start in range(0, num_rows, CHUNK):
         table[start : start + CHUNK] = of_rows(slice(start, start + CHUNK)) if start else first
     return table
-
-
-def composed(encoding: keras.Model, ensemble: Ensemble) -> keras.Model:
-    """The ensemble behind an encoding: a model of raw columns."""
-    return keras.Model(encoding.input, ensemble(encoding(encoding.input)), name="regressor")
-
-
-def parts(model: keras.Model) -> tuple[keras.Model | None, Ensemble]:
-    """The encoding, None if there is none, and the ensemble of what `composed` returned, or of an ensemble alone."""
-    if isinstance(model, Ensemble):
-        return None, model
-    return model.get_layer(NAME), next(layer for layer in model.layers if isinstance(layer, Ensemble))

@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 
 from tfmdn import validation
 from tfmdn.tabular import answers, encoding, evaluation, inputs, labels, plans, storage, streams, targets
+from tfmdn.tabular.composition import Composition
 from tfmdn.tabular.progress import Progress
 from tfmdn.tabular.recipe import Recipe
 
@@ -247,7 +248,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         self.held_out_scores_, self.findings_ = best.scores, (*encoded.findings, *best.findings)
         self.n_steps_, self.best_steps_ = best.ending.num_steps, best.ending.best_steps
         self.stopped_by_ = best.ending.reason
-        self.model_ = best.model if encoded.model is None else encoding.composed(encoded.model, best.model)
+        self.model_ = Composition(encoded.model, best.model).model()
 
     def _recipes(self) -> list[Recipe]:
         """What is to be tried: one recipe, or one for each number of components."""
