@@ -5,6 +5,7 @@
 - `reseeding`: new starts for components that it finds dead.
 - `checkpoints`: files for the case that a training is killed, a disk full or a worker gone.
 - `early_stopping`: of each member of an ensemble.
+- `forecast`: what a training can still reach, and the end of one that cannot reach enough.
 """
 
 from tfmdn.callbacks.checkpoints import BackupAndRestore as BackupAndRestore
