@@ -4,12 +4,13 @@
     python benchmarks/quality.py --report --figures FOLDER
     python benchmarks/quality.py --quick             # a tiny instance of everything, to see that it runs
 
-Four suites. "known": problems whose true density is known, scored by the excess NLL, which is the model's NLL minus
+Six suites. "known": problems whose true density is known, scored by the excess NLL, which is the model's NLL minus
 that of the truth on the same 10,000 fresh rows, for several n and seeds. "coarse": the same with targets that are cut
 off, rounded, censored or partly missing. "tables": made-up tables of targets as real ones are (coarse.py), scored by
 the excess NLL and the coverage of 90 % intervals. tfmdn alone learns the latter two. "uci": each data set in FOLDER
 on its fixed splits (the layout is described in tasks.py), scored in the target's units by NLL, RMSE, coverage of 90 %
-intervals and CRPS.
+intervals and CRPS. "gap" and "tail": the same data sets, by the same scores, off the data that was learnt from: the
+middle third, or both ends, of one feature is left out, and each feature is a split.
 
 A cell is one method on one split. Each adds a line to the results as soon as it is done, and is skipped from then on
 unless its configuration changes; a cell that failed is tried again. Several processes may write to one file. Methods
@@ -49,6 +50,8 @@ import tfmdn
 RESULTS = pathlib.Path(__file__).parent / "results" / "quality.jsonl"
 SIZES = (400, 1600, 6400, 25600)
 SEEDS = range(10)
+FOLDER_SUITES = ("uci", *tasks.OFF_DATA)
+SUITES = ("known", "coarse", "tables", *FOLDER_SUITES)
 
 
 def config_hash(method: peers.Method) -> str:
@@ -168,7 +171,8 @@ def names(text: str) -> list[str]:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=pathlib.Path, help='folder of data sets with fixed splits; without it no "uci"')
+    parser.add_argument("--data", type=pathlib.Path, help=f"folder of data sets, for {', '.join(FOLDER_SUITES)}")
+    parser.add_argument("--suites", type=names, default=SUITES, help=f"some of {','.join(SUITES)}")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="file of one JSON object a line")
     parser.add_argument("--methods", type=names, help=f"some of {','.join(peers.METHODS)}")
     known = ",".join([*tasks.PROBLEMS, *coarse.TABLES])
@@ -181,6 +185,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     unknown = set(options.methods or ()) - set(peers.METHODS)
+    unknown_suites = set(options.suites) - set(SUITES)
+    if unknown_suites:
+        parser.error(f"--suites must be some of {', '.join(SUITES)}. Received: {', '.join(sorted(unknown_suites))}.")
     if unknown:
         parser.error(f"--methods must be some of {', '.join(peers.METHODS)}. Received: {', '.join(sorted(unknown))}.")
     return options
@@ -191,6 +198,8 @@ def tasks_of(options: argparse.Namespace) -> list[tasks.Task]:
     chosen = [*tasks.known_tasks(tasks.PROBLEMS, seeds, options.sizes), *tasks.table_tasks(seeds)]
     if options.data:
         chosen += tasks.folder_tasks(options.data, options.splits, not options.no_dequantize)
+        chosen += tasks.off_data_tasks(options.data, options.splits, not options.no_dequantize)
+    chosen = [task for task in chosen if task.suite in options.suites]
     if options.datasets is not None:
         unknown = set(options.datasets) - {task.dataset for task in chosen}
         if unknown:
@@ -206,6 +215,7 @@ def quick(methods: dict[str, peers.Method], folder: pathlib.Path) -> None:
         *tasks.known_tasks(["inverse_sinusoid", "censored_weibull"], [0], [200], test_rows=500),
         *itertools.islice(tasks.table_tasks([0], n=200, test_rows=200), 1),
         *tasks.folder_tasks(folder / "data", dequantize=False),
+        *itertools.islice(tasks.off_data_tasks(folder / "data", [0], dequantize=False), 1),
     ]
     path = folder / "quality.jsonl"
     pairs = cells(chosen, methods)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 
@@ -31,6 +32,7 @@ TEST_ROWS = 10_000
 TEST_SEED = 10_000  # plus the split: no training sample has such a seed
 DEQUANTIZED = "-dequantized"
 MAX_LEVELS = 20
+OFF_DATA = ("gap", "tail")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,14 +132,20 @@ def folder_tasks(folder: pathlib.Path, splits: Iterable[int] | None = None, dequ
     I, index_train_I.txt and index_test_I.txt. A target of few equidistant values, on which a mixture can put spikes,
     is a task as it is and, unless `dequantize` is False, one more with noise as wide as its step.
     """
-    for path in sorted(file.parent for file in folder.glob("*/n_splits.txt")):
-        suffixes = ["", DEQUANTIZED] if dequantize and step_of(read_folder(path)[1]) else [""]
+    for path, suffix in folders(folder, dequantize):
         available = range(int(np.loadtxt(path / "n_splits.txt")))
-        for suffix in suffixes:
-            for split in available if splits is None else sorted(set(splits) & set(available)):
-                rows = len(row_numbers(path, "train", split))
-                load = functools.partial(load_split, path, split, dequantized=bool(suffix))
-                yield Task("uci", path.name + suffix, split, rows, load)
+        for split in available if splits is None else sorted(set(splits) & set(available)):
+            rows = len(row_numbers(path, "train", split))
+            load = functools.partial(load_split, path, split, dequantized=bool(suffix))
+            yield Task("uci", path.name + suffix, split, rows, load)
+
+
+def folders(folder: pathlib.Path, dequantize: bool) -> Iterator[tuple[pathlib.Path, str]]:
+    """The data sets in `folder`, each with what is added to its name for its targets as they are, or with noise."""
+    for path in sorted(file.parent for file in folder.glob("*/n_splits.txt")):
+        yield path, ""
+        if dequantize and step_of(read_folder(path)[1]):
+            yield path, DEQUANTIZED
 
 
 @functools.lru_cache(maxsize=4)
@@ -147,16 +155,54 @@ def read_folder(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     return table[:, features], table[:, targets]
 
 
+def rows_of(path: pathlib.Path, dequantized: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Features and targets of a data set, the latter with or without noise as wide as their step."""
+    x, y = read_folder(path)
+    return x, y + step_of(y) * np.random.default_rng(0).uniform(-0.5, 0.5, y.shape) if dequantized else y
+
+
 def row_numbers(path: pathlib.Path, part: str, split: int) -> np.ndarray:
     return np.loadtxt(path / f"index_{part}_{split}.txt", ndmin=1).astype(int)
 
 
 def load_split(path: pathlib.Path, split: int, dequantized: bool = False) -> Data:
-    x, y = read_folder(path)
-    if dequantized:
-        y = y + step_of(y) * np.random.default_rng(0).uniform(-0.5, 0.5, y.shape)
+    x, y = rows_of(path, dequantized)
     train, test = (row_numbers(path, part, split) for part in ("train", "test"))
     return Data(x[train], y[train], x[test], y[test])
+
+
+def off_data_tasks(
+    folder: pathlib.Path, features: Iterable[int] | None = None, dequantize: bool = True
+) -> Iterator[Task]:
+    """Every data set in `folder`, on splits that leave out a third of the rows, by where they are in one feature.
+
+    "gap" leaves out those in the middle of a feature, as Foong et al. (2019), "'In-between' uncertainty in Bayesian
+    neural networks", "tail" a sixth at either end. The split of a task is the number of the feature; `features` None
+    means all of them. Data sets and targets are as in `folder_tasks`, whose splits do not count.
+    """
+    for path, suffix in folders(folder, dequantize):
+        x, _ = read_folder(path)
+        for kind in OFF_DATA:
+            for feature in range(x.shape[1]) if features is None else sorted(set(features) & set(range(x.shape[1]))):
+                load = functools.partial(load_off_data, path, kind, feature, dequantized=bool(suffix))
+                yield Task(kind, path.name + suffix, feature, int((~left_out(x[:, feature], kind)).sum()), load)
+
+
+def left_out(values: np.ndarray, kind: str) -> np.ndarray:
+    """Which rows are tested on: the middle third, or the outer sixths, in the order of `values` `[n]`.
+
+    Of equal values those that come first in the table are smaller.
+    """
+    place = np.argsort(np.argsort(values, kind="stable"))
+    n = len(values)
+    is_middle = (place >= n // 3) & (place < 2 * n // 3)
+    return is_middle if kind == "gap" else (place < math.ceil(n / 6)) | (place >= 5 * n // 6)
+
+
+def load_off_data(path: pathlib.Path, kind: str, feature: int, dequantized: bool = False) -> Data:
+    x, y = rows_of(path, dequantized)
+    test = left_out(x[:, feature], kind)
+    return Data(x[~test], y[~test], x[test], y[test])
 
 
 def step_of(y: np.ndarray) -> float:

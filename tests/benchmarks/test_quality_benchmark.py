@@ -159,6 +159,36 @@ def test_folders_are_read_by_their_format(tmp_path):
     assert not list(tasks.folder_tasks(tmp_path, splits=[7]))
 
 
+def test_a_third_is_left_out_in_the_middle_or_at_the_ends():
+    values = np.array([5, 0, 1, 3, 3, 4, 2, 6, 7, 8, 9, 10, 11.0])
+    assert sorted(values[tasks.left_out(values, "gap")]) == [3, 4, 5, 6]
+    assert sorted(values[tasks.left_out(values, "tail")]) == [0, 1, 2, 9, 10, 11]
+    assert np.flatnonzero(tasks.left_out(np.zeros(6), "gap")).tolist() == [2, 3]
+
+
+def test_folders_are_split_off_their_data(tmp_path):
+    quality.write_folder(tmp_path / "d")
+    found = list(tasks.off_data_tasks(tmp_path, dequantize=False))
+    assert [(task.suite, task.split, task.n) for task in found] == [
+        ("gap", 0, 80),
+        ("gap", 1, 80),
+        ("tail", 0, 80),
+        ("tail", 1, 80),
+    ]
+    gap, tail = found[1].load(), found[3].load()
+    assert gap.x_test[:, 1].max() < gap.x[:, 1].max()
+    assert gap.x_test[:, 1].min() > gap.x[:, 1].min()
+    assert (np.abs(tail.x_test[:, 1]).min() > np.abs(tail.x[:, 1])).mean() > 0.9
+
+
+def test_means_over_features_leave_out_those_that_were_not_published(capsys):
+    record = {"dataset": "boston-housing", "method": "tfmdn", "rmse": 1.0, "coverage": 0.9}
+    quality_report.print_off_data("Gaps", [{**record, "split": split, "nll": split} for split in range(5)])
+    tables = capsys.readouterr().out.split("###")
+    assert "| tfmdn | 2.000 ±" in tables[1]
+    assert "| tfmdn | 1.750 ±" in tables[2]
+
+
 def test_the_limit_is_of_the_test_rows_themselves():
     data = tasks.load_known("inverse_sinusoid", split=1, n=50, test_rows=2000)
     assert data.x.shape == (50, 1)
