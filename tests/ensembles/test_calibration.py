@@ -208,7 +208,7 @@ def test_the_background_that_targets_were_drawn_with_is_found(case, tmp_path):
     model = ensemble(case, background=0.01, max_scale=0.1)
     for share in (0.2, 0.0):
         model.set_in_all_members(lambda network: network.layers[-1].background_weight, share)
-        model.scale_temperature.assign(1.0)
+        model.scale_temperature.assign(tf.ones(model.num_members))
         x, y = rows_of(model, 1.0)
         factor = model.calibrate(x, y)
         assert background_of(model) == pytest.approx(share, abs=0.05)
@@ -317,4 +317,4 @@ def test_refused(arguments, message):
     model = ensemble()
     with pytest.raises(ValueError, match=message):
         model.calibrate(**{"x": X, "y": Y, **arguments})
-    assert float(model.scale_temperature) == 1.0
+    assert (model.scale_temperature.numpy() == 1.0).all()

@@ -6,7 +6,6 @@ Shapes in comments: M mixtures, B batch, K components, E event.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -76,12 +75,22 @@ def _weighted(mixture: tfd.MixtureSameFamily, log_weight) -> tfd.MixtureSameFami
     return tensors.rebuild(mixture, {**values, "logits": tf.math.log_softmax(values["logits"]) + log_weight})
 
 
-def merge_first_axis(mixture: Mixture) -> Mixture:
-    """The mixture, with equal weights, of the mixtures along the first axis of the batch: as `merge` of them.
+def join_first_axes(mixtures: Sequence[Mixture], log_weights: Sequence[tf.Tensor]) -> Mixture:
+    """The mixture of the mixtures along the first axes of several batches: as `join` of all of them.
 
     Args:
-      mixture: of batch shape `[M, *B]`, with M known.
+      mixtures: of one kind, of batch shapes `[M, *B]`, with M known for each.
+      log_weights: the logarithms of their weights, for each a tensor `[M]`; the weights of all add up to 1.
     """
+    _check_one_kind(mixtures)
+    sizes = [mixture.batch_shape[0] * _member_sizes(mixture) for mixture in mixtures]
+    joined = [_side_by_side(*pair) for pair in zip(mixtures, log_weights)]
+    whole = joined[0] if len(joined) == 1 else tensors.concat(joined, axis=-1)
+    return _with_members(whole, tuple(itertools.chain.from_iterable(sizes)))
+
+
+def _side_by_side(mixture: Mixture, log_weights: tf.Tensor) -> Mixture:
+    """The components of mixtures of batch shape `[M, *B]` as those of mixtures `[*B]`, by the mixtures' weights."""
     size, rank = mixture.batch_shape[0], mixture.batch_shape.rank
 
     def side_by_side(value):  # [M, *B, K, ...] to [*B, M K, ...]
@@ -91,11 +100,12 @@ def merge_first_axis(mixture: Mixture) -> Mixture:
 
     values = tensors.read(mixture)
     steps = values.pop("mask", None)
-    values["logits"] = tf.math.log_softmax(values["logits"]) - math.log(size)
+    log_weights = tf.reshape(tf.cast(log_weights, mixture.dtype), [size] + [1] * rank)
+    values["logits"] = tf.math.log_softmax(values["logits"]) + log_weights
     values = {name: side_by_side(value) for name, value in values.items()}
     if steps is not None:
         values["mask"] = tf.reduce_all(steps, 0)
-    return _with_members(tensors.rebuild(mixture, values), size * _member_sizes(mixture))
+    return tensors.rebuild(mixture, values)
 
 
 def _with_members(mixture: tfd.MixtureSameFamily, member_sizes: tuple[int, ...]) -> Mixture:

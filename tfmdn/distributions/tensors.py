@@ -198,9 +198,19 @@ def with_parameters(components: tfd.Distribution, values: dict[str, tf.Tensor]) 
     return components.copy(**values)
 
 
-def with_scales(values: dict[str, tf.Tensor], factor) -> dict[str, tf.Tensor]:
-    """The parameters, named as `parameters` names them, with every scale multiplied."""
-    return {name: factor * value if name.startswith("scale") else value for name, value in values.items()}
+def with_scales(values: dict[str, tf.Tensor], factor: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The parameters, named as `parameters` names them, with every scale multiplied.
+
+    Args:
+      values: the parameters.
+      factor: a number, or one for each entry of the parameters' first axis.
+    """
+
+    def multiplied(value):
+        own = tf.reshape(factor, [-1] + [1] * (value.shape.rank - 1)) if factor.shape.rank else factor
+        return own * value
+
+    return {name: multiplied(value) if name.startswith("scale") else value for name, value in values.items()}
 
 
 def take(

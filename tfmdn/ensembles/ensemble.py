@@ -6,6 +6,7 @@ Shapes in comments: M members, B batch, E event, R rows to calibrate by.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,18 +18,16 @@ from numpy.typing import ArrayLike
 
 from tfmdn import validation
 from tfmdn.distributions.mixture import Mixture
-from tfmdn.ensembles import calibration, vectorized
+from tfmdn.ensembles import vectorized
+from tfmdn.ensembles.calibrated import Calibrated
 from tfmdn.ensembles.learning import Learning
 from tfmdn.ensembles.networks import Networks
-from tfmdn.layers.mdn import heads_of
-from tfmdn.scores.targets import TargetFormat
-from tfmdn.scores.weighting import target_weights
 
 tfd = tfp.distributions
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
-class Ensemble(Learning, keras.Model):
+class Ensemble(Learning, Calibrated, keras.Model):
     """Several networks as one model, whose output is the mixture of their mixtures (see `tfmdn.merge`).
 
     Neighbours of one architecture are computed together, vectorised over an axis of members, in training too: ten small
@@ -88,8 +87,15 @@ class Ensemble(Learning, keras.Model):
         self._stacked = tuple(
             self._stack_variables(stack.network, models[span]) for stack, span in zip(networks.stacks, networks.spans)
         )
-        self.scale_temperature = self.add_weight(name="scale_temperature", initializer="ones", trainable=False)
+        self.scale_temperature = self._add_by_member("scale_temperature", 1.0, keras.config.floatx())
+        self.member_log_weights = self._add_by_member("member_log_weights", -math.log(len(networks)), "float64")
         self.build(self._input_shape())
+
+    def _add_by_member(self, name: str, value: float, dtype: str) -> keras.Variable:
+        initializer = keras.initializers.Constant(value)
+        return self.add_weight(
+            name=name, shape=(self.num_members,), dtype=dtype, initializer=initializer, trainable=False, autocast=False
+        )
 
     def build(self, input_shape: Any) -> None:
         """Its networks are built. Keras notes the shape, and exports by it."""
@@ -145,104 +151,27 @@ class Ensemble(Learning, keras.Model):
         return self.networks.mixtures(self._weights, inputs, training, tf.convert_to_tensor(self.scale_temperature))
 
     def call(self, inputs, training=False):
-        return self.networks.merge(self._mixtures(inputs, training))
+        return self.networks.merge(self._mixtures(inputs, training), tf.convert_to_tensor(self.member_log_weights))
 
     def predict_in_graph(self, inputs: Any) -> Mixture:
         """What calling it gives, from one graph. It is that of all ensembles made of the same `networks`."""
-        return self.networks.merged(self._weights, inputs, tf.convert_to_tensor(self.scale_temperature))
+        by_member = map(tf.convert_to_tensor, (self.scale_temperature, self.member_log_weights))
+        return self.networks.merged(self._weights, inputs, *by_member)
 
     def compute_output_spec(self, inputs, training=False):
         return self.networks.stacks[0].network.compute_output_spec(inputs, training=training)
-
-    def calibrate(
-        self,
-        x: Any,
-        y: ArrayLike,
-        held_out: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
-        *,
-        intervals: bool = False,
-        missing: str = "error",
-    ) -> float:
-        """Makes the prediction as broad as rows show it should be that members have not learnt from.
-
-        A network that has learnt as much as it can is a little too sure of itself, while members that disagree make
-        their mixture too broad. One factor of all scales, `scale_temperature`, mends both. It is the most likely one
-        on those rows; where only a few of the members have not learnt from a row, as in cross-validation, what is
-        found for them is carried over to all, see `tfmdn.ensembles.calibration.scale_factor`. Training goes on as if
-        there were no such factor; call this again afterwards.
-
-        If each network ends in its only `MDNLayer`, all with the same `background`, the layers' `background_weight`
-        becomes the most likely one, too (`tfmdn.ensembles.calibration.background_weight`): larger where targets are far
-        from all that is predicted, next to nothing where many rows show no such target.
-
-        Args:
-          x: features, an array or a structure of arrays of n rows.
-          y: targets `[n, *E]`.
-          held_out: which rows each member has not learnt from, booleans `[n, M]`. None means that none has learnt from
-            any of them, such as rows for validation.
-          sample_weight: weights of the rows, `[n]`, 0 or more.
-          intervals: whether targets are pairs (low, high), as in `negative_log_likelihood`.
-          missing: whether NaN stands for what was not observed, likewise.
-
-        Returns:
-          The factor, between 1/2 and 4.
-
-        Raises:
-          TypeError: if x or y is a list of numbers.
-          ValueError: if `held_out` or `sample_weight` does not fit; if there is no row that two members (or the only
-            one) have not learnt from; if the likelihood is not finite; if the components have no scale.
-
-        Example:
-
-        >>> networks = [keras.Sequential([keras.Input((1,)), tfmdn.MDNLayer(2)]) for _ in range(3)]
-        >>> ensemble = tfmdn.Ensemble(networks)
-        >>> x = np.linspace(-1.0, 1.0, 60)[:, np.newaxis]
-        >>> factor = ensemble.calibrate(x, 0.01 * x[:, 0])  # targets closer together than the networks say
-        >>> 0.5 <= factor < 1.0
-        True
-        """
-        if any(np.ndim(part) == 0 for part in keras.tree.flatten((x, y))):
-            raise TypeError("`x` and `y` must be arrays, or structures of arrays. Received: lists of numbers.")
-        count = len(y)
-        held_out = np.ones((count, self.num_members), bool) if held_out is None else np.asarray(held_out, bool)
-        if held_out.shape != (count, self.num_members):
-            raise ValueError(
-                f"`held_out` must be booleans of shape (n, members) = ({count}, {self.num_members}). "
-                f"Received: shape {held_out.shape}."
-            )
-        form = TargetFormat(intervals, missing)
-        weights = validation.row_weights(sample_weight, count) * form.rows_that_say_anything(y)
-        rows, members = calibration.judges(held_out & (weights > 0)[:, np.newaxis])
-        x, y, weights = keras.tree.map_structure(lambda part: tf.constant(np.asarray(part)[rows]), (x, y, weights))
-        mixtures, log_probs = self.networks.log_probs(self._weights, x, y, form)
-        first = vectorized.unstacked(mixtures[0])[0]
-        counts = target_weights(form, form.reconcile(y, first), first, weights).numpy().ravel()
-        counted = counts > 0  # rows, or the steps of sequences, which count as rows
-
-        def counted_log_probs(factor):
-            """Of each part of the mixtures, `[R, M]`."""
-            return [part.numpy().reshape(self.num_members, -1).T[counted] for part in log_probs(factor)]
-
-        if not np.isfinite(np.max(counted_log_probs(1.0), 0)).all():
-            raise ValueError(
-                "The likelihood of the targets must be finite. Received: NaN in x or y, or a density of 0."
-            )
-        members = np.repeat(members, len(counted) // len(rows), 0)[counted]
-        start = self.networks.background(mixtures)
-        if start:
-            factor, weight = calibration.scale_factor_and_background(counted_log_probs, members, counts[counted], start)
-            self.set_in_all_members(lambda network: heads_of(network)[0].background_weight, weight)
-        else:
-            factor = calibration.scale_factor(lambda factor: counted_log_probs(factor)[0], members, counts[counted])
-        self.scale_temperature.assign(factor)
-        return factor
 
     @property
     def member_variables(self) -> list[tuple[keras.Variable, slice]]:
         """Each weight, with a first axis of members, and which of the M members these are."""
         spans = self.networks.spans
         return [(variable, span) for span, variables in zip(spans, self._stacked) for variable in variables]
+
+    def get_member_weights(self) -> list[list[np.ndarray]]:
+        """For each of the M members the values of its network's `variables`."""
+        stacks = zip(self.networks.stacks, self._stacked)
+        values = [([variable.numpy() for variable in variables], stack.size) for stack, variables in stacks]
+        return [[value[member] for value in stacked] for stacked, size in values for member in range(size)]
 
     def set_member_weights(self, weights: Sequence[Sequence[np.ndarray]]) -> None:
         """Gives each member its weights: for each of the M members the values of its network's `variables`."""

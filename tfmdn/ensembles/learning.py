@@ -27,7 +27,9 @@ class Learning:
     # For each stack the variables `[M, ...]` of its network, and their values.
     _stacked: tuple[list[keras.Variable], ...]
     _weights: Weights
+    # Of each of the M members.
     scale_temperature: keras.Variable
+    member_log_weights: keras.Variable
     weights_by_member: bool
     max_gradient_norm: float | None
 
@@ -63,7 +65,9 @@ class Learning:
         self.metrics[0].update_state(replicas * tf.reduce_mean(tf.concat(losses, 0)), sample_weight=rows)
         if len(self.metrics) == 1:  # the loss alone, which needs no prediction of all members together
             return self.get_metrics_result()
-        mixture = self.networks.merge([run.mixture(self.scale_temperature) for run in runs])
+        factors, log_weights = map(tf.convert_to_tensor, (self.scale_temperature, self.member_log_weights))
+        mixtures = [run.mixture(factors[span]) for run, span in zip(runs, self.networks.spans)]
+        mixture = self.networks.merge(mixtures, log_weights)
         return self.compute_metrics(x, y, mixture, sample_weight=self._row_weights(sample_weight))
 
     def test_step(self, data):
@@ -98,7 +102,7 @@ class Learning:
         totals = []
         for stack, span, values in zip(self.networks.stacks, self.networks.spans, self._weights):
             x, y, weights = keras.tree.map_structure(lambda column, span=span: column[span], columns)
-            mixture = stack.run(values, predict, x).mixture(1.0)
+            mixture = stack.run(values, predict, x).mixture(tf.ones([]))
             scores = negative_log_likelihood(
                 y, mixture.temper(scale_temperature=scale_temperature), intervals=intervals, missing=missing
             )

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfmdn import keras_internals
-from tfmdn.distributions.merging import merge, merge_first_axis
+from tfmdn.distributions.merging import join_first_axes
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.ensembles import vectorized
 from tfmdn.layers import background
@@ -55,36 +55,38 @@ class Networks:
         return [slice(end - stack.size, end) for stack, end in zip(self.stacks, ends)]
 
     def mixtures(self, weights: Weights, inputs, training: bool, scale_temperature: tf.Tensor) -> list[Mixture]:
-        """What the members of each stack predict: mixtures of batch shape `[M, *B]`."""
-        factor = tf.cast(scale_temperature, tf.float64)
-        return list(map(keras_internals.masked, *self._mixtures_in_graph(weights, inputs, training, factor)))
+        """What the members of each stack predict, with factors `[M]` of their scales: mixtures `[M, *B]`."""
+        factors = tf.cast(scale_temperature, tf.float64)
+        return list(map(keras_internals.masked, *self._mixtures_in_graph(weights, inputs, training, factors)))
 
     def _mixtures(self, weights, inputs, training, scale_temperature):
         def predict(network):
             return network(inputs, training=training), ()
 
         runs = [stack.run(values, predict) for stack, values in zip(self.stacks, weights)]
-        mixtures = [run.mixture(scale_temperature) for run in runs]
+        mixtures = [run.mixture(scale_temperature[span]) for run, span in zip(runs, self.spans)]
         return mixtures, list(map(keras_internals.mask_of, mixtures))  # a mixture leaves a graph without its mask
 
-    def merged(self, weights: Weights, inputs, scale_temperature: tf.Tensor) -> Mixture:
+    def merged(self, weights: Weights, inputs, scale_temperature: tf.Tensor, log_weights: tf.Tensor) -> Mixture:
         """The mixture of all members together, of batch shape `[*B]`."""
-        arguments = weights, inputs, tf.cast(scale_temperature, tf.float64)
+        arguments = weights, inputs, tf.cast(scale_temperature, tf.float64), tf.cast(log_weights, tf.float64)
         if not self._is_traced:
             # For any number of rows, as `log_probs` does: graphs for one number may round otherwise.
-            values, factor = _specs(weights), tf.TensorSpec([], tf.float64)
-            self._merged_in_graph.get_concrete_function(values, _specs(inputs, any_number=True), factor)
+            values, by_member = _specs(weights), tf.TensorSpec([len(self)], tf.float64)
+            self._merged_in_graph.get_concrete_function(values, _specs(inputs, any_number=True), by_member, by_member)
             self._is_traced = True
         return keras_internals.masked(*self._merged_in_graph(*arguments))
 
-    def _merged(self, weights, inputs, scale_temperature):
-        merged = self.merge(self.mixtures(weights, inputs, False, scale_temperature))
+    def _merged(self, weights, inputs, scale_temperature, log_weights):
+        merged = self.merge(self.mixtures(weights, inputs, False, scale_temperature), log_weights)
         return merged, keras_internals.mask_of(merged)
 
-    def merge(self, mixtures: list[Mixture]) -> Mixture:
-        """The mixture of all members, of those of the stacks. The steps count in it that count for each member."""
-        by_stack = list(map(merge_first_axis, mixtures))
-        return by_stack[0] if len(by_stack) == 1 else merge(by_stack, [stack.size for stack in self.stacks])
+    def merge(self, mixtures: list[Mixture], log_weights: tf.Tensor) -> Mixture:
+        """The mixture of all members, of those of the stacks and the logarithms of their weights `[M]`.
+
+        The steps count in it that count for each member.
+        """
+        return join_first_axes(mixtures, [log_weights[span] for span in self.spans])
 
     def background(self, mixtures: list[Mixture]) -> float:
         """The `background` of the `MDNLayer` that each network ends in, if it is the same for all of them; else 0."""
@@ -106,13 +108,15 @@ class Networks:
         """
         # Of any number of rows: predictions, and other rows, use the same graphs.
         values, number = _specs(weights), tf.TensorSpec([], tf.float64)
+        by_member = tf.TensorSpec([len(self)], tf.float64)
         x_specs, y_specs = _specs((x, y), any_number=True)
-        predicted, _ = self._mixtures_in_graph.get_concrete_function(values, x_specs, False, number).structured_outputs
+        graph = self._mixtures_in_graph.get_concrete_function(values, x_specs, False, by_member)
+        predicted, _ = graph.structured_outputs
         is_apart = self.background(predicted) > 0.0
         predicted = tf.nest.map_structure(tf.type_spec_from_value, predicted)
         options = is_apart, form.intervals, form.missing
         self._log_probs_in_graph.get_concrete_function(predicted, y_specs, number, *options)
-        mixtures = self.mixtures(weights, x, False, tf.ones([], tf.float64))
+        mixtures = self.mixtures(weights, x, False, tf.ones([len(self)], tf.float64))
         return mixtures, lambda factor: self._log_probs_in_graph(mixtures, y, tf.constant(factor, tf.float64), *options)
 
 

@@ -33,9 +33,9 @@ class Run:
     states: dict[int, tf.Tensor]
 
     def mixture(self, scale_temperature: tf.Tensor) -> Mixture:
-        """The mixtures of all members as one of batch shape `[M, *B]`, its scales multiplied by a factor."""
-        factor = tf.cast(scale_temperature, self.structure.dtype)
-        return tensors_lib.rebuild(self.structure, tensors_lib.with_scales(self.tensors, factor))
+        """The mixtures of all members as one of batch shape `[M, *B]`, their scales multiplied by factors `[M]`."""
+        factors = tf.cast(scale_temperature, self.structure.dtype)
+        return tensors_lib.rebuild(self.structure, tensors_lib.with_scales(self.tensors, factors))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -283,12 +283,12 @@ class Recipe:
                 "Training diverged: the held-out likelihood was never finite. "
                 f"Received: learning_rate={self.learning_rate}, network={self.network}. Try a smaller learning rate."
             )
-        model = workshop.learnt()
+        model, factor = workshop.learnt(), 1.0
         if self.calibrate and len(x) >= folds.MIN_CALIBRATED:
             progress.show("calibrating", share=1.0)
-            model.calibrate(x, y, held_out, weights, **options)
+            factor = model.calibrate(x, y, held_out, weights, **options)
             learner.set_weights(model.get_weights())
-        scores = stopping.scores(learner.scale_temperature)
+        scores = stopping.scores(factor)
         for name, value in units.statistics.items():
             model.set_in_all_members(lambda network, name=name: getattr(network.layers[-1], name), value)
         return Fitted(model, scores, training.ending(), findings=())
