@@ -23,9 +23,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import tfmdn
 from tfmdn.distributions import tensors
-from tfmdn.ensembles import calibration
 from tfmdn.scores.targets import TargetFormat
-from tfmdn.tabular import chunks, folds, plans, progress, workshop
+from tfmdn.tabular import chunks, plans, progress, workshop
 from tfmdn.tabular import regressor as regressor_lib
 from tfmdn.tabular.layout import Layout
 from tfmdn.tabular.recipe import Recipe
@@ -427,19 +426,6 @@ def test_choices_change_the_result(tiny, arguments):
     other = fitted(**arguments)
     assert np.isfinite(other.score(X, Y))
     assert np.abs(other.predict(X) - tiny.predict(X)).max() > 1e-3
-
-
-@pytest.mark.parametrize("num_members", [1, 2, 3, 10, 13])
-@pytest.mark.parametrize("num_rows", [2, 9, 30, 40, 203])
-def test_a_tenth_of_the_rows_judges_each_member(num_rows, num_members):
-    held_out = folds.folds(num_rows, num_members, np.random.default_rng(0))
-    counts = held_out.sum(0)
-    assert np.all((counts >= 1) & (abs(counts - num_rows / 10) <= 2)), counts
-    if num_rows >= folds.MIN_CALIBRATED:  # two members for each row, or the only one
-        assert held_out.sum(1).max() >= min(2, num_members)
-        rows, members = calibration.judges(held_out)
-        assert len(rows) >= num_rows // 20
-        assert np.all(members.sum(1) == min(2, num_members))
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,7 @@ class Recipe:
         y: np.ndarray,
         form: TargetFormat,
         weights: np.ndarray,
+        groups: np.ndarray | None,
         seed: int,
         progress: Progress,
     ) -> Fitted:
@@ -132,6 +133,7 @@ class Recipe:
           y: targets `[n, *E]`, or as `form` says.
           form: what is said of them.
           weights: of the rows, `[n]`.
+          groups: numbers `[n]` of the groups of rows that belong together, or None.
           seed: what all random numbers follow from.
           progress: what is told of the fit. It knows when it began, and what `max_seconds` is left.
         """
@@ -149,7 +151,7 @@ class Recipe:
             limits = support_lib.limits(self.support, values.shape[1:])
             support_lib.check_inside(values.min(0), values.max(0), *limits, self.support)
         with workshop_lib.workshops.lend(settled._design(len(x), layout, typical, form), seed) as workshop:
-            fitted = settled._fit_in(workshop, x, y, form, typical, weights, seed, progress)
+            fitted = settled._fit_in(workshop, x, y, form, typical, weights, groups, seed, progress)
         progress.say(f"{fitted.ending}, held-out loss {fitted.scores.mean():.4f}, {progress.seconds:.0f} s")
         return dataclasses.replace(fitted, findings=findings)
 
@@ -251,13 +253,13 @@ class Recipe:
             averaged=plans.plan(num_rows, layout.num_features).averaged,
         )
 
-    def _fit_in(self, workshop: workshop_lib.Workshop, x, y, form, typical, weights, seed, progress) -> Fitted:
+    def _fit_in(self, workshop: workshop_lib.Workshop, x, y, form, typical, weights, groups, seed, progress) -> Fitted:
         # Members learn targets in standard units. The networks that predict have heads of their own, in the targets'
         # units, and are given what was learnt.
         units = workshop.start(x, typical, seed)
         y = targets.in_standard_units(y, form, units)
         learner = workshop.learner
-        held_out = folds.folds(len(x), self.n_estimators, np.random.default_rng(seed))
+        held_out = folds.folds(len(x), self.n_estimators, np.random.default_rng(seed), groups)
         options = dataclasses.asdict(form)
         patience = -(-self.patience // STEPS_PER_EPOCH)
         stopping = EnsembleEarlyStopping(x, y, held_out, weights, patience=patience, **options)

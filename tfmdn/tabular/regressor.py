@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 
 from tfmdn import validation
-from tfmdn.tabular import answers, encoding, evaluation, inputs, labels, plans, storage, streams, targets
+from tfmdn.tabular import answers, encoding, evaluation, folds, inputs, labels, plans, storage, streams, targets
 from tfmdn.tabular.composition import Composition
 from tfmdn.tabular.progress import Progress
 from tfmdn.tabular.recipe import Recipe
@@ -174,7 +174,11 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         return tags
 
     def fit(
-        self, X: ArrayLike | tf.data.Dataset, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike | tf.data.Dataset,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
     ) -> MDNRegressor:
         """Fits the networks.
 
@@ -191,24 +195,29 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
           y: targets `(n,)` or `(n, d)`; of several outputs NaN stands for one that was not observed, and rows of which
             nothing is known do not count. With `intervals` pairs in a last axis of size 2. None beside a dataset.
           sample_weight: weights of the rows `(n,)`, 0 or more, or None. Their scale does not matter.
+          groups: labels `(n,)`, numbers or text, of rows that belong together, such as those of one patient, where$
+            others are to be predicted for. A network learns from all rows of a group or from none, so that held-out rows are
+            as new to it as others will be. None: each row is for itself. Not for a dataset.
 
         Returns:
           Itself. If it fails or is interrupted, an earlier fit is left as it was.
         """
         before = dict(vars(self))
         try:
-            self._fit(X, y, sample_weight)
+            self._fit(X, y, sample_weight, groups)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
             raise
         return self
 
-    def _fit(self, X, y, sample_weight) -> None:
+    def _fit(self, X, y, sample_weight, groups) -> None:
         recipes, progress = self._recipes(), Progress(bool(self.verbose), self.max_seconds)
         if isinstance(X, tf.data.Dataset):
             if y is not None or sample_weight is not None:
                 raise ValueError("A dataset has y and sample_weight in its elements. Received: a dataset, and these.")
+            if groups is not None:
+                raise ValueError("`groups` are for a table in memory. Received: a dataset.")
             X, y, sample_weight = streams.sample(X, plans.most_rows(self.batch_size, self.max_steps), progress)
         if y is None:  # in scikit-learn's words
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
@@ -218,6 +227,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         y = targets.validated(y, self.intervals, inputs.num_rows(raw))
         form = targets.target_format(y, self.intervals)
         weights = validation.row_weights(sample_weight, len(y)) * form.rows_that_say_anything(y)
+        groups = None if groups is None else folds.group_numbers(groups, len(y))
         counted = weights > 0
         if counted.sum() < 2:
             raise ValueError(
@@ -228,6 +238,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         y = self._as_events(y)
         if not counted.all():  # else there is no need for a copy
             raw, y, weights = inputs.rows_of(raw, counted), y[counted], weights[counted]
+            groups = None if groups is None else groups[counted]
         self._typical_values = evaluation.typical_values(y, form, weights)
         encoded = encoding.learned(self._columns, raw)
         for finding in encoded.findings:
@@ -242,7 +253,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
             progress.begin(len(recipes) - number)
             if len(recipes) > 1:
                 progress.say(f"num_components={recipe.num_components}")
-            fits[recipe.num_components] = recipe.fit(x, encoded.layout, y, form, weights, seed, progress)
+            fits[recipe.num_components] = recipe.fit(x, encoded.layout, y, form, weights, groups, seed, progress)
         self.num_components_ = min(fits, key=lambda count: fits[count].scores.mean())
         best = fits[self.num_components_]
         self.held_out_scores_, self.findings_ = best.scores, (*encoded.findings, *best.findings)
