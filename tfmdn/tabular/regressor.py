@@ -195,9 +195,9 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
           y: targets `(n,)` or `(n, d)`; of several outputs NaN stands for one that was not observed, and rows of which
             nothing is known do not count. With `intervals` pairs in a last axis of size 2. None beside a dataset.
           sample_weight: weights of the rows `(n,)`, 0 or more, or None. Their scale does not matter.
-          groups: labels `(n,)`, numbers or text, of rows that belong together, such as those of one patient, where$
-            others are to be predicted for. A network learns from all rows of a group or from none, so that held-out rows are
-            as new to it as others will be. None: each row is for itself. Not for a dataset.
+          groups: labels `(n,)`, numbers or text, of rows that belong together, such as those of one patient, where
+            others are to be predicted for. A network learns from all rows of a group or from none, so that held-out
+            rows are as new to it as others will be. None: each row is for itself. Not for a dataset.
 
         Returns:
           Itself. If it fails or is interrupted, an earlier fit is left as it was.
