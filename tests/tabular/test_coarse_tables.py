@@ -95,7 +95,7 @@ def test_files_and_units(of_stars, tmp_path):
     ],
 )
 def test_what_is_found(y, arguments, atoms, resolution):
-    settled = Recipe(**arguments)._settled(X, y)
+    settled = Recipe(**arguments)._settled(*X.shape, y)
     assert (settled.atoms, settled.resolution) == (atoms, resolution)
     assert settled.covariance == ("full" if y.ndim == 2 and atoms is None else "diag")
 

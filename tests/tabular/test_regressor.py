@@ -434,7 +434,7 @@ def test_choices_change_the_result(tiny, arguments):
 )
 def test_one_or_two_features_of_many_rows_have_more_layers(num_rows, num_features, units, averaged):
     x, y = np.zeros((num_rows, num_features)), np.zeros(num_rows)
-    design = Recipe()._settled(x, y)._design(num_rows, Layout(num_features), y, TargetFormat())
+    design = Recipe()._settled(*x.shape, y)._design(num_rows, Layout(num_features), y, TargetFormat())
     assert (design.hidden_units, design.averaged) == (tuple(units), averaged)
 
 
@@ -454,9 +454,9 @@ def test_more_rows_are_learnt_from_for_longer(num_rows, min_deep_rows, steps, mo
 
 def test_limits_give_way_where_many_outputs_are_correlated():
     y = np.random.default_rng(0).uniform(size=(400, 4))
-    settled = Recipe()._settled(y[:, :2], y)
+    settled = Recipe()._settled(len(y), 2, y)
     assert (settled.covariance, settled.support) == ("full", None)
-    assert Recipe()._settled(y[:, :2], y[:, :3]).support == "auto"
+    assert Recipe()._settled(len(y), 2, y[:, :3]).support == "auto"
 
 
 def test_calibration_is_a_choice(tiny):
@@ -570,7 +570,7 @@ def test_only_kernels_decay():
 
 def test_limits_as_an_array():
     as_array, as_pair = (
-        Recipe(support=support)._settled(X, POSITIVE)._design(60, Layout(1), POSITIVE, TargetFormat())
+        Recipe(support=support)._settled(*X.shape, POSITIVE)._design(60, Layout(1), POSITIVE, TargetFormat())
         for support in (np.array([0.0, 5000.0]), (0.0, 5000.0))
     )
     assert as_array == as_pair

@@ -7,6 +7,7 @@
 - `calibrated`: how the model is calibrated, by rows that its members have not learnt from.
 - `judgement`: what these say.
 - `calibration`: how broad predictions should be by that.
+- `stacking`: how much each kind of members counts.
 """
 
 from tfmdn.ensembles.ensemble import Ensemble as Ensemble

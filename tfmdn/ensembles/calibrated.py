@@ -83,15 +83,16 @@ class Calibrated:
         >>> 0.5 <= factor < 1.0
         True
         """
-        return self.calibrate_by(self.judged(x, y, held_out, sample_weight, intervals=intervals, missing=missing))
-
-    def calibrate_by(self, judgement: Judgement) -> float:
-        """`calibrate`, of what `judged` returned."""
+        judgement = self.judged(x, y, held_out, sample_weight, intervals=intervals, missing=missing)
         factor, weight = judgement.calibrated()
-        if weight is not None:
-            self.set_in_all_members(lambda network: heads_of(network)[0].background_weight, weight)
-        self.scale_temperature.assign(tf.fill([self.num_members], factor))
+        self.set_calibration(factor, weight)
         return factor
+
+    def set_calibration(self, factor: float, background_weight: float | None) -> None:
+        """Gives all members a factor of the scales and, unless it is None, their backgrounds a weight."""
+        if background_weight is not None:
+            self.set_in_all_members(lambda network: heads_of(network)[0].background_weight, background_weight)
+        self.scale_temperature.assign(tf.fill([self.num_members], factor))
 
     def judged(
         self,

@@ -84,12 +84,12 @@ def scale_factor(log_probs: Callable[[float], np.ndarray], members: np.ndarray, 
         return (log_probs(factor) * members).sum(1) / size
 
     def joint_log_probs(factor):
-        return _together(log_probs(factor), members) - math.log(size)
+        return together(log_probs(factor), members) - math.log(size)
 
-    several = _most_likely(joint_log_probs, weights)
+    several = most_likely(joint_log_probs, weights)
     if size == num_members:
         return several
-    single = _most_likely(single_log_probs, weights)
+    single = most_likely(single_log_probs, weights)
     share = (1.0 - 1.0 / num_members) / (1.0 - 1.0 / size)
     squared = single**2 + share * (several**2 - single**2)
     return float(np.clip(math.sqrt(max(squared, 0.0)), SMALLEST_FACTOR, LARGEST_FACTOR))
@@ -143,8 +143,8 @@ def background_weight(
     Returns:
       A number between 0 and 1.
     """
-    log_ratios = _together(log_background, members) - _together(log_probs, members)
-    num_rows = _num_rows(weights)
+    log_ratios = together(log_background, members) - together(log_probs, members)
+    num_rows = effective_rows(weights)
     shares = weights * num_rows / weights.sum()
     total = num_rows + BACKGROUND_ROWS / start
 
@@ -157,19 +157,19 @@ def background_weight(
     return scipy.optimize.brentq(excess, 0.9 * fewest, 0.9 * most + 0.1, xtol=1e-6 * fewest)
 
 
-def _together(log_probs: np.ndarray, members: np.ndarray) -> np.ndarray:
+def together(log_probs: np.ndarray, members: np.ndarray) -> np.ndarray:
     """The logarithm of the sum of the densities `[R, M]` of those members that count."""
     return scipy.special.logsumexp(np.where(members, log_probs, -np.inf), axis=1)
 
 
-def _num_rows(weights: np.ndarray) -> float:
+def effective_rows(weights: np.ndarray) -> float:
     """How many equal rows say as much as rows of such weights `[R]` (Kish 1965)."""
     return weights.sum() ** 2 / np.square(weights).sum()
 
 
-def _most_likely(log_probs: Callable[[float], np.ndarray], weights: np.ndarray) -> float:
+def most_likely(log_probs: Callable[[float], np.ndarray], weights: np.ndarray) -> float:
     """The factor of the largest mean log-density, with a weak prior around 1."""
-    num_rows = _num_rows(weights)
+    num_rows = effective_rows(weights)
 
     def objective(log_factor):
         prior = 0.5 * (log_factor / PRIOR_SCALE) ** 2 / num_rows

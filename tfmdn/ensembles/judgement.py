@@ -39,9 +39,23 @@ class Judgement:
             return calibration.scale_factor_and_background(self.parts, self.members, self.weights, self.background)
         return calibration.scale_factor(lambda factor: self.parts(factor)[0], self.members, self.weights), None
 
-    def log_probs(self, factor: float, background: float | None) -> np.ndarray:
+    def log_probs(self, factor: float, background_weight: float | None) -> np.ndarray:
         """The members' log-densities `[R, M]`."""
-        if background is None:
+        if not self.background:
             return self.parts(factor)[0]
         without, alone = self.parts(factor)
-        return np.logaddexp(math.log1p(-background) + without, math.log(background) + alone)
+        return np.logaddexp(math.log1p(-background_weight) + without, math.log(background_weight) + alone)
+
+    def together(self, background_weight: float | None, factor: float | None = None) -> np.ndarray:
+        """The log-density `[R]` of each row by the members together that have not learnt from it.
+
+        Args:
+          background_weight: of the background, if there is one.
+          factor: of the scales, None for the one that suits them.
+        """
+        log_size = math.log(self.members[0].sum())
+
+        def log_probs(factor):
+            return calibration.together(self.log_probs(factor, background_weight), self.members) - log_size
+
+        return log_probs(calibration.most_likely(log_probs, self.weights) if factor is None else factor)

@@ -3,6 +3,7 @@
 - `regressor`: scikit-learn's interface, `tfmdn.MDNRegressor`.
 - `answers`: what it is asked once it is fitted.
 - `recipe`: what it trains, and how.
+- `trainings`: one kind of networks after the other, and then all of them as one.
 - `plans`: sizes of networks and lengths of trainings.
 - `columns`: anybody's tables, as the columns that were fitted.
 - `tables`: their columns and names.
@@ -17,6 +18,7 @@
 - `composition`: what the fitted Keras model is made of.
 - `layout`: which of the features are what.
 - `targets`: numbers, pairs, and what is missing.
+- `design`: what networks are made of.
 - `workshop`: the networks, built and traced once for tables of a kind.
 - `network`: the default network.
 - `progress`: what a fit shows of itself, and when its time is over.

@@ -11,6 +11,7 @@ class Layout:
 
     Attributes:
       numbers: how many are numbers, which networks standardise and embed.
+      trees: how many of these, the last ones, are predictions of trees.
       indicators: how many are of order 1 as they are.
       indicated: of each column that holds numbers of a few categories, how many these are.
       embedded: likewise, of many categories.
@@ -20,6 +21,11 @@ class Layout:
     indicators: int = 0
     indicated: tuple[int, ...] = ()
     embedded: tuple[int, ...] = ()
+    trees: int = 0
+
+    def with_trees(self, trees: int) -> Layout:
+        """The layout with so many predictions of trees after the other numbers."""
+        return dataclasses.replace(self, numbers=self.numbers + trees, trees=trees)
 
     @property
     def num_features(self) -> int:

@@ -13,38 +13,18 @@ import keras
 import numpy as np
 
 from tfmdn import validation
-from tfmdn.callbacks.early_stopping import EnsembleEarlyStopping
-from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.layers import coarseness, families, specs
 from tfmdn.layers import support as support_lib
 from tfmdn.layers.ends import Ends
 from tfmdn.scores.targets import TargetFormat
-from tfmdn.tabular import folds, plans, targets
+from tfmdn.tabular import folds, plans, targets, trainings
 from tfmdn.tabular import workshop as workshop_lib
+from tfmdn.tabular.design import Design
 from tfmdn.tabular.layout import Layout
-from tfmdn.tabular.progress import Ending, Progress, TrainingProgress
-from tfmdn.training.loop import fit
+from tfmdn.tabular.progress import Progress
 
-STEPS_PER_EPOCH = 25
 # The number of correlations, and so the cost, grows with the square of the number of outputs.
 MAX_CORRELATED = 10
-
-
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """A trained ensemble.
-
-    Attributes:
-      model: from features `[n, F]` to the mixture.
-      scores: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
-      ending: how the training ended.
-      findings: what was found of the targets, a sentence for each fact.
-    """
-
-    model: Ensemble
-    scores: np.ndarray
-    ending: Ending
-    findings: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +104,8 @@ class Recipe:
         groups: np.ndarray | None,
         seed: int,
         progress: Progress,
-    ) -> Fitted:
+        left: int = 1,
+    ) -> trainings.Fitted:
         """Trains an ensemble.
 
         Args:
@@ -136,12 +117,13 @@ class Recipe:
           groups: numbers `[n]` of the groups of rows that belong together, or None.
           seed: what all random numbers follow from.
           progress: what is told of the fit. It knows when it began, and what `max_seconds` is left.
+          left: how many fits share the time that is left, this one counted.
         """
         progress.show(f"preparing a table of {len(x):,} x {x.shape[1]:,}", share=0.0)
         values = targets.representative(y, form)
         # Rows count in the units and the limits of the targets as they do in the training.
         typical = values[folds.by_weight(weights)]
-        settled = self._as_of(form)._settled(x, typical)
+        settled = self._as_of(form)._settled(len(x), layout.num_features - layout.trees, typical)
         findings = (*targets.description(y, form), *settled._description(typical))
         for finding in findings:
             progress.say(finding)
@@ -150,9 +132,10 @@ class Recipe:
         if support_lib.is_given(self.support):
             limits = support_lib.limits(self.support, values.shape[1:])
             support_lib.check_inside(values.min(0), values.max(0), *limits, self.support)
+        held_out = folds.folds(len(x), self.n_estimators, np.random.default_rng(seed), groups)
+        lesson = trainings.Lesson(x, y, form, typical, weights, held_out, seed)
         with workshop_lib.workshops.lend(settled._design(len(x), layout, typical, form), seed) as workshop:
-            fitted = settled._fit_in(workshop, x, y, form, typical, weights, groups, seed, progress)
-        progress.say(f"{fitted.ending}, held-out loss {fitted.scores.mean():.4f}, {progress.seconds:.0f} s")
+            fitted = settled._trained(workshop, lesson, progress, left)
         return dataclasses.replace(fitted, findings=findings)
 
     def _description(self, y: np.ndarray) -> list[str]:
@@ -171,8 +154,8 @@ class Recipe:
         covariance = "diag" if self.covariance == "auto" else self.covariance
         return dataclasses.replace(self, covariance=covariance, **sought)
 
-    def _settled(self, x: np.ndarray, y: np.ndarray) -> Recipe:
-        """The same recipe, with what is "auto" settled for features `[n, F]` and targets `[n, *E]`."""
+    def _settled(self, num_rows: int, num_features: int, y: np.ndarray) -> Recipe:
+        """The same recipe, with what is "auto" settled for so many rows and features, and targets `[n, *E]`."""
         size = math.prod(y.shape[1:])
         support, covariance, (atoms, resolution) = self.support, self.covariance, self._coarse(y)
         is_coarse = atoms is not None or resolution is not None
@@ -187,8 +170,11 @@ class Recipe:
         # So many outputs can have either correlations or limits. Limits that nobody asked for give way.
         if support_lib.is_auto(support) and covariance == "full" and size > specs.MAX_CORRELATED_WITH_LIMITS:
             support = None
-        batch_size = plans.batch_size(len(x)) if isinstance(self.batch_size, str) else self.batch_size
-        plan = plans.plan(*x.shape)
+        batch_size = plans.batch_size(num_rows) if isinstance(self.batch_size, str) else self.batch_size
+        plan = plans.plan(num_rows, num_features)
+        max_steps = self.max_steps
+        if isinstance(max_steps, str):
+            max_steps = plans.max_steps(plan, num_rows, batch_size)
         return dataclasses.replace(
             self,
             support=support,
@@ -197,7 +183,9 @@ class Recipe:
             covariance=covariance,
             hidden_units=plan.hidden_units if isinstance(self.hidden_units, str) else self.hidden_units,
             batch_size=batch_size,
-            max_steps=plans.max_steps(plan, len(x), batch_size) if isinstance(self.max_steps, str) else self.max_steps,
+            max_steps=plans.max_steps(plan, num_rows, batch_size)
+            if isinstance(self.max_steps, str)
+            else self.max_steps,
         )
 
     def _coarse(self, y: np.ndarray) -> tuple[tuple | None, str | float | list | None]:
@@ -220,12 +208,12 @@ class Recipe:
         atoms = None if support is None else tuple(side.tolist() for side in sides)
         return atoms, settled.resolution if found.resolution.any() else None
 
-    def _design(self, num_rows: int, layout: Layout, y: np.ndarray, form: TargetFormat) -> workshop_lib.Design:
+    def _design(self, num_rows: int, layout: Layout, y: np.ndarray, form: TargetFormat) -> Design:
         """What the networks of a settled recipe are made of, for so many rows of features, and targets `[n, *E]`."""
         support = self.support
         if support_lib.is_given(support):
             support = tuple(map(_hashable, support_lib.plain(*support_lib.limits(support, y.shape[1:]))))
-        return workshop_lib.Design(
+        return Design(
             layout=layout,
             event_shape=y.shape[1:],
             target_format=form,
@@ -243,57 +231,30 @@ class Recipe:
                 }.items()
             ),
             hidden_units=self.hidden_units,
-            has_bins=self.network is None and layout.num_features >= plans.MIN_BINNED_FEATURES,
+            has_bins=self.network is None and layout.num_features - layout.trees >= plans.MIN_BINNED_FEATURES,
             network=self.network,
             x_noise=self.x_noise,
             y_noise=self.y_noise,
             learning_rate=self.learning_rate,
             warm_up=10 + self.max_steps // 100,
             weight_decay=self.weight_decay,
-            averaged=plans.plan(num_rows, layout.num_features).averaged,
+            averaged=plans.plan(num_rows, layout.num_features - layout.trees).averaged,
         )
 
-    def _fit_in(self, workshop: workshop_lib.Workshop, x, y, form, typical, weights, groups, seed, progress) -> Fitted:
-        # Members learn targets in standard units. The networks that predict have heads of their own, in the targets'
-        # units, and are given what was learnt.
-        units = workshop.start(x, typical, seed)
-        y = targets.in_standard_units(y, form, units)
-        learner = workshop.learner
-        held_out = folds.folds(len(x), self.n_estimators, np.random.default_rng(seed), groups)
-        options = dataclasses.asdict(form)
-        patience = -(-self.patience // STEPS_PER_EPOCH)
-        stopping = EnsembleEarlyStopping(x, y, held_out, weights, patience=patience, **options)
-        steps = min(STEPS_PER_EPOCH, self.max_steps)
-        training = TrainingProgress(progress, stopping, steps)
-        fit(
-            learner,
-            x,
-            y,
-            batch_size=self.batch_size,
-            epochs=self.max_steps // steps,
-            verbose=0,
-            callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True), stopping, training],
-            sample_weight=weights[:, np.newaxis] / weights.mean() * ~held_out,
-            steps_per_epoch=steps,
-            seed=seed,
-            augment=workshop.augment,
-            drop_remainder=True,
-            dtype="float64",
-        )
-        if not np.isfinite(stopping.best_scores).all():
-            raise ValueError(
-                "Training diverged: the held-out likelihood was never finite. "
-                f"Received: learning_rate={self.learning_rate}, network={self.network}. Try a smaller learning rate."
-            )
-        model, factor = workshop.learnt(), 1.0
-        if self.calibrate and len(x) >= folds.MIN_CALIBRATED:
-            progress.show("calibrating", share=1.0)
-            factor = model.calibrate(x, y, held_out, weights, **options)
-            learner.set_weights(model.get_weights())
-        scores = stopping.scores(factor)
-        for name, value in units.statistics.items():
-            model.set_in_all_members(lambda network, name=name: getattr(network.layers[-1], name), value)
-        return Fitted(model, scores, training.ending(), findings=())
+    def _trained(
+        self, workshop: workshop_lib.Workshop, lesson: trainings.Lesson, progress: Progress, left: int
+    ) -> trainings.Fitted:
+        """What the networks of a settled recipe learn, in the first of so many recipes that are left."""
+        schedule = trainings.Schedule(self.batch_size, self.max_steps, self.patience, self.calibrate)
+        has_trees = workshop.design.layout.trees > 0
+        count = left * (1 + has_trees)
+        progress.begin(count)
+        kinds = [trainings.train(workshop, lesson, schedule, progress)]
+        if has_trees and not progress.is_late:
+            progress.begin(count - 1)
+            target = kinds[0].loss + trainings.MOST_BEHIND
+            kinds.append(trainings.train(workshop, lesson, schedule, progress, with_trees=False, target=target))
+        return trainings.together(workshop, kinds)
 
 
 def _hashable(side):

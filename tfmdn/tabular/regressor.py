@@ -250,10 +250,10 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         for number, recipe in enumerate(recipes):
             if fits and progress.is_late:
                 break
-            progress.begin(len(recipes) - number)
             if len(recipes) > 1:
                 progress.say(f"num_components={recipe.num_components}")
-            fits[recipe.num_components] = recipe.fit(x, encoded.layout, y, form, weights, groups, seed, progress)
+            left = len(recipes) - number
+            fits[recipe.num_components] = recipe.fit(x, encoded.layout, y, form, weights, groups, seed, progress, left)
         self.num_components_ = min(fits, key=lambda count: fits[count].scores.mean())
         best = fits[self.num_components_]
         self.held_out_scores_, self.findings_ = best.scores, (*encoded.findings, *best.findings)

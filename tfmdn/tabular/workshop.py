@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -22,9 +22,8 @@ from tfmdn.layers import support as support_lib
 from tfmdn.layers.mdn import MDNLayer
 from tfmdn.layers.units import Units
 from tfmdn.losses import NegativeLogLikelihood
-from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import network as network_lib
-from tfmdn.tabular.layout import Layout
+from tfmdn.tabular.design import Design
 
 # Of each member: what a batch with far targets can do. A bound of 1 held back the other batches, too.
 MAX_GRADIENT_NORM = 5.0
@@ -39,53 +38,17 @@ MOST_IDLE = 8
 CHUNK = 100_000
 
 
-@dataclasses.dataclass(frozen=True)
-class Design:
-    """What the networks, and their optimizer, are made of.
-
-    Attributes:
-      layout: which of the features are what.
-      event_shape: the shape of a target.
-      target_format: what is said of targets.
-      num_members: the number of networks M.
-      head: the arguments of the `MDNLayer` that each ends in, by name.
-      hidden_units: the sizes of the default network's dense layers.
-      has_bins: whether the default network has a `PiecewiseLinearEmbedding`.
-      network: a function that returns the hidden part of a network, in place of the default one.
-      x_noise: noise on the features while training, a multiple of `NoiseRegularization`'s rule of thumb.
-      y_noise: the same on the targets.
-      learning_rate: the learning rate after the warm-up.
-      warm_up: the length of the warm-up in steps.
-      weight_decay: the decay of kernels.
-      averaged: over about how many steps the weights are averaged.
-    """
-
-    layout: Layout
-    event_shape: tuple[int, ...]
-    target_format: TargetFormat
-    num_members: int
-    head: tuple[tuple[str, object], ...]
-    hidden_units: tuple[int, ...]
-    has_bins: bool
-    network: Callable[..., keras.Model] | None
-    x_noise: float
-    y_noise: float
-    learning_rate: float
-    warm_up: int
-    weight_decay: float
-    averaged: int
-
-
 class Workshop:
     """The networks of a design, which `start` prepares for a table.
 
     Attributes:
       learner: the compiled ensemble that learns, of targets in standard units.
       augment: what it does to batches of rows before, or None.
+      design: what the networks are made of.
     """
 
     def __init__(self, design: Design, seed: int):
-        self._design = design
+        self.design = design
         self._build(np.random.default_rng(seed))
         self.learner = Ensemble(self._learners, weights_by_member=True, max_gradient_norm=MAX_GRADIENT_NORM)
         optimizer = self._optimizer()
@@ -96,12 +59,13 @@ class Workshop:
         variables = [self.learner.scale_temperature, *self.learner.optimizer.variables]
         self._before = [(variable, variable.numpy()) for variable in variables]
         self._networks = Ensemble(self._predictors).networks
+        self._several = {}
         self._y_noise = features.NoiseRegularization(design.y_noise, seed=network_lib.ANY_SEED, dtype="float64")
         self.augment = self._augment if design.y_noise else None
 
     def _build(self, rng: np.random.Generator) -> None:
         """Builds a network for each member, or the default one for all of them, with a head for either ensemble."""
-        design = self._design
+        design = self.design
         inputs = keras.Input((design.layout.num_features,), dtype="float64")
         standardized, others, embeddings = self._prepared(inputs)
         self._piecewise = features.PiecewiseLinearEmbedding() if design.has_bins else None
@@ -130,7 +94,7 @@ class Workshop:
 
     def _prepared(self, inputs: keras.KerasTensor) -> tuple[keras.KerasTensor | None, list, list[keras.layers.Layer]]:
         """Of features `[n, F]` the standardised numbers, the others, and the layers of these that start at random."""
-        layout = self._design.layout
+        layout = self.design.layout
         numbers, indicators, indicated, embedded = (inputs,) + 3 * (None,) if layout.is_plain else layout.parts(inputs)
         # In float64 up to here: a date in seconds has more digits than float32.
         self._standardization = features.Standardization(dtype="float64") if layout.numbers else None
@@ -146,12 +110,16 @@ class Workshop:
             others.append(keras.layers.Rescaling(CATEGORY_SCALE)(network_lib.beside(*categories)))
         return self._standardization(numbers) if layout.numbers else None, others, layers
 
-    def _adapt(self, x: np.ndarray) -> None:
+    def _adapt(self, x: np.ndarray, with_trees: bool) -> None:
         """Lets the layers of features learn of these, `[n, F]`."""
-        layout = self._design.layout
+        layout = self.design.layout
         numbers, _, indicated, _ = layout.parts(x)
         if layout.numbers:
             self._standardization.adapt(numbers)
+            if layout.trees and not with_trees:  # in units of infinity they are 0: one graph is for both kinds
+                scale = self._standardization.scale.numpy()
+                scale[-layout.trees :] = np.inf
+                self._standardization.scale.assign(scale)
             chunks = (numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK))
             rows = np.concatenate([self._standardization(chunk).numpy() for chunk in chunks])
             if self._piecewise is not None:
@@ -163,11 +131,11 @@ class Workshop:
 
     def _head(self, **arguments) -> MDNLayer:
         kernel_initializer = keras.initializers.VarianceScaling(0.01, seed=network_lib.ANY_SEED)
-        arguments = {**dict(self._design.head), "kernel_initializer": kernel_initializer, **arguments}
-        return MDNLayer(event_shape=self._design.event_shape, **arguments)
+        arguments = {**dict(self.design.head), "kernel_initializer": kernel_initializer, **arguments}
+        return MDNLayer(event_shape=self.design.event_shape, **arguments)
 
     def _learning_head(self) -> MDNLayer:
-        head = dict(self._design.head)
+        head = dict(self.design.head)
         # Limits that are given are in other units. Their place is in the variables.
         support = (None, None) if support_lib.is_given(head["support"]) else head["support"]
         # Standard units need no more than float32, which takes a quarter of the time less. But exp(100) is beyond it:
@@ -177,7 +145,7 @@ class Workshop:
         )
 
     def _optimizer(self) -> keras.optimizers.Optimizer:
-        design = self._design
+        design = self.design
         warm_up = keras.optimizers.schedules.PolynomialDecay(
             design.learning_rate / 50, design.warm_up, end_learning_rate=design.learning_rate
         )
@@ -194,19 +162,20 @@ class Workshop:
         )
         return optimizer
 
-    def start(self, x: np.ndarray, y: np.ndarray, seed: int) -> Units:
+    def start(self, x: np.ndarray, y: np.ndarray, seed: int, with_trees: bool = True) -> Units:
         """Makes new networks of those of before: their state is that of the features, of the targets, and of the seed.
 
         Args:
           x: features `[n, F]`.
           y: targets `[n, *E]`, each as often as it counts.
           seed: what all random numbers follow from.
+          with_trees: whether the networks see the predictions of trees among the features.
 
         Returns:
           The targets' units. The learner is to be given targets in standard units.
         """
         rng = np.random.default_rng(seed)
-        self._adapt(x)
+        self._adapt(x, with_trees)
         head = self._predictors[0].layers[-1]
         head.adapt(y)
         units = head.units
@@ -241,6 +210,19 @@ class Workshop:
         """What the learner has learnt, as an ensemble that the next table leaves as it is: with heads in float64."""
         model = Ensemble(self._networks)  # of the same weights in the same order
         model.set_weights(self.learner.get_weights())
+        return model
+
+    def together(self, models: Sequence[Ensemble], weights: Sequence[float]) -> Ensemble:
+        """Ensembles that `learnt` returned as one, in which each has a weight."""
+        if len(models) == 1:
+            return models[0]
+        if len(models) not in self._several:
+            self._several[len(models)] = Ensemble(len(models) * self._predictors).networks
+        model = Ensemble(self._several[len(models)])
+        model.set_member_weights([values for one in models for values in one.get_member_weights()])
+        model.scale_temperature.assign(np.concatenate([one.scale_temperature.numpy() for one in models]))
+        shares = np.repeat(np.log(weights), [one.num_members for one in models])
+        model.member_log_weights.assign(shares + np.concatenate([one.member_log_weights.numpy() for one in models]))
         return model
 
 

@@ -1,0 +1,187 @@
+"""How the networks of a table are trained: one kind of members after the other, and then all of them as one.
+
+Shapes in comments: n rows, F features, M members, E event, R held-out rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from tfmdn.callbacks.early_stopping import EnsembleEarlyStopping
+from tfmdn.callbacks.forecast import ForecastStopping
+from tfmdn.ensembles import stacking
+from tfmdn.ensembles.ensemble import Ensemble
+from tfmdn.scores.targets import TargetFormat
+from tfmdn.tabular import folds, targets
+from tfmdn.tabular.progress import Ending, Progress, TrainingProgress
+from tfmdn.tabular.workshop import Workshop
+from tfmdn.training.loop import fit
+
+STEPS_PER_EPOCH = 25
+# By how many nats a second kind may come out behind the first and still add to it.
+MOST_BEHIND = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Lesson:
+    """What is learnt from.
+
+    Attributes:
+      x: features `[n, F]`.
+      y: targets `[n, *E]`, or as `form` says.
+      form: what is said of them.
+      typical: targets `[n, *E]`, each as often as it counts.
+      weights: of the rows, `[n]`.
+      held_out: which rows each member is judged by, booleans `[n, M]`.
+      seed: what all random numbers follow from.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    form: TargetFormat
+    typical: np.ndarray
+    weights: np.ndarray
+    held_out: np.ndarray
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How it is learnt.
+
+    Attributes:
+      batch_size: rows in a batch.
+      max_steps: the largest number of batches.
+      patience: how many of them without an improvement end the training.
+      calibrate: whether the held-out rows say how broad predictions are.
+    """
+
+    batch_size: int
+    max_steps: int
+    patience: int
+    calibrate: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """Members of one kind, trained.
+
+    Attributes:
+      model: from features `[n, F]` to their mixture, in the targets' units.
+      loss: their mean held-out loss at its best, by which they were stopped.
+      scores: the held-out negative log-likelihood of each `[M]`, of targets in standard units.
+      ending: how the training ended.
+      log_probs: the log-density of each held-out row by those who have not learnt from it `[R]`, and the weights of
+        these rows `[R]`; None if that is not known.
+    """
+
+    model: Ensemble
+    loss: float
+    scores: np.ndarray
+    ending: Ending
+    log_probs: tuple[np.ndarray, np.ndarray] | None
+
+
+def train(
+    workshop: Workshop,
+    lesson: Lesson,
+    schedule: Schedule,
+    progress: Progress,
+    with_trees: bool = True,
+    target: float | None = None,
+) -> Trained:
+    """Trains members of one kind.
+
+    Args:
+      workshop: where they are built.
+      lesson: what they learn from.
+      schedule: how they learn it.
+      progress: what is told of the fit. It knows when it began, and what `max_seconds` is left.
+      with_trees: whether they see the predictions of trees among the features.
+      target: the held-out loss that must be in sight; the training of those who cannot be expected to reach it ends.
+    """
+    # Members learn targets in standard units. The networks that predict have heads of their own, in the targets'
+    # units, and are given what was learnt.
+    units = workshop.start(lesson.x, lesson.typical, lesson.seed, with_trees)
+    y = targets.in_standard_units(lesson.y, lesson.form, units)
+    learner, options = workshop.learner, dataclasses.asdict(lesson.form)
+    patience = -(-schedule.patience // STEPS_PER_EPOCH)
+    stopping = EnsembleEarlyStopping(lesson.x, y, lesson.held_out, lesson.weights, patience=patience, **options)
+    steps = min(STEPS_PER_EPOCH, schedule.max_steps)
+    training = TrainingProgress(progress, stopping, steps)
+    forecast = [] if target is None else [ForecastStopping(target)]
+    fit(
+        learner,
+        lesson.x,
+        y,
+        batch_size=schedule.batch_size,
+        epochs=schedule.max_steps // steps,
+        verbose=0,
+        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True), stopping, *forecast, training],
+        sample_weight=lesson.weights[:, np.newaxis] / lesson.weights.mean() * ~lesson.held_out,
+        steps_per_epoch=steps,
+        seed=lesson.seed,
+        augment=workshop.augment,
+        drop_remainder=True,
+        dtype="float64",
+    )
+    if not np.isfinite(stopping.best_scores).all():
+        raise ValueError(
+            "Training diverged: the held-out likelihood was never finite. Received: "
+            f"learning_rate={workshop.design.learning_rate}, network={workshop.design.network}. "
+            "Try a smaller learning rate."
+        )
+    model, factor, log_probs = workshop.learnt(), 1.0, None
+    if len(lesson.x) >= folds.MIN_CALIBRATED:
+        progress.show("calibrating", share=1.0)
+        judgement = model.judged(lesson.x, y, lesson.held_out, lesson.weights, **options)
+        weight = judgement.background
+        if schedule.calibrate:
+            factor, weight = judgement.calibrated()
+            model.set_calibration(factor, weight)
+            learner.set_weights(model.get_weights())
+        log_probs = judgement.together(weight, None if schedule.calibrate else 1.0), judgement.weights
+    scores, ending = stopping.scores(factor), training.ending()
+    progress.say(f"{ending}, held-out loss {scores.mean():.4f}, {progress.seconds:.0f} s")
+    for name, value in units.statistics.items():
+        model.set_in_all_members(lambda network, name=name: getattr(network.layers[-1], name), value)
+    return Trained(model, float(stopping.best_scores.mean()), scores, ending, log_probs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A trained ensemble, of the kinds of members that count.
+
+    Attributes:
+      model: from features `[n, F]` to the mixture.
+      scores: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
+      ending: how the training ended: the longest one, and the reason of the kind that counts most.
+      weights: of each kind that was trained; of those that do not count 0.
+      findings: what was found of the targets, a sentence for each fact.
+    """
+
+    model: Ensemble
+    scores: np.ndarray
+    ending: Ending
+    weights: np.ndarray
+    findings: tuple[str, ...] = ()
+
+
+def together(workshop: Workshop, kinds: Sequence[Trained]) -> Fitted:
+    """The members of all kinds as one ensemble, by the likelihood of the rows that they have not learnt from."""
+    weights = np.ones(1)
+    if len(kinds) > 1:
+        log_probs = np.stack([kind.log_probs[0] for kind in kinds], axis=1)
+        weights = stacking.kind_weights(log_probs, kinds[0].log_probs[1])
+    kept = [kind for kind, weight in zip(kinds, weights) if weight]
+    ending = dataclasses.replace(
+        kinds[int(np.argmax(weights))].ending,
+        num_steps=max(kind.ending.num_steps for kind in kept),
+        best_steps=np.concatenate([kind.ending.best_steps for kind in kept]),
+    )
+    model = workshop.together([kind.model for kind in kept], weights[weights > 0])
+    return Fitted(model, np.concatenate([kind.scores for kind in kept]), ending, weights)
