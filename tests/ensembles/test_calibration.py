@@ -47,6 +47,28 @@ def test_pairs_tell_what_all_members_need(error, disagreement, predicted):
     assert abs(calibration.scale_factor(log_probs, everyone, np.ones(6_000)) - best(NUM_MEMBERS)) < 0.02
 
 
+def test_weights_of_members_make_them_fewer():
+    """Ten members of which four have next to no weight are six."""
+    log_probs = normal_members(1.0, 0.5, 0.8, 6_000)
+    rows, ones = np.tile(PAIRS, (1_200, 1)), np.ones(6_000)
+    pairs = np.arange(6) % 3 == np.arange(6_000)[:, np.newaxis] % 3
+    expected = calibration.scale_factor(lambda factor: log_probs(factor)[:, :6], pairs, ones)
+    log_weights = np.append(np.zeros(6), np.full(4, -50.0))
+    members = np.concatenate([pairs, np.zeros((6_000, 4), bool)], axis=1)
+    assert calibration.scale_factor(log_probs, members, ones, log_weights) == pytest.approx(expected, rel=1e-6)
+    found = [calibration.scale_factor(log_probs, rows, ones, weights) for weights in (None, np.full(10, 3.0))]
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
+    unlike = np.log(np.repeat([3.0, 1.0], 5))
+    exact = scipy.optimize.minimize_scalar(
+        lambda factor: -scipy.special.logsumexp(log_probs(factor) + unlike, axis=1).mean(),
+        bounds=(0.2, 2.0),
+        method="bounded",
+    ).x
+    everyone = np.ones((6_000, NUM_MEMBERS), bool)
+    assert abs(calibration.scale_factor(log_probs, everyone, ones, unlike) - exact) < 0.01
+    assert abs(calibration.scale_factor(log_probs, rows, ones, unlike) - exact) < 0.03
+
+
 def test_rows_count_by_their_weights():
     narrow, broad = normal_members(0.8, 0.0, 1.0, 3_000), normal_members(1.6, 0.0, 1.0, 3_000)
     everyone = np.ones((6_000, NUM_MEMBERS), bool)

@@ -61,7 +61,12 @@ def judges(held_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows, members & (members.cumsum(1) <= size)
 
 
-def scale_factor(log_probs: Callable[[float], np.ndarray], members: np.ndarray, weights: np.ndarray) -> float:
+def scale_factor(
+    log_probs: Callable[[float], np.ndarray],
+    members: np.ndarray,
+    weights: np.ndarray,
+    log_weights: np.ndarray | None = None,
+) -> float:
     """The factor of all scales under which rows are most likely that the ensemble has not learnt from.
 
     With r members that have not learnt from a row, the factor that suits a mixture of r is measured, and the one that
@@ -70,33 +75,45 @@ def scale_factor(log_probs: Callable[[float], np.ndarray], members: np.ndarray, 
     them together is e + v / r, and the variance that they predict, with the factor s, s^2 a^2 + v (1 - 1 / r). The
     two are equal for a squared factor that is linear in 1 / r, so that two points of the line tell the others.
 
+    Members of weights w, which sum to 1, are as good as 1 / (w_1^2 + w_2^2 + ...) equal ones: r and M are such numbers,
+    of the weights that those judged have among themselves, and of all.
+
     Args:
       log_probs: the members' log-densities of the targets, of scales multiplied by a factor: `[R, M]`.
       members: which of the members have not learnt from a row, booleans `[R, M]` with as many in each row.
       weights: of the rows, `[R]`, 0 or more.
+      log_weights: the logarithms of the members' weights in the mixture, `[M]`. None: all alike.
 
     Returns:
       A number between 1/2 and 4.
     """
-    num_members, size = members.shape[1], int(members[0].sum())
+    shares = _shares(members, log_weights)
 
     def single_log_probs(factor):
-        return (log_probs(factor) * members).sum(1) / size
+        return (np.where(members, log_probs(factor), 0.0) * shares).sum(1)
 
     def joint_log_probs(factor):
-        return together(log_probs(factor), members) - math.log(size)
+        # Not of sum 1, which moves no maximum.
+        return together(log_probs(factor), members, log_weights)
 
     several = most_likely(joint_log_probs, weights)
-    if size == num_members:
+    # One over the numbers of members.
+    judged = np.average(np.square(shares).sum(1), weights=weights)
+    everyone = np.square(_shares(np.ones_like(members[:1]), log_weights)).sum()
+    if judged <= everyone * (1.0 + 1e-9) or judged > 1.0 - 1e-9:
         return several
     single = most_likely(single_log_probs, weights)
-    share = (1.0 - 1.0 / num_members) / (1.0 - 1.0 / size)
+    share = (1.0 - everyone) / (1.0 - judged)
     squared = single**2 + share * (several**2 - single**2)
     return float(np.clip(math.sqrt(max(squared, 0.0)), SMALLEST_FACTOR, LARGEST_FACTOR))
 
 
 def scale_factor_and_background(
-    log_probs: Callable, members: np.ndarray, weights: np.ndarray, start: float
+    log_probs: Callable,
+    members: np.ndarray,
+    weights: np.ndarray,
+    start: float,
+    log_weights: np.ndarray | None = None,
 ) -> tuple[float, float]:
     """`scale_factor` and `background_weight`, each found where the other is.
 
@@ -106,6 +123,7 @@ def scale_factor_and_background(
       members: which of the members have not learnt from a row, booleans `[R, M]` with as many in each row.
       weights: of the rows, `[R]`, 0 or more.
       start: the weight of the background without any rows.
+      log_weights: the logarithms of the members' weights in the mixture, `[M]`. None: all alike.
 
     Returns:
       The factor and the weight.
@@ -118,15 +136,20 @@ def scale_factor_and_background(
     weight = start
     for _ in range(MAX_ROUNDS):
         earlier = weight
-        factor = scale_factor(functools.partial(with_background, weight=weight), members, weights)
-        weight = background_weight(*log_probs(factor), members, weights, start)
+        factor = scale_factor(functools.partial(with_background, weight=weight), members, weights, log_weights)
+        weight = background_weight(*log_probs(factor), members, weights, start, log_weights)
         if weight < HEAVIER * earlier:
             break
     return factor, weight
 
 
 def background_weight(
-    log_probs: np.ndarray, log_background: np.ndarray, members: np.ndarray, weights: np.ndarray, start: float
+    log_probs: np.ndarray,
+    log_background: np.ndarray,
+    members: np.ndarray,
+    weights: np.ndarray,
+    start: float,
+    log_weights: np.ndarray | None = None,
 ) -> float:
     """The weight of the background under which rows are most likely that the ensemble has not learnt from.
 
@@ -139,11 +162,12 @@ def background_weight(
       members: which of the members have not learnt from a row, booleans `[R, M]`.
       weights: of the rows, `[R]`, 0 or more.
       start: what the weight is without any rows.
+      log_weights: the logarithms of the members' weights in the mixture, `[M]`. None: all alike.
 
     Returns:
       A number between 0 and 1.
     """
-    log_ratios = together(log_background, members) - together(log_probs, members)
+    log_ratios = together(log_background, members, log_weights) - together(log_probs, members, log_weights)
     num_rows = effective_rows(weights)
     shares = weights * num_rows / weights.sum()
     total = num_rows + BACKGROUND_ROWS / start
@@ -157,9 +181,16 @@ def background_weight(
     return scipy.optimize.brentq(excess, 0.9 * fewest, 0.9 * most + 0.1, xtol=1e-6 * fewest)
 
 
-def together(log_probs: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """The logarithm of the sum of the densities `[R, M]` of those members that count."""
-    return scipy.special.logsumexp(np.where(members, log_probs, -np.inf), axis=1)
+def together(log_probs: np.ndarray, members: np.ndarray, log_weights: np.ndarray | None = None) -> np.ndarray:
+    """The logarithms of sums of densities `[R, M]` of those members that count, with weights `[M]` or 1: `[R]`."""
+    weighted = log_probs if log_weights is None else log_probs + log_weights
+    return scipy.special.logsumexp(np.where(members, weighted, -np.inf), axis=1)
+
+
+def _shares(members: np.ndarray, log_weights: np.ndarray | None) -> np.ndarray:
+    """The weights `[R, M]` that those members have among themselves which count, 0 of others."""
+    logits = np.where(members, 0.0 if log_weights is None else log_weights, -np.inf)
+    return scipy.special.softmax(logits, axis=1)
 
 
 def effective_rows(weights: np.ndarray) -> float:
