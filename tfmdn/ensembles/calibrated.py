@@ -33,6 +33,7 @@ class Calibrated:
     _weights: Weights
     # Of each of the M members.
     scale_temperature: keras.Variable
+    member_log_weights: keras.Variable
     set_in_all_members: Callable
 
     def calibrate(
@@ -131,4 +132,5 @@ class Calibrated:
                 "The likelihood of the targets must be finite. Received: NaN in x or y, or a density of 0."
             )
         rows, members = (np.repeat(each, len(counted) // len(rows), 0)[counted] for each in (rows, members))
-        return Judgement(parts, rows, members, counts[counted], self.networks.background(mixtures))
+        start, log_weights = self.networks.background(mixtures), self.member_log_weights.numpy()
+        return Judgement(parts, rows, members, counts[counted], start, log_weights)

@@ -6,6 +6,7 @@ Shapes in comments: R rows, M members.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -25,6 +26,7 @@ class Judgement:
       members: which of the members have not learnt from a row and are judged by it, booleans `[R, M]`.
       weights: of the rows, `[R]`, 0 or more.
       background: the weight of the background while training, 0 if there is none.
+      log_weights: the logarithms of the members' weights in the mixture, `[M]`.
     """
 
     parts: Callable[[float], list[np.ndarray]]
@@ -32,12 +34,14 @@ class Judgement:
     members: np.ndarray
     weights: np.ndarray
     background: float
+    log_weights: np.ndarray
 
     def calibrated(self) -> tuple[float, float | None]:
         """The factor of the scales that suits all members together, and the weight of the background."""
+        rows = self.members, self.weights
         if self.background:
-            return calibration.scale_factor_and_background(self.parts, self.members, self.weights, self.background)
-        return calibration.scale_factor(lambda factor: self.parts(factor)[0], self.members, self.weights), None
+            return calibration.scale_factor_and_background(self.parts, *rows, self.background, self.log_weights)
+        return calibration.scale_factor(lambda factor: self.parts(factor)[0], *rows, self.log_weights), None
 
     def log_probs(self, factor: float, background_weight: float | None) -> np.ndarray:
         """The members' log-densities `[R, M]`."""
@@ -53,9 +57,10 @@ class Judgement:
           background_weight: of the background, if there is one.
           factor: of the scales, None for the one that suits them.
         """
-        log_size = math.log(self.members[0].sum())
+        judged = functools.partial(calibration.together, members=self.members, log_weights=self.log_weights)
+        log_total = judged(np.zeros(self.members.shape))  # of the weights of those who judge a row
 
         def log_probs(factor):
-            return calibration.together(self.log_probs(factor, background_weight), self.members) - log_size
+            return judged(self.log_probs(factor, background_weight)) - log_total
 
         return log_probs(calibration.most_likely(log_probs, self.weights) if factor is None else factor)
