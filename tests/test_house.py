@@ -21,13 +21,14 @@ ROOMS = {
     "files": set(),
     "numerics": set(),
     "keras_internals": set(),
+    "sklearn_internals": set(),
     "datasets": {"validation"},
     "distributions": {"keras_internals", "numerics", "tfp_internals", "validation"},
     "scores": {"distributions", "keras_internals", "numerics", "validation"},
     "losses": {"keras_internals", "numerics", "scores", "validation"},
     "metrics": {"distributions", "keras_internals", "numerics", "scores", "validation"},
     "generation": {"distributions", "numerics", "validation"},
-    "layers": {"distributions", "keras_internals", "numerics", "validation"},
+    "layers": {"distributions", "keras_internals", "numerics", "sklearn_internals", "validation"},
     "training": {"keras_internals", "validation"},
     "ensembles": {"distributions", "keras_internals", "layers", "scores", "validation"},
     "callbacks": {"distributions", "ensembles", "files", "keras_internals", "layers", "scores", "validation"},
@@ -48,7 +49,7 @@ ROOMS = {
     "export": {"distributions"},
 }
 # Where names are used that Keras, TFP and others keep to themselves.
-INTERNALS = {"keras_internals", "tfp_internals"}
+INTERNALS = {"keras_internals", "sklearn_internals", "tfp_internals"}
 # What an extra installs. The modules named import it when they are imported, the others when it is used.
 OPTIONAL = {
     "sklearn": {"tabular.answers", "tabular.inputs", "tabular.regressor", "tabular.storage", "tabular.targets"},
@@ -195,9 +196,10 @@ def test_the_public_names():
         "ensembles": "Ensemble",
         "export": "export_saved_model",
         "features": "Calendar CategoryEmbedding CategoryIndicators DateParsing Imputation MissingIndicator "
-        "NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Standardization",
+        "NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Standardization TreeEmbedding",
         "layers": "Calendar CategoryEmbedding CategoryIndicators DateParsing Imputation MDNLayer MarginalFallback "
-        "MissingIndicator NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Standardization",
+        "MissingIndicator NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Standardization "
+        "TreeEmbedding",
         "losses": "CRPS EnergyScore NegativeLogLikelihood PinballLoss",
         "metrics": "CRPS CalibrationError EnergyScore IntervalCoverage IntervalWidth NegativeLogLikelihood PinballLoss "
         "SkillScore",

@@ -19,6 +19,9 @@
 - `calendar`: dates and times as positions in the year, the month, the week and the day.
 - `dates`: dates and times that are written as text.
 - `civil`: years and months, and how many days they have.
+- `trees`: predictions of trees as features.
+- `tree_fits`: scikit-learn's trees, fitted fold by fold.
+- `tree_tensors`: trees as arrays of their nodes, and what they add up to in TensorFlow.
 - `fallback`: a layer behind the head, for inputs far from all data.
 - `kernels`: how it tells these from the others.
 """
@@ -35,3 +38,4 @@ from tfmdn.layers.features import Standardization as Standardization
 from tfmdn.layers.mdn import MDNLayer as MDNLayer
 from tfmdn.layers.missing import Imputation as Imputation
 from tfmdn.layers.missing import MissingIndicator as MissingIndicator
+from tfmdn.layers.trees import TreeEmbedding as TreeEmbedding

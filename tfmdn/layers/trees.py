@@ -1,0 +1,272 @@
+"""`TreeEmbedding`: what ensembles of trees make of features, as further features.
+
+Shapes in comments: n rows, B batch, F features, d outputs, T columns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
+
+from tfmdn import validation
+from tfmdn.layers import adaptation, tree_fits, tree_tensors
+
+
+@keras.saving.register_keras_serializable(package="tfmdn")
+class TreeEmbedding(keras.layers.Layer):
+    """Predictions of tree ensembles that were fitted to the targets, as features for a network.
+
+    Trees see what is rough, has steps, or comes back in neighbouring rows, which a network learns slowly. A network
+    that is to learn how far to trust them needs predictions for its training rows by trees that have not seen these
+    (Wolpert 1992, "Stacked generalization"): `cross_fit` returns such. What is learnt are scikit-learn's
+    `HistGradientBoostingRegressor`, and `ExtraTreesRegressor` if wanted; what is kept are their trees, as weights of
+    the layer, with which it predicts for new rows what they would, to the last bits, without scikit-learn.
+
+    Args:
+      num_trees: the number of boosted trees of each fold and output, 0 for none.
+      learning_rate: how much of its part each boosted tree learns.
+      num_leaves: the largest number of leaves of a boosted tree.
+      rows_per_leaf: the smallest number of rows in a leaf of a boosted tree.
+      num_extra_trees: the number of extra trees of each fold and output, 0 for none.
+      num_extra_leaves: the largest number of leaves of an extra tree.
+      num_folds: the number of folds where none are given.
+      new_rows: "mean", new rows have the mean of the predictions of all folds' trees; or "refit", that of trees
+        fitted to all rows.
+      seed: an integer that makes folds and trees repeatable, or None.
+      **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`. Thresholds have double precision in
+        any case.
+
+    Input shape: `[*B, F]`. NaN is a value that is missing.
+    Output shape: `[*B, T]`: a column for each output by boosted trees, then by extra trees.
+
+    Example:
+
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.uniform(0.0, 3.0, (300, 1))
+    >>> y = np.floor(x[:, 0]) + rng.normal(0.0, 0.1, 300)
+    >>> layer = tfmdn.features.TreeEmbedding(num_trees=50, dtype="float64", seed=0)
+    >>> columns = layer.cross_fit(x, y)  # to learn from
+    >>> columns.shape, bool(np.std(columns[:, 0] - np.floor(x[:, 0])) < 0.1)
+    ((300, 1), True)
+    >>> layer(np.array([[0.5], [1.5], [2.5]])).numpy().round(1).tolist()  # for new rows
+    [[0.0], [1.0], [2.0]]
+    """
+
+    def __init__(
+        self,
+        num_trees: int = 400,
+        learning_rate: float = 0.06,
+        num_leaves: int = 31,
+        rows_per_leaf: int = 8,
+        num_extra_trees: int = 0,
+        num_extra_leaves: int = 256,
+        num_folds: int = 10,
+        new_rows: str = "mean",
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.num_trees = validation.nonnegative_integer("num_trees", num_trees)
+        self.learning_rate = validation.positive_number("learning_rate", learning_rate)
+        self.num_leaves = _two_or_more("num_leaves", num_leaves)
+        self.rows_per_leaf = validation.positive_integer("rows_per_leaf", rows_per_leaf)
+        self.num_extra_trees = validation.nonnegative_integer("num_extra_trees", num_extra_trees)
+        self.num_extra_leaves = _two_or_more("num_extra_leaves", num_extra_leaves)
+        self.num_folds = _two_or_more("num_folds", num_folds)
+        self.new_rows = validation.one_of("new_rows", new_rows, ("mean", "refit"))
+        self.seed = seed
+        if not self.num_trees and not self.num_extra_trees:
+            raise ValueError("`num_trees` or `num_extra_trees` must be above 0. Received: 0 for both.")
+        self.supports_masking = True
+        self._sizes = None
+        self._forests = []
+
+    def cross_fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        folds: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> np.ndarray:
+        """Fits the trees, and returns for each row the predictions of those that have not seen its fold.
+
+        Args:
+          x: features `[n, F]`. NaN is a value that is missing.
+          y: targets `[n]` or `[n, d]`. From a row without a finite target an output's trees do not learn.
+          folds: the number of each row's fold, integers `[n]`. Rows that belong together have the same one. None:
+            `num_folds` at random.
+          sample_weight: weights of rows `[n]`. Rows of weight 0 are predicted and not learnt from.
+
+        Returns:
+          `[n, T]` in float64.
+
+        Raises:
+          ImportError: if scikit-learn is not installed.
+          ValueError: if the arrays do not belong together, if there is nothing to learn from outside of a fold, or if
+            the layer has learnt before.
+        """
+        if self.built:
+            raise ValueError(
+                f"{type(self).__name__} learns once, as its trees are of any size. Received: a layer that has learnt "
+                "before. Make another one."
+            )
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        if x.ndim != 2 or x.size == 0:
+            raise ValueError(f"`x` must be rows of features, [n, F]. Received: x of shape {x.shape}.")
+        y = y[:, np.newaxis] if y.ndim == 1 else y
+        if y.ndim != 2 or len(y) != len(x) or y.size == 0:
+            raise ValueError(f"`y` must be targets of the {len(x)} rows, [n] or [n, d]. Received: shape {y.shape}.")
+        weights = validation.row_weights(sample_weight, len(x))
+        folds = self._random_folds(len(x)) if folds is None else _checked_folds(folds, len(x))
+        learners, judged = _selections(y, weights, folds)
+        if self.new_rows == "refit":
+            learners = [*learners, np.isfinite(y) & (weights > 0)[:, np.newaxis]]
+            judged = [*judged, np.empty(0, int)]
+        weights = None if (weights[weights > 0] == 1.0).all() else weights
+        rng = np.random.default_rng(self.seed)
+        columns, forests = [], []
+        for kind in self._kinds():
+            fitted = tree_fits.fits(
+                kind,
+                x,
+                [y[:, output] for _ in learners for output in range(y.shape[1])],
+                weights,
+                [np.flatnonzero(mask[:, output]) for mask in learners for output in range(y.shape[1])],
+                rng.integers(2**31, size=len(learners) * y.shape[1]).tolist(),
+                [rows for rows in judged for _ in range(y.shape[1])],
+            )
+            own = np.empty(y.shape)
+            for rows, start in zip(judged, range(0, len(fitted), y.shape[1])):
+                for output in range(y.shape[1]):
+                    own[rows, output] = fitted[start + output][1]
+            columns.append(own)
+            kept = fitted[-y.shape[1] :] if self.new_rows == "refit" else fitted
+            forests.append(tree_tensors.forest_of([trees for trees, _ in kept]))
+        self._add_state(x.shape[1], y.shape[1], forests)
+        self.built = True
+        return np.concatenate(columns, 1)
+
+    def adapt(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        folds: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> None:
+        """Does what `cross_fit` does, and keeps the predictions of the rows to itself."""
+        self.cross_fit(x, y, folds, sample_weight)
+
+    def _kinds(self) -> list[tree_fits.Boosted | tree_fits.Extra]:
+        kinds = []
+        if self.num_trees:
+            kinds.append(tree_fits.Boosted(self.num_trees, self.learning_rate, self.num_leaves, self.rows_per_leaf))
+        if self.num_extra_trees:
+            kinds.append(tree_fits.Extra(self.num_extra_trees, self.num_extra_leaves))
+        return kinds
+
+    def _random_folds(self, num_rows: int) -> np.ndarray:
+        return np.random.default_rng(self.seed).permutation(num_rows) % self.num_folds
+
+    def _add_state(self, features: int, outputs: int, forests: list[tree_tensors.Forest]) -> None:
+        self.input_spec = adaptation.last_axis_spec((None, features))
+        self._sizes = {
+            "features": features,
+            "outputs": outputs,
+            "forests": [
+                {name: (value.shape, str(value.dtype)) for name, value in forest._asdict().items()}
+                for forest in forests
+            ],
+        }
+        self._forests = [
+            tree_tensors.Forest(
+                *(
+                    adaptation.add_statistic(self, f"{name}_{index}", value, str(value.dtype))
+                    for name, value in forest._asdict().items()
+                )
+            )
+            for index, forest in enumerate(forests)
+        ]
+
+    def build(self, input_shape):
+        raise ValueError(
+            f"{type(self).__name__} knows what it returns when it has learnt. Received: a call before. Call "
+            "`cross_fit(x, y)` or `adapt(x, y)` first."
+        )
+
+    def get_build_config(self):
+        return self._sizes
+
+    def build_from_config(self, config):
+        forests = [
+            tree_tensors.Forest(**{name: np.zeros(shape, dtype) for name, (shape, dtype) in forest.items()})
+            for forest in config["forests"]
+        ]
+        self._add_state(config["features"], config["outputs"], forests)
+        self.built = True
+
+    def call(self, inputs):
+        x = tf.reshape(tf.cast(inputs, tf.float64), [-1, self._sizes["features"]])
+        columns = []
+        for kind, forest in zip(self._kinds(), self._forests):
+            sums = tree_tensors.sums(forest, kind.tensor(x))  # [folds * d, n]
+            sums = tf.reshape(sums, [-1, self._sizes["outputs"], tf.shape(x)[0]])
+            columns.append(tf.reduce_mean(sums, 0) / kind.divisor)
+        columns = tf.transpose(tf.concat(columns, 0))  # [n, T]
+        shape = tf.concat([tf.shape(inputs)[:-1], columns.shape[-1:]], 0)
+        outputs = tf.cast(tf.reshape(columns, shape), self.compute_dtype)
+        return tf.ensure_shape(outputs, self.compute_output_shape(inputs.shape))
+
+    def compute_output_shape(self, input_shape):
+        if self._sizes is None:
+            self.build(input_shape)
+        return (*input_shape[:-1], self._sizes["outputs"] * len(self._kinds()))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_trees": self.num_trees,
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.num_leaves,
+            "rows_per_leaf": self.rows_per_leaf,
+            "num_extra_trees": self.num_extra_trees,
+            "num_extra_leaves": self.num_extra_leaves,
+            "num_folds": self.num_folds,
+            "new_rows": self.new_rows,
+            "seed": self.seed,
+        }
+
+
+def _two_or_more(name: str, value: int) -> int:
+    if validation.positive_integer(name, value) < 2:
+        raise ValueError(f"`{name}` must be 2 or more. Received: {name}={value!r}.")
+    return int(value)
+
+
+def _checked_folds(folds: ArrayLike, num_rows: int) -> np.ndarray:
+    folds = np.asarray(folds)
+    if folds.shape != (num_rows,) or not np.issubdtype(folds.dtype, np.integer):
+        raise ValueError(
+            f"`folds` must be integers, one for each of the {num_rows} rows. "
+            f"Received: shape {folds.shape} of {folds.dtype}."
+        )
+    return folds
+
+
+def _selections(y: np.ndarray, weights: np.ndarray, folds: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """For each fold which rows each output may be learnt from, `[n, d]`, and the numbers of the rows to predict."""
+    counts = np.isfinite(y) & (weights > 0)[:, np.newaxis]
+    learners, judged = [], []
+    for fold in np.unique(folds):
+        elsewhere = counts & (folds != fold)[:, np.newaxis]
+        if not elsewhere.any(0).all():
+            raise ValueError(
+                "Each output needs rows outside of each fold to learn from, of a finite target and a weight above 0. "
+                f"Received: none outside of fold {fold} for the outputs {np.flatnonzero(~elsewhere.any(0))}."
+            )
+        learners.append(elsewhere)
+        judged.append(np.flatnonzero(folds == fold))
+    return learners, judged
