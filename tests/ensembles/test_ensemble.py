@@ -78,6 +78,21 @@ def test_the_mixture_is_that_of_the_networks(case):
     assert mixture.member_sizes == (3, 3, 3)
 
 
+@pytest.mark.parametrize("units", [(6, 6, 6), (6, 6, 4)], ids=["one architecture", "two"])
+def test_members_have_weights_and_factors_of_their_own(units, tmp_path):
+    networks = [network(size) for size in units]
+    ensemble, weights, factors = tfmdn.Ensemble(networks), [0.5, 0.2, 0.3], [1.0, 2.0, 0.5]
+    ensemble.member_log_weights.assign(np.log(weights))
+    ensemble.scale_temperature.assign(factors)
+    broadened = [alone(X).temper(scale_temperature=factor) for alone, factor in zip(networks, factors)]
+    expected = tfmdn.merge(broadened, weights)
+    assert_same_density(ensemble(X), expected)
+    assert_same_density(ensemble.predict_in_graph(tf.constant(X)), expected)
+    np.testing.assert_allclose(ensemble(X).decompose().epistemic, expected.decompose().epistemic, rtol=1e-4)
+    ensemble.save(tmp_path / "weighted.keras")
+    assert_same_density(keras.models.load_model(tmp_path / "weighted.keras")(X), expected)
+
+
 DIFFERENT = {
     "units": (lambda: network(4), lambda: network(6)),
     "activation, of which each layer has the name": (

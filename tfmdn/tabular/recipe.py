@@ -136,7 +136,7 @@ class Recipe:
         lesson = trainings.Lesson(x, y, form, typical, weights, held_out, seed)
         with workshop_lib.workshops.lend(settled._design(len(x), layout, typical, form), seed) as workshop:
             fitted = settled._trained(workshop, lesson, progress, left)
-        return dataclasses.replace(fitted, findings=findings)
+        return dataclasses.replace(fitted, findings=(*findings, *fitted.findings))
 
     def _description(self, y: np.ndarray) -> list[str]:
         """What a settled recipe says of targets `[n, *E]`."""

@@ -6,6 +6,7 @@ Shapes in comments: n rows, F features, d outputs, M members, Q quantiles.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import keras
@@ -17,7 +18,19 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 
 from tfmdn import validation
-from tfmdn.tabular import answers, encoding, evaluation, folds, inputs, labels, plans, storage, streams, targets
+from tfmdn.tabular import (
+    answers,
+    encoding,
+    evaluation,
+    folds,
+    inputs,
+    labels,
+    plans,
+    storage,
+    streams,
+    targets,
+    tree_features,
+)
 from tfmdn.tabular.composition import Composition
 from tfmdn.tabular.progress import Progress
 from tfmdn.tabular.recipe import Recipe
@@ -79,6 +92,10 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
       x_noise: noise on the features while training, as a multiple of the rule of thumb of
         `tfmdn.features.NoiseRegularization`.
       y_noise: the same on the targets. Not for families of positive targets, which it could bring below 0.
+      trees: whether to try members that see the predictions of trees (`tfmdn.features.TreeEmbedding`) among the
+        features. If so, there are `n_estimators` of these and as many others, and rows that they have not learnt from
+        say how much each kind counts. True: yes, from 40 rows on. "auto": with the default network, 300 rows or more
+        and at most 10 outputs. False: no.
       calibrate: whether to multiply all scales by the factor, and to give the background the weight, that suit rows
         which networks have not learnt from, see `tfmdn.Ensemble.calibrate`. Not done with fewer than 40 rows.
       intervals: whether each target is a pair (low, high) between which it lies, so that y is `(n, 2)`, or `(n, d, 2)`
@@ -136,6 +153,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         background: float = Recipe.background,
         x_noise: float = Recipe.x_noise,
         y_noise: float = Recipe.y_noise,
+        trees: bool | str = "auto",
         calibrate: bool = Recipe.calibrate,
         intervals: bool = False,
         random_state: int | np.random.RandomState | None = None,
@@ -160,6 +178,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         self.background = background
         self.x_noise = x_noise
         self.y_noise = y_noise
+        self.trees = trees
         self.calibrate = calibrate
         self.intervals = intervals
         self.random_state = random_state
@@ -246,6 +265,12 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         x = encoding.features(encoded.model, raw)
         del raw  # to make room
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        layout, trees = encoded.layout, None
+        if self._tries_trees(len(x)):
+            progress.show(f"growing trees on {len(x):,} x {x.shape[1]:,}", share=0.0)
+            parts = folds.parts(len(x), np.random.default_rng(seed), groups)
+            trees = tree_features.learned(x, y, form, weights, parts, seed)
+            x, layout = trees.beside(x, layout), layout.with_trees(trees.size)
         fits = {}
         for number, recipe in enumerate(recipes):
             if fits and progress.is_late:
@@ -253,13 +278,25 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
             if len(recipes) > 1:
                 progress.say(f"num_components={recipe.num_components}")
             left = len(recipes) - number
-            fits[recipe.num_components] = recipe.fit(x, encoded.layout, y, form, weights, groups, seed, progress, left)
+            fits[recipe.num_components] = recipe.fit(x, layout, y, form, weights, groups, seed, progress, left)
         self.num_components_ = min(fits, key=lambda count: fits[count].scores.mean())
         best = fits[self.num_components_]
         self.held_out_scores_, self.findings_ = best.scores, (*encoded.findings, *best.findings)
         self.n_steps_, self.best_steps_ = best.ending.num_steps, best.ending.best_steps
         self.stopped_by_ = best.ending.reason
-        self.model_ = Composition(encoded.model, best.model).model()
+        encoder = encoded.model
+        if trees is not None:
+            encoder = trees.encoding(encoded.model, encoded.layout, is_used=best.weights[0] > 0.0)
+        self.model_ = Composition(encoder, best.model).model()
+
+    def _tries_trees(self, num_rows: int) -> bool:
+        """Whether members are tried that see the predictions of trees."""
+        expected = "True, False or 'auto'"
+        if validation.is_auto("trees", self.trees, expected):
+            return self.network is None and tree_features.are_worth_trying(num_rows, math.prod(self._event_shape))
+        if self.trees not in (True, False):
+            raise ValueError(f"`trees` must be {expected}. Received: trees={self.trees!r}.")
+        return bool(self.trees) and num_rows >= folds.MIN_CALIBRATED
 
     def _recipes(self) -> list[Recipe]:
         """What is to be tried: one recipe, or one for each number of components."""

@@ -133,6 +133,19 @@ def description(y: np.ndarray, form: TargetFormat) -> list[str]:
     return [f"{share:.0%} of targets {fact}" for fact, share in facts.items() if share]
 
 
+def known(y: np.ndarray, form: TargetFormat) -> np.ndarray:
+    """What is known of targets as one number each `[n, *E]`, NaN where that is nothing.
+
+    An interval is represented by its middle, or by its only finite end.
+    """
+    if form.is_plain:
+        return y
+    low, high = form.ends(y)
+    middle = np.where(low == high, low, 0.5 * low + 0.5 * high)
+    values = np.where(np.isinf(middle) | np.isnan(middle), np.where(np.isfinite(low), low, high), middle)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
 def representative(y: np.ndarray, form: TargetFormat) -> np.ndarray:
     """Finite targets `[n, *E]` that are as the targets: for units, and for what components start with.
 
@@ -143,10 +156,7 @@ def representative(y: np.ndarray, form: TargetFormat) -> np.ndarray:
     """
     if form.is_plain:
         return y
-    low, high = form.ends(y)
-    middle = np.where(low == high, low, 0.5 * low + 0.5 * high)
-    values = np.where(np.isinf(middle) | np.isnan(middle), np.where(np.isfinite(low), low, high), middle)
-    values = np.where(np.isfinite(values), values, np.nan)
+    values = known(y, form)
     rng = np.random.default_rng(FILLING_SEED)
     columns = values.reshape(len(values), -1).T
     for number, column in enumerate(columns):

@@ -161,7 +161,7 @@ class Fitted:
       scores: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
       ending: how the training ended: the longest one, and the reason of the kind that counts most.
       weights: of each kind that was trained; of those that do not count 0.
-      findings: what was found of the targets, a sentence for each fact.
+      findings: what was found, a sentence for each fact.
     """
 
     model: Ensemble
@@ -184,4 +184,5 @@ def together(workshop: Workshop, kinds: Sequence[Trained]) -> Fitted:
         best_steps=np.concatenate([kind.ending.best_steps for kind in kept]),
     )
     model = workshop.together([kind.model for kind in kept], weights[weights > 0])
-    return Fitted(model, np.concatenate([kind.scores for kind in kept]), ending, weights)
+    findings = [f"The members that see trees have a weight of {weights[0]:.2f}"] if len(kinds) > 1 else []
+    return Fitted(model, np.concatenate([kind.scores for kind in kept]), ending, weights, tuple(findings))
