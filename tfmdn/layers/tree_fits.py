@@ -6,6 +6,8 @@ Shapes in comments: n rows, F features.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,12 @@ from tfmdn.layers.tree_tensors import Tree
 
 # Extra trees know numbers of single precision.
 LARGEST = float(np.finfo(np.float32).max)
+# Of the features, at which each split of an extra tree looks.
+SHARE_OF_FEATURES = 0.5
+# Boosted trees that are fitted at once, and the share of them that the best number is to be below: else there are more.
+FIRST_TREES, ENOUGH = 100, 0.8
+# Rows of a fold that tell which number is best.
+MOST_JUDGED = 5_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,15 +35,16 @@ class Boosted:
     num_leaves: int
     rows_per_leaf: int
 
-    def regressor(self, seed: int) -> Any:
+    def regressor(self, seed: int, num_trees: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         return HistGradientBoostingRegressor(
-            max_iter=self.num_trees,
+            max_iter=num_trees,
             learning_rate=self.learning_rate,
             max_leaf_nodes=self.num_leaves,
             min_samples_leaf=self.rows_per_leaf,
             early_stopping=False,
+            warm_start=True,
             random_state=seed,
         )
 
@@ -68,15 +77,20 @@ class Boosted:
 
 @dataclasses.dataclass(frozen=True)
 class Extra:
-    """Trees with thresholds at random, of which the mean counts: `ExtraTreesRegressor`."""
+    """Trees with thresholds at random, of which the mean counts: `ExtraTreesRegressor`.
+
+    Each split looks at half of the features, which makes the trees differ more.
+    """
 
     num_trees: int
-    num_leaves: int
+    rows_per_leaf: int
 
-    def regressor(self, seed: int) -> Any:
+    def regressor(self, seed: int, num_trees: int) -> Any:
         from sklearn.ensemble import ExtraTreesRegressor
 
-        return ExtraTreesRegressor(self.num_trees, max_leaf_nodes=self.num_leaves, random_state=seed)
+        return ExtraTreesRegressor(
+            num_trees, min_samples_leaf=self.rows_per_leaf, max_features=SHARE_OF_FEATURES, random_state=seed
+        )
 
     @property
     def divisor(self) -> float:
@@ -108,40 +122,94 @@ class Extra:
         return 0.0, trees
 
 
-def fits(
-    kind: Boosted | Extra,
-    x: np.ndarray,
-    targets: list[np.ndarray],
-    weights: np.ndarray | None,
-    learners: list[np.ndarray],
-    seeds: list[int],
-    judged: list[np.ndarray],
-) -> list[tuple[tuple[float, list[Tree]], np.ndarray]]:
-    """Fits a model to each of several selections of rows, side by side.
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """What a model learns from, and is judged by: the numbers of rows."""
+
+    learnt: np.ndarray
+    judged: np.ndarray
+
+
+def cross_fitted(
+    kind: Boosted | Extra, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, folds: Sequence[Fold], seed: int
+) -> tuple[np.ndarray, tuple[float, list[Tree]]]:
+    """Fits trees to all rows but those of a fold, for each fold, and then to all rows.
+
+    There are as many boosted trees as are best on the rows that they have not learnt from.
 
     Args:
       kind: which trees.
       x: features `[n, F]`.
-      targets: those of each model, `[n]`.
-      weights: those of rows `[n]`, or None.
-      learners: the numbers of the rows that each model learns from.
-      seeds: one for each model.
-      judged: the numbers of the rows that each model is to predict.
+      y: targets `[n]`, NaN where a row is not learnt from.
+      weights: of rows `[n]`, or None.
+      folds: of each fold the rows that are learnt from, and the others.
+      seed: of the trees.
 
     Returns:
-      For each model its trees, and its predictions of the rows.
+      The predictions `[n]` of rows by trees that have not learnt from them; and what the trees that are fitted to all
+      rows are added to, and these.
     """
+    x = kind.inputs(x)
+    models = [kind.regressor(seed, kind.num_trees) for _ in folds]
+    count = kind.num_trees
+    if isinstance(kind, Boosted):
+        count = _best_size(kind.num_trees, models, x, y, weights, folds)
+    else:
+        _side_by_side(lambda model, fold: _fit(model, x, y, weights, fold.learnt), models, folds)
+    columns = np.empty(len(x))
+    predictions = _side_by_side(lambda model, fold: _predicted(kind, model, x[fold.judged], count), models, folds)
+    for fold, values in zip(folds, predictions):
+        columns[fold.judged] = values
+    rows = np.flatnonzero(np.isfinite(y) if weights is None else np.isfinite(y) & (weights > 0))
+    (last,) = _side_by_side(lambda model: _fit(model, x, y, weights, rows), [kind.regressor(seed, count)])
+    return columns, kind.trees(last)
+
+
+def _best_size(most: int, models: list, x, y, weights, folds: Sequence[Fold]) -> int:
+    """Fits boosted trees, and returns how many of them have the least squared error on rows not learnt from.
+
+    They are fitted by and by, until the best number is behind them.
+    """
+    rng = np.random.default_rng(0)
+    judged = [fold.judged[np.isfinite(y[fold.judged])] for fold in folds]
+    judged = [rows if len(rows) <= MOST_JUDGED else rng.choice(rows, MOST_JUDGED, replace=False) for rows in judged]
+    size = min(FIRST_TREES, most)
+    while True:
+
+        def errors(model, fold, rows, size=size):
+            model.set_params(max_iter=size)
+            _fit(model, x, y, weights, fold.learnt)
+            squares = (np.square(predicted - y[rows]) for predicted in model.staged_predict(x[rows]))
+            return np.array([square.sum() if weights is None else square @ weights[rows] for square in squares])
+
+        best = int(np.argmin(np.sum(_side_by_side(errors, models, folds, judged), 0))) + 1
+        if size == most or best < ENOUGH * size:
+            return best
+        size = min(2 * size, most)
+
+
+def _fit(model: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, rows: np.ndarray) -> Any:
+    return model.fit(x[rows], y[rows], None if weights is None else weights[rows])
+
+
+def _predicted(kind: Boosted | Extra, model: Any, x: np.ndarray, count: int) -> np.ndarray:
+    """The predictions `[n]` of the first so many trees."""
+    if not len(x):
+        return np.empty(0)
+    if isinstance(kind, Extra):
+        return model.predict(x)
+    return next(itertools.islice(model.staged_predict(x), count - 1, None))
+
+
+def _side_by_side(function: Callable, *columns: Sequence) -> list:
+    """What a function returns for each row of the columns, computed on all cores."""
     import joblib
     import threadpoolctl
 
-    x = kind.inputs(x)
-
-    def fit(target, rows, seed, others):
+    def run(*arguments):
         # Small tables take several times as long where threads wait for each other: these are for the models.
-        with threadpoolctl.threadpool_limits(1, user_api="openmp"):
-            model = kind.regressor(seed).fit(x[rows], target[rows], None if weights is None else weights[rows])
-            predictions = model.predict(x[others]) if len(others) else np.empty(0)
-        return kind.trees(model), predictions
+        with threadpoolctl.threadpool_limits(1 if len(columns[0]) > 1 else None, user_api="openmp"):
+            return function(*arguments)
 
-    tasks = zip(targets, learners, seeds, judged)
-    return joblib.Parallel(n_jobs=joblib.cpu_count(), prefer="threads")(joblib.delayed(fit)(*task) for task in tasks)
+    tasks = (joblib.delayed(run)(*arguments) for arguments in zip(*columns))
+    return joblib.Parallel(n_jobs=joblib.cpu_count(), prefer="threads")(tasks)

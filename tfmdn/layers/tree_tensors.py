@@ -7,6 +7,7 @@ all trees, S steps in which trees are summed, C trees of each group in a step.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -32,6 +33,9 @@ class Tree(NamedTuple):
     value: np.ndarray
 
 
+NOTHING = Tree(*(np.zeros(1, dtype) for dtype in (int, float, bool, int, int, float)))
+
+
 class Forest(NamedTuple):
     """Groups of trees, each group with a sum of its own. Arrays, variables, or tensors.
 
@@ -47,9 +51,11 @@ class Forest(NamedTuple):
 
 
 def forest_of(groups: Sequence[tuple[float, Sequence[Tree]]]) -> Forest:
-    """The arrays of groups of equally many trees, each with the number that its trees are added to."""
-    size = len(groups[0][1])
-    trees = [group[1][index] for index in range(size) for group in groups]
+    """The arrays of groups of trees, each with the number that its trees are added to."""
+    size = max(len(trees) for _, trees in groups)
+    # A tree that adds nothing stands in for those that a group lacks.
+    by_number = itertools.zip_longest(*(trees for _, trees in groups), fillvalue=NOTHING)
+    trees = list(itertools.chain.from_iterable(by_number))
     num_parallel = max(1, TREES_PER_STEP // len(groups))
     num_steps = -(-size // num_parallel)
     # One more, which adds nothing, makes up for the last step.

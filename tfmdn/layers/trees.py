@@ -23,19 +23,19 @@ class TreeEmbedding(keras.layers.Layer):
     Trees see what is rough, has steps, or comes back in neighbouring rows, which a network learns slowly. A network
     that is to learn how far to trust them needs predictions for its training rows by trees that have not seen these
     (Wolpert 1992, "Stacked generalization"): `cross_fit` returns such. What is learnt are scikit-learn's
-    `HistGradientBoostingRegressor`, and `ExtraTreesRegressor` if wanted; what is kept are their trees, as weights of
-    the layer, with which it predicts for new rows what they would, to the last bits, without scikit-learn.
+    `HistGradientBoostingRegressor` and `ExtraTreesRegressor`. For new rows they are fitted to all rows once more; what
+    is kept are the trees of these, as weights of the layer, with which it predicts what they would, to the last bits,
+    without scikit-learn.
 
     Args:
-      num_trees: the number of boosted trees of each fold and output, 0 for none.
+      num_trees: the largest number of boosted trees of each output, 0 for none. There are as many as are best on rows
+        that they have not learnt from.
       learning_rate: how much of its part each boosted tree learns.
       num_leaves: the largest number of leaves of a boosted tree.
       rows_per_leaf: the smallest number of rows in a leaf of a boosted tree.
-      num_extra_trees: the number of extra trees of each fold and output, 0 for none.
-      num_extra_leaves: the largest number of leaves of an extra tree.
+      num_extra_trees: the number of extra trees of each output, 0 for none.
+      rows_per_extra_leaf: the smallest number of rows in a leaf of an extra tree.
       num_folds: the number of folds where none are given.
-      new_rows: "mean", new rows have the mean of the predictions of all folds' trees; or "refit", that of trees
-        fitted to all rows.
       seed: an integer that makes folds and trees repeatable, or None.
       **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`. Thresholds have double precision in
         any case.
@@ -58,14 +58,13 @@ class TreeEmbedding(keras.layers.Layer):
 
     def __init__(
         self,
-        num_trees: int = 400,
-        learning_rate: float = 0.06,
+        num_trees: int = 800,
+        learning_rate: float = 0.1,
         num_leaves: int = 31,
         rows_per_leaf: int = 8,
-        num_extra_trees: int = 0,
-        num_extra_leaves: int = 256,
+        num_extra_trees: int = 50,
+        rows_per_extra_leaf: int = 1,
         num_folds: int = 10,
-        new_rows: str = "mean",
         seed: int | None = None,
         **kwargs: Any,
     ):
@@ -75,9 +74,8 @@ class TreeEmbedding(keras.layers.Layer):
         self.num_leaves = _two_or_more("num_leaves", num_leaves)
         self.rows_per_leaf = validation.positive_integer("rows_per_leaf", rows_per_leaf)
         self.num_extra_trees = validation.nonnegative_integer("num_extra_trees", num_extra_trees)
-        self.num_extra_leaves = _two_or_more("num_extra_leaves", num_extra_leaves)
+        self.rows_per_extra_leaf = validation.positive_integer("rows_per_extra_leaf", rows_per_extra_leaf)
         self.num_folds = _two_or_more("num_folds", num_folds)
-        self.new_rows = validation.one_of("new_rows", new_rows, ("mean", "refit"))
         self.seed = seed
         if not self.num_trees and not self.num_extra_trees:
             raise ValueError("`num_trees` or `num_extra_trees` must be above 0. Received: 0 for both.")
@@ -122,33 +120,20 @@ class TreeEmbedding(keras.layers.Layer):
             raise ValueError(f"`y` must be targets of the {len(x)} rows, [n] or [n, d]. Received: shape {y.shape}.")
         weights = validation.row_weights(sample_weight, len(x))
         folds = self._random_folds(len(x)) if folds is None else _checked_folds(folds, len(x))
-        learners, judged = _selections(y, weights, folds)
-        if self.new_rows == "refit":
-            learners = [*learners, np.isfinite(y) & (weights > 0)[:, np.newaxis]]
-            judged = [*judged, np.empty(0, int)]
+        selections = [_selections(column, weights, folds, number) for number, column in enumerate(y.T)]
         weights = None if (weights[weights > 0] == 1.0).all() else weights
         rng = np.random.default_rng(self.seed)
         columns, forests = [], []
         for kind in self._kinds():
-            fitted = tree_fits.fits(
-                kind,
-                x,
-                [y[:, output] for _ in learners for output in range(y.shape[1])],
-                weights,
-                [np.flatnonzero(mask[:, output]) for mask in learners for output in range(y.shape[1])],
-                rng.integers(2**31, size=len(learners) * y.shape[1]).tolist(),
-                [rows for rows in judged for _ in range(y.shape[1])],
-            )
-            own = np.empty(y.shape)
-            for rows, start in zip(judged, range(0, len(fitted), y.shape[1])):
-                for output in range(y.shape[1]):
-                    own[rows, output] = fitted[start + output][1]
-            columns.append(own)
-            kept = fitted[-y.shape[1] :] if self.new_rows == "refit" else fitted
-            forests.append(tree_tensors.forest_of([trees for trees, _ in kept]))
+            fitted = [
+                tree_fits.cross_fitted(kind, x, column, weights, own_folds, int(rng.integers(2**31)))
+                for column, own_folds in zip(y.T, selections)
+            ]
+            columns += [column for column, _ in fitted]
+            forests.append(tree_tensors.forest_of([trees for _, trees in fitted]))
         self._add_state(x.shape[1], y.shape[1], forests)
         self.built = True
-        return np.concatenate(columns, 1)
+        return np.stack(columns, 1)
 
     def adapt(
         self,
@@ -165,7 +150,7 @@ class TreeEmbedding(keras.layers.Layer):
         if self.num_trees:
             kinds.append(tree_fits.Boosted(self.num_trees, self.learning_rate, self.num_leaves, self.rows_per_leaf))
         if self.num_extra_trees:
-            kinds.append(tree_fits.Extra(self.num_extra_trees, self.num_extra_leaves))
+            kinds.append(tree_fits.Extra(self.num_extra_trees, self.rows_per_extra_leaf))
         return kinds
 
     def _random_folds(self, num_rows: int) -> np.ndarray:
@@ -212,9 +197,7 @@ class TreeEmbedding(keras.layers.Layer):
         x = tf.reshape(tf.cast(inputs, tf.float64), [-1, self._sizes["features"]])
         columns = []
         for kind, forest in zip(self._kinds(), self._forests):
-            sums = tree_tensors.sums(forest, kind.tensor(x))  # [folds * d, n]
-            sums = tf.reshape(sums, [-1, self._sizes["outputs"], tf.shape(x)[0]])
-            columns.append(tf.reduce_mean(sums, 0) / kind.divisor)
+            columns.append(tree_tensors.sums(forest, kind.tensor(x)) / kind.divisor)  # [d, n]
         columns = tf.transpose(tf.concat(columns, 0))  # [n, T]
         shape = tf.concat([tf.shape(inputs)[:-1], columns.shape[-1:]], 0)
         outputs = tf.cast(tf.reshape(columns, shape), self.compute_dtype)
@@ -233,9 +216,8 @@ class TreeEmbedding(keras.layers.Layer):
             "num_leaves": self.num_leaves,
             "rows_per_leaf": self.rows_per_leaf,
             "num_extra_trees": self.num_extra_trees,
-            "num_extra_leaves": self.num_extra_leaves,
+            "rows_per_extra_leaf": self.rows_per_extra_leaf,
             "num_folds": self.num_folds,
-            "new_rows": self.new_rows,
             "seed": self.seed,
         }
 
@@ -256,17 +238,16 @@ def _checked_folds(folds: ArrayLike, num_rows: int) -> np.ndarray:
     return folds
 
 
-def _selections(y: np.ndarray, weights: np.ndarray, folds: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """For each fold which rows each output may be learnt from, `[n, d]`, and the numbers of the rows to predict."""
-    counts = np.isfinite(y) & (weights > 0)[:, np.newaxis]
-    learners, judged = [], []
+def _selections(y: np.ndarray, weights: np.ndarray, folds: np.ndarray, output: int) -> list[tree_fits.Fold]:
+    """Of each fold which rows the targets `[n]` of an output may be learnt from, and the others."""
+    counts = np.isfinite(y) & (weights > 0)
+    selections = []
     for fold in np.unique(folds):
-        elsewhere = counts & (folds != fold)[:, np.newaxis]
-        if not elsewhere.any(0).all():
+        is_own = folds == fold
+        if not (counts & ~is_own).any():
             raise ValueError(
                 "Each output needs rows outside of each fold to learn from, of a finite target and a weight above 0. "
-                f"Received: none outside of fold {fold} for the outputs {np.flatnonzero(~elsewhere.any(0))}."
+                f"Received: none outside of fold {fold} for output {output}."
             )
-        learners.append(elsewhere)
-        judged.append(np.flatnonzero(folds == fold))
-    return learners, judged
+        selections.append(tree_fits.Fold(np.flatnonzero(counts & ~is_own), np.flatnonzero(is_own)))
+    return selections

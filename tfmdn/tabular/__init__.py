@@ -17,6 +17,7 @@
 - `encoded_categories`: what is made of text.
 - `composition`: what the fitted Keras model is made of.
 - `layout`: which of the features are what.
+- `tree_features`: predictions of trees as further features.
 - `targets`: numbers, pairs, and what is missing.
 - `design`: what networks are made of.
 - `workshop`: the networks, built and traced once for tables of a kind.
