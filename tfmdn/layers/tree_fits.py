@@ -8,12 +8,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
 
 from tfmdn import sklearn_internals
+from tfmdn.layers import tree_tensors
 from tfmdn.layers.tree_tensors import Tree
 
 # Extra trees know numbers of single precision.
@@ -35,7 +36,9 @@ class Boosted:
     num_leaves: int
     rows_per_leaf: int
 
-    def regressor(self, seed: int, num_trees: int) -> Any:
+    num_columns: ClassVar[int] = 1
+
+    def regressor(self, seed: int, num_trees: int, num_rows: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         return HistGradientBoostingRegressor(
@@ -48,14 +51,17 @@ class Boosted:
             random_state=seed,
         )
 
-    divisor = 1.0
+    def predictions(self, model: Any, x: np.ndarray, count: int) -> np.ndarray:
+        """Those of the first so many trees, `[n, 1]`."""
+        return next(itertools.islice(model.staged_predict(x), count - 1, None))[:, np.newaxis]
+
+    @staticmethod
+    def columns(forest: tree_tensors.Forest, centres: tf.Tensor, x: tf.Tensor) -> list[tf.Tensor]:
+        """Those of all trees for rows `[n, F]` of float64, of each output: one tensor `[d, n]`."""
+        return [tree_tensors.sums(forest, x)[0]]
 
     @staticmethod
     def inputs(x: np.ndarray) -> np.ndarray:
-        return x
-
-    @staticmethod
-    def tensor(x: tf.Tensor) -> tf.Tensor:
         return x
 
     @staticmethod
@@ -84,25 +90,41 @@ class Extra:
 
     num_trees: int
     rows_per_leaf: int
+    most_rows: int
 
-    def regressor(self, seed: int, num_trees: int) -> Any:
+    num_columns: ClassVar[int] = 2
+
+    def regressor(self, seed: int, num_trees: int, num_rows: int) -> Any:
         from sklearn.ensemble import ExtraTreesRegressor
 
+        is_part = num_rows > self.most_rows
         return ExtraTreesRegressor(
-            num_trees, min_samples_leaf=self.rows_per_leaf, max_features=SHARE_OF_FEATURES, random_state=seed
+            num_trees,
+            min_samples_leaf=self.rows_per_leaf,
+            max_features=SHARE_OF_FEATURES,
+            bootstrap=is_part,
+            max_samples=self.most_rows if is_part else None,
+            random_state=seed,
         )
 
-    @property
-    def divisor(self) -> float:
-        return float(self.num_trees)
+    def predictions(self, model: Any, x: np.ndarray, count: int) -> np.ndarray:
+        """The mean and the standard deviation of the trees' predictions, `[n, 2]`."""
+        values = np.stack([tree.predict(np.float32(x)) for tree in model.estimators_])
+        return np.stack([model.predict(x), values.std(0)], 1)
+
+    def columns(self, forest: tree_tensors.Forest, centres: tf.Tensor, x: tf.Tensor) -> list[tf.Tensor]:
+        """Those for rows `[n, F]` of float64, of each output: two tensors `[d, n]`.
+
+        Squares are taken of what differs from a number in the midst of the targets, for the sake of their digits.
+        """
+        x = tf.cast(tf.cast(tf.clip_by_value(x, -LARGEST, LARGEST), tf.float32), tf.float64)
+        mean, square = (total / self.num_trees for total in tree_tensors.sums(forest, x, centres))
+        variance = tf.maximum(square - tf.square(mean - centres[:, tf.newaxis]), 0.0)
+        return [mean, tf.sqrt(variance)]
 
     @staticmethod
     def inputs(x: np.ndarray) -> np.ndarray:
         return np.clip(x, -LARGEST, LARGEST)
-
-    @staticmethod
-    def tensor(x: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.cast(tf.clip_by_value(x, -LARGEST, LARGEST), tf.float32), tf.float64)
 
     @staticmethod
     def trees(model: Any) -> tuple[float, list[Tree]]:
@@ -146,22 +168,22 @@ def cross_fitted(
       seed: of the trees.
 
     Returns:
-      The predictions `[n]` of rows by trees that have not learnt from them; and what the trees that are fitted to all
-      rows are added to, and these.
+      The `predictions` of rows by trees that have not learnt from them, `[n, C]`; and what the trees that are fitted
+      to all rows are added to, and these.
     """
     x = kind.inputs(x)
-    models = [kind.regressor(seed, kind.num_trees) for _ in folds]
+    models = [kind.regressor(seed, kind.num_trees, len(fold.learnt)) for fold in folds]
     count = kind.num_trees
     if isinstance(kind, Boosted):
         count = _best_size(kind.num_trees, models, x, y, weights, folds)
     else:
         _side_by_side(lambda model, fold: _fit(model, x, y, weights, fold.learnt), models, folds)
-    columns = np.empty(len(x))
-    predictions = _side_by_side(lambda model, fold: _predicted(kind, model, x[fold.judged], count), models, folds)
+    predictions = _side_by_side(lambda model, fold: kind.predictions(model, x[fold.judged], count), models, folds)
+    columns = np.empty((len(x), predictions[0].shape[1]))
     for fold, values in zip(folds, predictions):
         columns[fold.judged] = values
     rows = np.flatnonzero(np.isfinite(y) if weights is None else np.isfinite(y) & (weights > 0))
-    (last,) = _side_by_side(lambda model: _fit(model, x, y, weights, rows), [kind.regressor(seed, count)])
+    (last,) = _side_by_side(lambda model: _fit(model, x, y, weights, rows), [kind.regressor(seed, count, len(rows))])
     return columns, kind.trees(last)
 
 
@@ -190,15 +212,6 @@ def _best_size(most: int, models: list, x, y, weights, folds: Sequence[Fold]) ->
 
 def _fit(model: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, rows: np.ndarray) -> Any:
     return model.fit(x[rows], y[rows], None if weights is None else weights[rows])
-
-
-def _predicted(kind: Boosted | Extra, model: Any, x: np.ndarray, count: int) -> np.ndarray:
-    """The predictions `[n]` of the first so many trees."""
-    if not len(x):
-        return np.empty(0)
-    if isinstance(kind, Extra):
-        return model.predict(x)
-    return next(itertools.islice(model.staged_predict(x), count - 1, None))
 
 
 def _side_by_side(function: Callable, *columns: Sequence) -> list:

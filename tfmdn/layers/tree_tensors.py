@@ -99,13 +99,24 @@ def _depth(tree: Tree) -> int:
     return depth
 
 
-def sums(forest: Forest, x: tf.Tensor) -> tf.Tensor:
-    """What the trees of each group add up to, one by one in their order: `[G, n]` for rows x `[n, F]` of float64."""
-    arguments = [*map(tf.convert_to_tensor, forest), x]
+def sums(forest: Forest, x: tf.Tensor, centres: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """What the trees of each group add up to, one by one in their order.
+
+    Args:
+      forest: the trees.
+      x: rows `[n, F]` of float64.
+      centres: numbers `[G]`.
+
+    Returns:
+      The sums `[G, n]`; and the sums of the squares of how far each tree's number is from its group's centre `[G, n]`,
+      None without centres.
+    """
+    arguments = [*map(tf.convert_to_tensor, forest), x, *([] if centres is None else [tf.convert_to_tensor(centres)])]
     if not tf.executing_eagerly():
         return _sums(*arguments)
-    specs = [tf.TensorSpec(value.shape, value.dtype) for value in forest]
-    return _traced((*specs, tf.TensorSpec([None, x.shape[-1]], x.dtype)))(*arguments)
+    specs = [tf.TensorSpec(value.shape, value.dtype) for value in arguments]
+    specs[len(forest)] = tf.TensorSpec([None, x.shape[-1]], x.dtype)
+    return _traced(tuple(specs))(*arguments)
 
 
 @functools.lru_cache(maxsize=32)
@@ -114,7 +125,7 @@ def _traced(signature: tuple[tf.TensorSpec, ...]) -> Callable:
     return tf.function(_sums, input_signature=signature, autograph=False)
 
 
-def _sums(baseline, roots, left, features, numbers, depth, x) -> tf.Tensor:
+def _sums(baseline, roots, left, features, numbers, depth, x, centres=None) -> tuple[tf.Tensor, tf.Tensor | None]:
     num_rows, num_features = tf.shape(x)[0], x.shape[-1]
     x = tf.reshape(x, [-1])
     rows = tf.range(num_rows) * num_features
@@ -127,14 +138,21 @@ def _sums(baseline, roots, left, features, numbers, depth, x) -> tf.Tensor:
         child = tf.gather(left, nodes)
         return level + 1, child + tf.cast((child != nodes) & ~goes_left, tf.int32)
 
-    def step(index, total):  # [G, n]
+    def step(index, total, *squares):  # [G, n]
         nodes = tf.broadcast_to(roots[index][..., tf.newaxis], [num_parallel, num_groups, num_rows])
         shapes = tf.TensorShape([]), tf.TensorShape([num_parallel, num_groups, None])
         _, nodes = tf.while_loop(lambda level, _: level < depth, down, (0, nodes), shape_invariants=shapes)
-        for values in tf.unstack(tf.gather(numbers, nodes)):
-            total += values
-        return index + 1, total
+        values = tf.gather(numbers, nodes)
+        for own in tf.unstack(values):
+            total += own
+        if squares:
+            # Without what only fills up the last step: the one tree after all others.
+            is_tree = tf.cast(roots[index] < tf.size(numbers) - 1, values.dtype)[..., tf.newaxis]
+            squares = [squares[0] + tf.reduce_sum(is_tree * tf.square(values - centres[:, tf.newaxis]), 0)]
+        return index + 1, total, *squares
 
     total = tf.broadcast_to(baseline[:, tf.newaxis], [num_groups, num_rows])
-    shapes = tf.TensorShape([]), tf.TensorShape([num_groups, None])
-    return tf.while_loop(lambda index, _: index < num_steps, step, (0, total), shape_invariants=shapes)[1]
+    start = (0, total) if centres is None else (0, total, tf.zeros_like(total))
+    shapes = tf.TensorShape([]), *[tf.TensorShape([num_groups, None]) for _ in start[1:]]
+    _, *found = tf.while_loop(lambda index, *_: index < num_steps, step, start, shape_invariants=shapes)
+    return found[0], None if centres is None else found[1]

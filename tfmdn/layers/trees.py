@@ -35,13 +35,15 @@ class TreeEmbedding(keras.layers.Layer):
       rows_per_leaf: the smallest number of rows in a leaf of a boosted tree.
       num_extra_trees: the number of extra trees of each output, 0 for none.
       rows_per_extra_leaf: the smallest number of rows in a leaf of an extra tree.
+      rows_per_extra_tree: an extra tree learns from so many rows, drawn at random, if there are more.
       num_folds: the number of folds where none are given.
       seed: an integer that makes folds and trees repeatable, or None.
       **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`. Thresholds have double precision in
         any case.
 
     Input shape: `[*B, F]`. NaN is a value that is missing.
-    Output shape: `[*B, T]`: a column for each output by boosted trees, then by extra trees.
+    Output shape: `[*B, T]`: the sums of the boosted trees for all outputs, then the means of the extra trees, then the
+      standard deviations of these, which are small where neighbouring rows have the same target.
 
     Example:
 
@@ -64,6 +66,7 @@ class TreeEmbedding(keras.layers.Layer):
         rows_per_leaf: int = 8,
         num_extra_trees: int = 50,
         rows_per_extra_leaf: int = 1,
+        rows_per_extra_tree: int = 30_000,
         num_folds: int = 10,
         seed: int | None = None,
         **kwargs: Any,
@@ -75,6 +78,7 @@ class TreeEmbedding(keras.layers.Layer):
         self.rows_per_leaf = validation.positive_integer("rows_per_leaf", rows_per_leaf)
         self.num_extra_trees = validation.nonnegative_integer("num_extra_trees", num_extra_trees)
         self.rows_per_extra_leaf = validation.positive_integer("rows_per_extra_leaf", rows_per_extra_leaf)
+        self.rows_per_extra_tree = validation.positive_integer("rows_per_extra_tree", rows_per_extra_tree)
         self.num_folds = _two_or_more("num_folds", num_folds)
         self.seed = seed
         if not self.num_trees and not self.num_extra_trees:
@@ -129,11 +133,12 @@ class TreeEmbedding(keras.layers.Layer):
                 tree_fits.cross_fitted(kind, x, column, weights, own_folds, int(rng.integers(2**31)))
                 for column, own_folds in zip(y.T, selections)
             ]
-            columns += [column for column, _ in fitted]
+            columns.append(np.stack([own for own, _ in fitted], -1).reshape(len(x), -1))  # [n, C d]
             forests.append(tree_tensors.forest_of([trees for _, trees in fitted]))
         self._add_state(x.shape[1], y.shape[1], forests)
+        self.centres.assign(np.nanmean(np.where(np.isfinite(y), y, np.nan), 0))
         self.built = True
-        return np.stack(columns, 1)
+        return np.concatenate(columns, 1)
 
     def adapt(
         self,
@@ -150,7 +155,7 @@ class TreeEmbedding(keras.layers.Layer):
         if self.num_trees:
             kinds.append(tree_fits.Boosted(self.num_trees, self.learning_rate, self.num_leaves, self.rows_per_leaf))
         if self.num_extra_trees:
-            kinds.append(tree_fits.Extra(self.num_extra_trees, self.rows_per_extra_leaf))
+            kinds.append(tree_fits.Extra(self.num_extra_trees, self.rows_per_extra_leaf, self.rows_per_extra_tree))
         return kinds
 
     def _random_folds(self, num_rows: int) -> np.ndarray:
@@ -166,6 +171,7 @@ class TreeEmbedding(keras.layers.Layer):
                 for forest in forests
             ],
         }
+        self.centres = adaptation.add_statistic(self, "centres", np.zeros(outputs), "float64")
         self._forests = [
             tree_tensors.Forest(
                 *(
@@ -197,7 +203,7 @@ class TreeEmbedding(keras.layers.Layer):
         x = tf.reshape(tf.cast(inputs, tf.float64), [-1, self._sizes["features"]])
         columns = []
         for kind, forest in zip(self._kinds(), self._forests):
-            columns.append(tree_tensors.sums(forest, kind.tensor(x)) / kind.divisor)  # [d, n]
+            columns += kind.columns(forest, tf.convert_to_tensor(self.centres), x)  # [d, n]
         columns = tf.transpose(tf.concat(columns, 0))  # [n, T]
         shape = tf.concat([tf.shape(inputs)[:-1], columns.shape[-1:]], 0)
         outputs = tf.cast(tf.reshape(columns, shape), self.compute_dtype)
@@ -206,7 +212,7 @@ class TreeEmbedding(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         if self._sizes is None:
             self.build(input_shape)
-        return (*input_shape[:-1], self._sizes["outputs"] * len(self._kinds()))
+        return (*input_shape[:-1], self._sizes["outputs"] * sum(kind.num_columns for kind in self._kinds()))
 
     def get_config(self):
         return {
@@ -217,6 +223,7 @@ class TreeEmbedding(keras.layers.Layer):
             "rows_per_leaf": self.rows_per_leaf,
             "num_extra_trees": self.num_extra_trees,
             "rows_per_extra_leaf": self.rows_per_extra_leaf,
+            "rows_per_extra_tree": self.rows_per_extra_tree,
             "num_folds": self.num_folds,
             "seed": self.seed,
         }

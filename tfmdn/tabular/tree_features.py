@@ -20,6 +20,15 @@ from tfmdn.tabular.layout import Layout
 MIN_ROWS = 300
 # Each output has trees of its own.
 MOST_OUTPUTS = 10
+# So many numbers are looked at while the trees of a fold are boosted, at about 100 million a second. Histograms cost as
+# much as so many rows.
+MOST_WORK, HISTOGRAM_ROWS = 3e8, 8_000
+FEWEST_TREES, MOST_TREES = 50, 800
+EXTRA_TREES, ROWS_OF_TREE = 50, 30_000
+# Nodes of the extra trees, of which each takes 14 bytes in a file.
+MOST_NODES = 1_200_000
+# Tables of so many rows have folds of more of the 20 parts: with more to learn from, a part is missed less.
+ROWS_OF_FOLDS = ((20_000, 2), (100_000, 4), (math.inf, 10))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +86,18 @@ def learned(
       seed: what all random numbers follow from.
     """
     values = targets.known(y, form)
-    layer = TreeEmbedding(seed=seed, name="trees", dtype="float64")
-    columns = layer.cross_fit(x, values.reshape(len(values), math.prod(values.shape[1:])), parts // 2, weights)
-    return TreeFeatures(layer, columns)
+    values = values.reshape(len(values), math.prod(values.shape[1:]))
+    num_rows, num_features = x.shape
+    num_outputs = values.shape[1]
+    work = num_outputs * num_features * (num_rows + HISTOGRAM_ROWS)
+    layer = TreeEmbedding(
+        num_trees=int(np.clip(MOST_WORK / work, FEWEST_TREES, MOST_TREES)),
+        num_extra_trees=EXTRA_TREES,
+        rows_per_extra_leaf=max(1, round(2 * num_outputs * EXTRA_TREES * min(num_rows, ROWS_OF_TREE) / MOST_NODES)),
+        rows_per_extra_tree=ROWS_OF_TREE,
+        seed=seed,
+        name="trees",
+        dtype="float64",
+    )
+    size = next(size for most, size in ROWS_OF_FOLDS if num_rows <= most)
+    return TreeFeatures(layer, layer.cross_fit(x, values, parts // size, weights))
