@@ -35,7 +35,7 @@ RESULTS = pathlib.Path(__file__).parent / "results" / "coverage.jsonl"
 COVERAGES = (0.5, 0.8, 0.9, 0.95)
 SPLITS = range(10)
 # Each kind of interval that is counted, and what `predict_interval` is told for it.
-INTERVALS: dict[str, dict] = {"mixture": {}}
+INTERVALS: dict[str, dict] = {"mixture": {}, "conformal": {"conformal": True}}
 
 
 def run_cell(rows: small_tables.Rows, split: int, **settings) -> dict:

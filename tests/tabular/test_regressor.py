@@ -228,6 +228,7 @@ def test_copies_predict_the_same(tiny, copied, tmp_path):
     for name in ("held_out_scores_", "best_steps_", "stopped_by_"):
         np.testing.assert_array_equal(getattr(again, name), getattr(tiny, name))
     assert again._typical_values == tiny._typical_values == [sorted(Y)]
+    assert again._conformal.to_config() == tiny._conformal.to_config()
     for name, value in tiny.get_params().items():
         assert list(np.atleast_1d(getattr(again, name))) == list(np.atleast_1d(value))
 

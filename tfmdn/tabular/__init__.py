@@ -25,6 +25,8 @@
 - `progress`: what a fit shows of itself, and when its time is over.
 - `streams`: tables larger than memory.
 - `folds`: which rows judge which network.
+- `conformal`: the ends of intervals that cover as often as they say.
+- `members`: what networks predict that have not learnt from a row.
 - `chunks`: predictions for many rows.
 - `evaluation`: how good they are, in a few figures.
 - `labels`: the names of columns and rows, in and out, and in files.

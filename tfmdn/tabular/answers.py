@@ -25,6 +25,7 @@ from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import chunks, evaluation, inputs, labels, tables, targets
 from tfmdn.tabular.columns import Columns
 from tfmdn.tabular.composition import Composition
+from tfmdn.tabular.conformal import Conformal
 from tfmdn.tabular.evaluation import Evaluation
 
 
@@ -40,6 +41,7 @@ class Answers:
     _output_shape: tuple[int, ...]
     target_names_: list | None
     _typical_values: list[list[float]]
+    _conformal: Conformal
 
     @property
     def _event_shape(self) -> tuple[int, ...]:
@@ -93,20 +95,79 @@ class Answers:
         x, _ = self._features(X)
         return chunks.concatenated(list(self._parts.predicted(x)))
 
-    def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> np.ndarray:
-        """The given quantiles of each target: `(n, Q)`, for d outputs `(n, d, Q)`."""
+    def predict_quantiles(
+        self, X: ArrayLike, quantiles: Sequence[float], conformal: bool | tuple[ArrayLike, ArrayLike] = False
+    ) -> np.ndarray:
+        """The given quantiles of each target: `(n, Q)`, for d outputs `(n, d, Q)`.
+
+        Args:
+          X: features `(n, F)`.
+          quantiles: numbers between 0 and 1.
+          conformal: whether they are made to hold, see `predict_interval`. Then at most so many targets lie below a
+            quantile of up to 0.5, and at most so many above a higher one as it leaves: with few rows 0.01 may be -inf.
+        """
         quantiles = np.asarray(quantiles, np.float64)
         if quantiles.ndim != 1 or not ((quantiles > 0) & (quantiles < 1)).all():
             raise ValueError(f"`quantiles` must be a list of numbers between 0 and 1. Received: quantiles={quantiles}.")
+        scores = self._scores(conformal)
         x, index = self._features(X)
-        parts = [np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1) for mixture in self._parts.predicted(x)]
+        parts = [
+            np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1)
+            if scores is None
+            else scores.quantiles(mixture, quantiles)
+            for mixture in self._parts.predicted(x)
+        ]
         return labels.labelled(np.concatenate(parts), index, self.target_names_, columns=quantiles)
 
-    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
-        """The central interval of probability `coverage` for each target: `(n, 2)`, for d outputs `(n, d, 2)`."""
+    def predict_interval(
+        self, X: ArrayLike, coverage: float = 0.9, conformal: bool | tuple[ArrayLike, ArrayLike] = False
+    ) -> np.ndarray:
+        """The central interval of probability `coverage` for each target: `(n, 2)`, for d outputs `(n, d, 2)`.
+
+        With `conformal` it is moved so that it covers as often as it says, however wrong the model is: on average over
+        rows that are drawn as those were that it was fitted to, and at each end as often as at the other. It is no
+        promise for a single row, nor for a part of the rows, such as a city or a later year. An end that too few rows
+        tell of is infinite, or the limit of the targets: 90 % need 19 rows with a score, 99 % need 199. Of outputs each
+        is covered by itself; values that have a probability, such as those of a grid, are covered more often.
+
+        Args:
+          X: features `(n, F)`.
+          coverage: strictly between 0 and 1.
+          conformal: True takes the rows that some networks have not learnt from (half of them, at most 4,000). These
+            intervals are those of `tfmdn.tabular.conformal`: for 1 - a they are proven to cover about 1 - 2 a and
+            known to cover 1 - a, or a little more where networks disagree; that the same rows told when to stop is a
+            small part of a per cent. Or a pair (X, y) of rows that are not in the fit: from n of them coverage is at
+            least what it says, whatever the fit has done, and at most 2 / (n + 1) more if no two targets are equal.
+
+        Example:
+
+        >>> x, y = tfmdn.datasets.inverse_sinusoid().sample(300, seed=0)
+        >>> regressor = tfmdn.MDNRegressor(n_estimators=2, max_steps=50, random_state=0).fit(x, y)
+        >>> apart = tfmdn.datasets.inverse_sinusoid().sample(99, seed=1)
+        >>> x, y = tfmdn.datasets.inverse_sinusoid().sample(1000, seed=2)
+        >>> low, high = regressor.predict_interval(x, coverage=0.8, conformal=apart).T
+        >>> 0.7 < np.mean((low <= y) & (y <= high)) < 0.9
+        True
+        """
         coverage = validation.fraction("coverage", coverage)
         tail = round(0.5 - 0.5 * coverage, 15)  # 0.05 for 0.9, as the name of a column
-        return self.predict_quantiles(X, [tail, 1.0 - tail])
+        return self.predict_quantiles(X, [tail, 1.0 - tail], conformal)
+
+    def _scores(self, conformal) -> Conformal | None:
+        """The scores that make an answer conformal."""
+        check_is_fitted(self)
+        if isinstance(conformal, (bool, np.bool_)):
+            return self._conformal if conformal else None
+        if not isinstance(conformal, (tuple, list)) or len(conformal) != 2:
+            raise TypeError(
+                "`conformal` must be True, False or a pair (X, y) of rows that are not in the fit. "
+                f"Received: {type(conformal).__name__}."
+            )
+        x, y, form, weights = self._known(*conformal, None)
+        known = weights > 0
+        # All that predicts is one member, which has learnt from none of these rows.
+        held_out = np.ones((known.sum(), 1), bool)
+        return Conformal.learned(self._parts.predicted(x[known]), y[known], form, held_out, weights[known])
 
     def sample(
         self, X: ArrayLike, num_samples: int = 1, random_state: int | np.random.RandomState | None = None

@@ -254,7 +254,7 @@ class Recipe:
             progress.begin(count - 1)
             target = kinds[0].loss + trainings.MOST_BEHIND
             kinds.append(trainings.train(workshop, lesson, schedule, progress, with_trees=False, target=target))
-        return trainings.together(workshop, kinds)
+        return trainings.together(workshop, lesson, kinds)
 
 
 def _hashable(side):

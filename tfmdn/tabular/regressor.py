@@ -284,7 +284,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         self.held_out_scores_, self.findings_ = best.scores, (*encoded.findings, *best.findings)
         self.n_steps_, self.best_steps_ = best.ending.num_steps, best.ending.best_steps
         self.stopped_by_ = best.ending.reason
-        encoder = encoded.model
+        self._conformal, encoder = best.conformal, encoded.model
         if trees is not None:
             encoder = trees.encoding(encoded.model, encoded.layout, is_used=best.weights[0] > 0.0)
         self.model_ = Composition(encoder, best.model).model()

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from tfmdn import files
 from tfmdn.tabular import labels
 from tfmdn.tabular.columns import Columns
+from tfmdn.tabular.conformal import Conformal
 
 Regressor = TypeVar("Regressor", bound="Stored")
 
@@ -72,6 +73,7 @@ class Stored:
             "columns": self._columns and self._columns.to_config(),
             "output_shape": self._output_shape,
             "typical_values": self._typical_values,
+            "conformal": self._conformal.to_config(),
             "target_names": self.target_names_ and list(map(labels.plain_name, self.target_names_)),
         }
 
@@ -87,6 +89,7 @@ class Stored:
         self._columns = metadata["columns"] and Columns.from_config(metadata["columns"])
         self._output_shape = tuple(metadata["output_shape"])
         self._typical_values = metadata["typical_values"]
+        self._conformal = Conformal.from_config(metadata["conformal"])
         names = metadata["target_names"]
         self.target_names_ = names and list(map(labels.name_of, names))
         self.model_ = model

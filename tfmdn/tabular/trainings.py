@@ -13,10 +13,12 @@ import numpy as np
 
 from tfmdn.callbacks.early_stopping import EnsembleEarlyStopping
 from tfmdn.callbacks.forecast import ForecastStopping
+from tfmdn.distributions.merging import merge
 from tfmdn.ensembles import stacking
 from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import folds, targets
+from tfmdn.tabular.conformal import Conformal
 from tfmdn.tabular.progress import Ending, Progress, TrainingProgress
 from tfmdn.tabular.workshop import Workshop
 from tfmdn.training.loop import fit
@@ -161,6 +163,7 @@ class Fitted:
       scores: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
       ending: how the training ended: the longest one, and the reason of the kind that counts most.
       weights: of each kind that was trained; of those that do not count 0.
+      conformal: the scores of rows that members have not learnt from.
       findings: what was found, a sentence for each fact.
     """
 
@@ -168,10 +171,11 @@ class Fitted:
     scores: np.ndarray
     ending: Ending
     weights: np.ndarray
+    conformal: Conformal
     findings: tuple[str, ...] = ()
 
 
-def together(workshop: Workshop, kinds: Sequence[Trained]) -> Fitted:
+def together(workshop: Workshop, lesson: Lesson, kinds: Sequence[Trained]) -> Fitted:
     """The members of all kinds as one ensemble, by the likelihood of the rows that they have not learnt from."""
     weights = np.ones(1)
     if len(kinds) > 1:
@@ -183,6 +187,14 @@ def together(workshop: Workshop, kinds: Sequence[Trained]) -> Fitted:
         num_steps=max(kind.ending.num_steps for kind in kept),
         best_steps=np.concatenate([kind.ending.best_steps for kind in kept]),
     )
-    model = workshop.together([kind.model for kind in kept], weights[weights > 0])
+    models, shares = [kind.model for kind in kept], weights[weights > 0]
+
+    def predict(x):  # as all of them together, whose graph may not be needed
+        return merge([model(x) for model in models], shares)
+
+    conformal = Conformal.of_held_out(
+        predict, lesson.x, lesson.y, lesson.form, np.tile(lesson.held_out, len(models)), lesson.weights
+    )
+    scores = np.concatenate([kind.scores for kind in kept])
     findings = [f"The members that see trees have a weight of {weights[0]:.2f}"] if len(kinds) > 1 else []
-    return Fitted(model, np.concatenate([kind.scores for kind in kept]), ending, weights, tuple(findings))
+    return Fitted(workshop.together(models, shares), scores, ending, weights, conformal, tuple(findings))

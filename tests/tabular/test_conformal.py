@@ -1,0 +1,272 @@
+"""Conformal intervals: the arithmetic against plain NumPy and by simulation, and what a regressor makes of it."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfmdn
+from tfmdn.distributions import univariate, von_mises
+from tfmdn.scores.targets import TargetFormat
+from tfmdn.tabular import conformal
+from tfmdn.tabular.conformal import Conformal, Count
+
+tfd = tfp.distributions
+pytestmark = pytest.mark.usefixtures("quick_graphs")
+X, Y = (part.astype(np.float64) for part in tfmdn.datasets.inverse_sinusoid().sample(60, seed=0))
+TWO = np.stack([np.maximum(0.0, Y), X[:, 0] - Y], 1)
+TWO[::5, 1] = np.nan
+SMALL = {"num_components": 2, "n_estimators": 3, "max_steps": 10, "hidden_units": (8,), "random_state": 0}
+PLAIN = TargetFormat()
+ROWS, MEMBERS = 40, 5
+
+
+def of_normals(num_rows, rng):
+    """A mixture of members of one normal each, their centres and scales."""
+    loc, scale = rng.normal(size=(num_rows, MEMBERS)), rng.uniform(0.5, 2.0, size=(num_rows, MEMBERS))
+    return (
+        tfmdn.Mixture(tfd.Categorical(np.zeros_like(loc)), tfd.Normal(loc, scale), member_sizes=(1,) * MEMBERS),
+        loc,
+        scale,
+    )
+
+
+def of_parts(num_rows, per_part=1):
+    """Which members have not learnt from rows: `per_part` neighbours for each of 5 parts."""
+    first = np.arange(num_rows)[:, np.newaxis] % MEMBERS
+    return ((np.arange(MEMBERS) - first) % MEMBERS) < per_part
+
+
+# The arithmetic
+
+
+@pytest.mark.parametrize("num_rows", [1, 18, 19, 20, 39, 100])
+@pytest.mark.parametrize("level", [0.01, 0.05, 0.1, 0.5, 0.51, 0.9, 0.95, 0.99])
+def test_a_count_is_an_order_statistic_that_covers(num_rows, level):
+    scores = np.random.default_rng(0).permutation(num_rows) / num_rows
+    count = Count.of([scores[::2], scores[1::2]], [np.ones(len(scores[::2])), np.ones(len(scores[1::2]))], level)
+    # The rank of one of n + 1 rows that are alike is 1 to n + 1: how many ranks lie beyond the end?
+    own = (np.arange(num_rows + 1) - 0.5) / num_rows
+    reached = (
+        np.full(num_rows + 1, count.end < 0) if not np.isnan(count.end) else count.is_reached(np.stack([own, own]))
+    )
+    share = reached.mean() if level > 0.5 else 1.0 - reached.mean()
+    wanted = 1.0 - level if level > 0.5 else level
+    assert wanted - 1.0 / (num_rows + 1) - 1e-9 < share <= wanted + 1e-9
+
+
+@pytest.mark.parametrize("level", [0.02, 0.1, 0.5, 0.9, 0.98])
+def test_ends_are_those_of_cv_plus(level):
+    """Barber et al. (2021): order statistics of what each row's score says of the new row, by its part's model."""
+    rng = np.random.default_rng(1)
+    mixture, loc, scale = of_normals(ROWS, rng)
+    y = 2.0 * rng.standard_t(3, size=ROWS)
+    found = Conformal.learned([mixture[:25], mixture[25:]], y, PLAIN, of_parts(ROWS), np.ones(ROWS))
+    rows, part = np.arange(ROWS), np.arange(ROWS) % MEMBERS
+    scores = scipy.stats.norm.cdf(y, loc[rows, part], scale[rows, part])
+    np.testing.assert_allclose(found.low[:, 0], scores, atol=1e-11)
+    new, loc, scale = of_normals(7, rng)
+    said = np.sort(scipy.stats.norm.ppf(scores, loc[:, part], scale[:, part]), 1)
+    rank = int(np.ceil(level * (ROWS + 1)) if level > 0.5 else np.floor(level * (ROWS + 1)))
+    expected = np.pad(said, ((0, 0), (1, 1)), constant_values=(-np.inf, np.inf))[:, rank]
+    np.testing.assert_allclose(found.quantiles(new, [level])[:, 0], expected, rtol=1e-6, atol=1e-7)
+
+
+def test_each_part_has_the_mixture_of_its_members():
+    rng = np.random.default_rng(2)
+    mixture, loc, scale = of_normals(ROWS, rng)
+    logits = np.log([0.1, 0.3, 0.2, 0.1, 0.3]) + np.zeros((ROWS, 1))
+    mixture = mixture.copy(mixture_distribution=tfd.Categorical(logits))
+    y, held_out = rng.normal(size=ROWS), of_parts(ROWS, per_part=2)
+    weights = held_out * np.exp(logits)
+    expected = (weights * scipy.stats.norm.cdf(y[:, np.newaxis], loc, scale)).sum(1) / weights.sum(1)
+    found = Conformal.learned([mixture], y, PLAIN, held_out, np.ones(ROWS))
+    np.testing.assert_allclose(found.low[:, 0], expected, atol=1e-11)
+    # A fifth member that is judged by no row, as what a model falls back on, has its weight in each part.
+    found = Conformal.learned([mixture], y, PLAIN, held_out[:, :4], np.ones(ROWS))
+    weights = weights[:, :4]
+    among = (weights * scipy.stats.norm.cdf(y[:, np.newaxis], loc, scale)[:, :4]).sum(1) / weights.sum(1)
+    expected = 0.7 * among + 0.3 * scipy.stats.norm.cdf(y, loc[:, 4], scale[:, 4])
+    np.testing.assert_allclose(found.low[:, 0], expected, atol=1e-11)
+
+
+@pytest.mark.parametrize("num_rows", [10, 30])
+@pytest.mark.parametrize("draw", [np.random.Generator.standard_normal, np.random.Generator.standard_cauchy])
+def test_coverage_of_models_that_have_learnt_from_the_other_parts(num_rows, draw):
+    """Of small samples, normals as each fold's model: on average at least what is asked for, and not much more."""
+    rng, times, coverage = np.random.default_rng(3), 1_000, 0.8
+    y, part = draw(rng, (times, num_rows + 1)), np.arange(num_rows) % MEMBERS
+    others = part != np.arange(MEMBERS)[:, np.newaxis]
+    fitted = [(y[:, :-1][:, rows].mean(1, keepdims=True), y[:, :-1][:, rows].std(1, keepdims=True)) for rows in others]
+    values = np.stack([scipy.stats.norm.cdf(y, *model) for model in fitted])  # [P, times, n + 1]
+    inside = np.ones(times, bool)
+    for time in range(times):
+        scores = [values[number, time, :-1][part == number] for number in range(MEMBERS)]
+        for level in (0.1, 0.9):
+            count = Count.of(scores, [np.ones(len(own)) for own in scores], level)
+            if np.isnan(count.end):
+                inside[time] &= count.is_reached(values[:, time, -1:])[0] == (level < 0.5)
+    assert coverage - 0.03 < inside.mean() < coverage + 0.1
+
+
+def test_weights_are_shares_of_rows():
+    rng = np.random.default_rng(4)
+    mixture, loc, scale = of_normals(ROWS, rng)
+    y, weights = rng.normal(size=ROWS), rng.integers(1, 5, ROWS).astype(float)
+    found = Conformal.learned([mixture], y, PLAIN, of_parts(ROWS), weights)
+    new, loc, scale = of_normals(5, rng)
+    part = np.arange(ROWS) % MEMBERS
+    said = scipy.stats.norm.ppf(found.low[:, 0], loc[:, part], scale[:, part])
+    shares = weights * weights.sum() / np.square(weights).sum()
+    for level, end in zip([0.2, 0.8], found.quantiles(new, [0.2, 0.8]).T):
+        most = level * (shares.sum() + 1.0)
+        for row in range(5):
+            order = np.argsort(said[row])
+            totals = np.cumsum(shares[order])
+            first = np.flatnonzero(totals >= most if level > 0.5 else totals > most - 1.0)[0]
+            assert end[row] == pytest.approx(said[row][order][first], abs=1e-7)
+    alike = [Conformal.learned([mixture], y, PLAIN, of_parts(ROWS), np.full(ROWS, weight)) for weight in (1.0, 7.0)]
+    np.testing.assert_array_equal(*(one.quantiles(new, [0.1, 0.9]) for one in alike))
+
+
+COARSE = {"atoms": {"low": 0.0, "high": 2.0}, "grid": {"resolution": 1.0}, "both": {"low": 0.0, "resolution": 0.5}}
+
+
+@pytest.mark.parametrize("coarse", COARSE.values(), ids=COARSE)
+def test_values_with_a_probability_are_covered_and_ends_are_among_them(coarse):
+    """The model is the truth: each end is that of the model, but for the luck of 1,000 rows, and no value is split."""
+    rng = np.random.default_rng(5)
+    loc = rng.normal(size=(1_000, 1))
+    mixture = tfmdn.Mixture(
+        tfd.Categorical(np.zeros_like(loc)), tfmdn.distributions.CoarsenedNormal(loc, np.ones_like(loc), **coarse)
+    )
+    y, levels = mixture.sample(seed=0).numpy(), [0.1, 0.9]
+    found = Conformal.learned([mixture], y, PLAIN, np.ones((len(y), 1), bool), np.ones(len(y)))
+    assert scipy.stats.kstest(found.low[:, 0], "uniform").pvalue > 1e-3
+    ends, expected = found.quantiles(mixture, levels), np.moveaxis(mixture.quantile(levels).numpy(), 0, -1)
+    if "resolution" in coarse:
+        assert set(np.unique(ends / coarse["resolution"] % 1.0)) == {0.0}
+        assert (ends == expected).mean() > 0.9
+    else:
+        np.testing.assert_allclose(ends, expected, atol=0.15)
+        assert (ends[:, 0] == 0.0).mean() == pytest.approx((expected[:, 0] == 0.0).mean(), abs=0.03)
+    inside = (ends[:, 0] <= y) & (y <= ends[:, 1])
+    assert inside.mean() > 0.79
+
+
+def test_of_censored_targets_the_worst_is_assumed():
+    rng = np.random.default_rng(6)
+    mixture, _, _ = of_normals(ROWS, rng)
+    y = rng.normal(size=ROWS)
+    is_censored = np.arange(ROWS) == 7
+    pairs = np.stack([y, np.where(is_censored, np.inf, y)], 1)
+    arguments = TargetFormat(intervals=True), of_parts(ROWS), np.ones(ROWS)
+    found = Conformal.learned([mixture], pairs, *arguments)
+    assert found.high[7, 0] == 1.0
+    np.testing.assert_array_equal(np.flatnonzero(found.low[:, 0] != found.high[:, 0]), [7])
+    largest = Conformal.learned([mixture], np.stack([np.where(is_censored, 1e9, y)] * 2, 1), *arguments)
+    as_seen = Conformal.learned([mixture], np.stack([y, y], 1), *arguments)
+    low, high = found.quantiles(mixture, [0.1, 0.9]).T
+    np.testing.assert_array_equal(low, as_seen.quantiles(mixture, [0.1])[:, 0])
+    np.testing.assert_array_equal(high, largest.quantiles(mixture, [0.9])[:, 0])
+
+
+FAMILIES = {
+    "gamma": lambda: tfd.Gamma([[2.0], [9.0]], [[1.0], [0.1]]),
+    "lognormal": lambda: univariate.LogNormal([[0.0], [1.0]], [[3.0], [0.1]]),
+    "limited": lambda: tfmdn.distributions.ReflectedNormal([[0.1], [5.0]], [[1.0], [1.0]], 0.0, np.inf),
+    "angles": lambda: von_mises.VonMises([[0.0], [3.0]], [[4.0], [2.0]]),
+}
+
+
+@pytest.mark.parametrize("components", FAMILIES.values(), ids=FAMILIES)
+def test_any_family(components):
+    mixture = tfmdn.Mixture(tfd.Categorical(np.zeros((2, 1))), components())
+    scores = (np.arange(19.0) + 1.0)[:, np.newaxis] / 20.0
+    found = Conformal(np.ones((1, 1), bool), np.zeros(19, int), np.ones(19), scores, scores)
+    levels = [0.3, 0.95]
+    ends = found.quantiles(mixture, levels)
+    np.testing.assert_allclose(ends, np.moveaxis(mixture.quantile(levels).numpy(), 0, -1), rtol=1e-4)
+    limit = {"gamma": -np.inf, "angles": -np.pi}.get(next(k for k, v in FAMILIES.items() if v is components), 0.0)
+    np.testing.assert_allclose(found.quantiles(mixture, [0.01])[:, 0], limit, rtol=1e-6)
+
+
+def test_what_cannot_be_said_is_infinite_or_nan():
+    mixture, _, _ = of_normals(3, np.random.default_rng(7))
+    unknown = mixture.copy(components_distribution=tfd.Normal(np.full((3, 5), np.nan), 1.0))
+    scores = np.full((30, 1), 1.0)  # as of targets so large that the model gave them no probability
+    found = Conformal(np.ones((1, 5), bool), np.zeros(30, int), np.ones(30), scores, scores)
+    np.testing.assert_array_equal(found.quantiles(mixture, [0.9]), np.full((3, 1), np.inf))
+    np.testing.assert_array_equal(found.quantiles(unknown, [0.5]), np.full((3, 1), np.nan))
+
+
+# What a regressor answers
+
+
+@pytest.fixture(scope="module")
+def several():
+    return tfmdn.MDNRegressor(**SMALL).fit(X, TWO)
+
+
+def test_scores_are_of_the_rows_that_members_have_not_learnt_from(several):
+    found = several._conformal
+    assert found.judges.tolist() == [[False, True, True], [True, False, True], [True, True, False]]
+    assert found.low.shape == (9, 2)
+    assert np.isnan(found.low).any()
+    assert not np.isnan(found.low[:, 0]).any()
+
+
+def test_shapes_and_limits(several):
+    assert several.predict_interval(X, 0.7, conformal=True).shape == (60, 2, 2)
+    assert several.predict(X, quantiles=[0.3, 0.5, 0.6]).shape == (60, 2, 3)
+    assert np.isinf(several.predict_interval(X, 0.99, conformal=True)).all()
+    assert (np.diff(several.predict_quantiles(X, np.linspace(0.1, 0.9, 9), conformal=(X, TWO))) >= 0.0).all()
+    np.testing.assert_array_equal(several.predict_interval(X, conformal=False), several.predict_interval(X))
+
+
+def test_rows_of_one_s_own_are_covered(several):
+    low, high = np.moveaxis(several.predict_interval(X, 0.8, conformal=(X, TWO)), -1, 0)
+    missed = ((low > TWO) | (high < TWO)).sum(0)
+    assert (missed <= 0.2 * ((~np.isnan(TWO)).sum(0) + 1)).all()
+
+
+def test_weights_and_intervals_survive_files():
+    rng = np.random.default_rng(8)
+    mixture, _, _ = of_normals(ROWS, rng)
+    pairs = np.sort(rng.normal(size=(ROWS, 2)), 1)
+    found = Conformal.learned(
+        [mixture], pairs, TargetFormat(intervals=True), of_parts(ROWS), rng.uniform(1.0, 2.0, ROWS)
+    )
+    again = Conformal.from_config(found.to_config())
+    for name in ("judges", "part", "weights", "low", "high"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
+
+
+def test_many_rows_are_drawn_from(monkeypatch):
+    monkeypatch.setattr(conformal, "MAX_ROWS", 20)
+    x, held_out = np.arange(50.0)[:, np.newaxis], of_parts(50)
+    held_out[:10] = False
+
+    def predict(x):
+        logits = tf.zeros((len(x), MEMBERS), tf.float64)
+        normals, sizes = tfd.Normal(x + logits, 1.0 + tf.exp(logits)), (1,) * MEMBERS
+        return tfmdn.Mixture(tfd.Categorical(logits), normals, member_sizes=sizes)
+
+    found = Conformal.of_held_out(predict, x, x[:, 0] + np.arange(50.0) / 25.0, PLAIN, held_out, np.ones(50))
+    assert len(found.low) == len(np.unique(found.low)) == 20
+    assert found.low.min() > scipy.stats.norm.cdf(9.5 / 50.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"conformal": "yes"}, TypeError, r"`conformal` must be True, False or a pair \(X, y\).*Received: str"),
+        ({"conformal": (X, X, TWO)}, TypeError, "Received: tuple"),
+        ({"conformal": (X[:5], TWO)}, ValueError, "the same number of rows"),
+        ({"coverage": 1.0, "conformal": True}, ValueError, "`coverage`"),
+    ],
+)
+def test_what_cannot_be_asked(several, arguments, error, message):
+    with pytest.raises(error, match=message):
+        several.predict_interval(X, **arguments)

@@ -1,0 +1,160 @@
+"""What the members of an ensemble predict that have not learnt from some rows: cumulative probabilities, and back.
+
+Shapes in comments: n rows, M members, C components of all, P parts, Q levels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfmdn.distributions import jumps, kinds, tensors
+from tfmdn.distributions.mixture import Mixture
+
+tfd = tfp.distributions
+
+# In standard deviations: how exactly a value is found, and (as a power of 2) how far away it is looked for.
+TOLERANCE, MOST_DOUBLINGS = 1e-10, 60
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Members:
+    """What members predict of one output, those of each part together.
+
+    Attributes:
+      marginals: their components, of batch shape `[n, C]`.
+      weights: of the components, `[n, C]`.
+      starts: the number of the first component of each member.
+      judges: which members are those of a part, booleans `[P, M]`. Further members, as what a model falls back on off
+        the data, are in each part.
+    """
+
+    marginals: tfd.Distribution
+    weights: np.ndarray
+    starts: np.ndarray
+    judges: np.ndarray
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The number of rows, and of components."""
+        return self.weights.shape
+
+    def together(self, values: np.ndarray) -> np.ndarray:
+        """The mean of what components say `[..., n, C]`, under the distribution of each part: `[P, ..., n]`."""
+        by_member, shares = (np.add.reduceat(part, self.starts, -1) for part in (self.weights * values, self.weights))
+        num_members = self.judges.shape[1]
+        judged = [part[..., :num_members] @ self.judges.T for part in (by_member, shares)]
+        others = shares[..., num_members:].sum(-1, keepdims=True)
+        mean = (1.0 - others) * judged[0] / judged[1] + by_member[..., num_members:].sum(-1, keepdims=True)
+        return np.moveaxis(mean, -1, 0)
+
+    def cumulative(self, y: np.ndarray) -> np.ndarray:
+        """The probability of values up to y `[..., n]`, for each part: `[P, ..., n]`."""
+        if kinds.period(self.marginals) is not None:
+            y = self._within_limits(y)
+        values = self.marginals.cdf(tf.constant(y[..., np.newaxis])).numpy()
+        # NaN outside the support of some of TFP's families, such as gamma.
+        beyond = np.isnan(values) & ~np.isnan(y[..., np.newaxis])
+        if beyond.any():
+            values = np.where(beyond, y[..., np.newaxis] > self.marginals.mean().numpy(), values)
+        return self.together(values)
+
+    def scores(self, y: np.ndarray, below: np.ndarray, part: np.ndarray) -> np.ndarray:
+        """The score `[n]` of each row's target in its part. Of the probability of exactly y, a share is not below."""
+        is_finite = np.isfinite(y)
+        safe = np.where(is_finite, y, 0.0)
+        rows = np.arange(len(y))
+        scores = self.cumulative(safe)[part, rows]
+        if kinds.has_jumps(self.marginals):
+            exactly = kinds.probability_of(self.marginals, tf.constant(safe[:, np.newaxis])).numpy()
+            scores = scores - below * self.together(exactly)[part, rows]
+        return np.where(is_finite, scores, np.where(np.isnan(y), np.nan, y > 0.0))
+
+    def first(self, is_reached: Callable[[np.ndarray], np.ndarray], num_levels: int) -> np.ndarray:
+        """The smallest y `[Q, n]` that is reached, of each level; infinite if all are, or none."""
+        logarithms = kinds.logarithm(self.marginals)
+        if logarithms is not None:  # in log y no tail is long
+            in_logarithms = dataclasses.replace(self, marginals=logarithms)
+            return np.exp(in_logarithms.first(lambda y: is_reached(np.exp(y)), num_levels))
+        base = kinds.unrounded(self.marginals)
+        base, *_ = kinds.unmoved(base) or [base]  # whose width is never 0
+        mean, variance = base.mean().numpy(), base.variance().numpy()
+        centre = (self.weights * mean).sum(-1)
+        width = np.sqrt((self.weights * (variance + np.square(mean - centre[:, np.newaxis]))).sum(-1))
+        atoms = [atom.numpy() for atom in jumps.atoms(self.marginals, self.weights, -1)]
+        shape = (num_levels, len(centre))
+        return first_reached(is_reached, np.broadcast_to(centre, shape), np.broadcast_to(width, shape), atoms)
+
+    def possible(self, y: np.ndarray) -> np.ndarray:
+        """Values `[Q, n]`, on the grid to which targets are rounded, and none beyond their limits."""
+        grid = jumps.grid(self.marginals, self.weights, -1)
+        return self._within_limits(y if grid is None else grid.nearest(tf.constant(y)).numpy())
+
+    def _within_limits(self, y: np.ndarray) -> np.ndarray:
+        limits = kinds.limits(self.marginals)
+        if limits is None:
+            return y
+        low, high = (np.broadcast_to(limit, self.size) for limit in limits)
+        return np.clip(y, low.min(-1), high.max(-1))
+
+
+def first_reached(
+    is_reached: Callable[[np.ndarray], np.ndarray],
+    centre: np.ndarray,
+    width: np.ndarray,
+    atoms: Sequence[np.ndarray] = (),
+) -> np.ndarray:
+    """The smallest y at which something holds, that then holds for all larger ones too. By bisection.
+
+    Args:
+      is_reached: tells of y `[...]` whether it holds.
+      centre: where to begin `[...]`. Where it is NaN, so is the result.
+      width: of the first step, and what the result is exact to a small part of, `[...]`.
+      atoms: values that the result may be exactly, each broadcastable with it.
+
+    Returns:
+      `[...]`, infinite where it holds everywhere, or nowhere.
+    """
+    low, high, step = centre - width, centre + width, width
+    is_above, is_below = ~is_reached(high), is_reached(low)
+    for _ in range(MOST_DOUBLINGS):
+        if not (is_above | is_below).any():
+            break
+        step = 2.0 * step
+        low, high = (
+            np.where(is_above, high, np.where(is_below, centre - step, low)),
+            np.where(is_below, low, np.where(is_above, centre + step, high)),
+        )
+        is_above, is_below = is_above & ~is_reached(high), is_below & is_reached(low)
+
+    def split(y):
+        is_in = is_reached(y)
+        return np.where(is_in, low, np.maximum(low, y)), np.where(is_in, np.minimum(high, y), high)
+
+    for atom in atoms:
+        low, high = split(np.where(np.isfinite(atom), atom, low))
+    while np.any(high - low > TOLERANCE * width + 4.0 * np.finfo(float).eps * np.maximum(abs(low), abs(high))):
+        low, high = split(0.5 * low + 0.5 * high)
+    ends = np.where(is_above, np.inf, np.where(is_below, -np.inf, high))
+    return np.where(np.isnan(centre), np.nan, ends)
+
+
+def of_outputs(mixture: Mixture, judges: np.ndarray) -> Iterator[Members]:
+    """The members of each output.
+
+    Args:
+      mixture: of all members together, of batch shape `[n]`.
+      judges: which members are those of a part, booleans `[P, M]`.
+    """
+    logits = mixture.mixture_distribution.logits_parameter()
+    sizes = mixture.member_sizes or [logits.shape[-1]]
+    starts, weights = np.cumsum([0, *sizes[:-1]]), tf.nn.softmax(tf.cast(logits, tf.float64)).numpy()
+    axes = range(mixture.event_shape.num_elements()) if mixture.event_shape.rank else [None]
+    for axis in axes:
+        one = mixture if axis is None else mixture.marginal(axis)
+        components = tensors.map(lambda value: tf.cast(value, tf.float64), one.components_distribution)
+        yield Members(components, weights, starts, judges)
