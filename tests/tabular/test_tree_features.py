@@ -113,21 +113,23 @@ def test_where_columns_of_trees_stand():
         (tree_features.MIN_ROWS, {"trees": False}, False),
         (60, {"trees": True}, True),
         (39, {"trees": True}, False),
+        (1_000_000, {"max_seconds": 1_000.0}, True),
+        (1_000_000, {"max_seconds": 5.0}, False),
     ],
 )
 def test_when_trees_are_tried(rows, arguments, expected):
     regressor = tfmdn.MDNRegressor(**arguments)
     regressor._output_shape = ()
-    assert regressor._tries_trees(rows) == expected
+    assert regressor._tries_trees(rows, 5) == expected
 
 
 def test_trees_are_not_tried_with_a_network_of_the_users_or_for_many_outputs():
     regressor = tfmdn.MDNRegressor(network=lambda: None)
     regressor._output_shape = ()
-    assert not regressor._tries_trees(1_000)
+    assert not regressor._tries_trees(1_000, 5)
     regressor = tfmdn.MDNRegressor()
     regressor._output_shape = (tree_features.MOST_OUTPUTS + 1,)
-    assert not regressor._tries_trees(1_000)
+    assert not regressor._tries_trees(1_000, 5)
 
 
 @pytest.mark.parametrize("trees", ["always", 2, None])

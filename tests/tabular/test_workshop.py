@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import tfmdn
-from tfmdn.tabular import recipe, workshop
+from tfmdn.tabular import trainings, workshop
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
 X, Y = (part.astype(np.float64) for part in tfmdn.datasets.inverse_sinusoid().sample(80, seed=0))
@@ -80,12 +80,12 @@ def test_what_is_fitted_is_one_s_own(tmp_path):
 def test_a_fit_that_fails_leaves_nothing_behind(workshops, monkeypatch, error):
     expected = fitted().predict(X)
 
-    class Failing(recipe.EnsembleEarlyStopping):
+    class Failing(trainings.EnsembleEarlyStopping):
         def on_epoch_end(self, epoch, logs=None):
             raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(recipe, "EnsembleEarlyStopping", Failing)
+        patched.setattr(trainings, "EnsembleEarlyStopping", Failing)
         with pytest.raises(error):
             fitted()
     assert len(workshops) == 0

@@ -94,8 +94,8 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
       y_noise: the same on the targets. Not for families of positive targets, which it could bring below 0.
       trees: whether to try members that see the predictions of trees (`tfmdn.features.TreeEmbedding`) among the
         features. If so, there are `n_estimators` of these and as many others, and rows that they have not learnt from
-        say how much each kind counts. True: yes, from 40 rows on. "auto": with the default network, 300 rows or more
-        and at most 10 outputs. False: no.
+        say how much each kind counts. True: yes, from 40 rows on. "auto": with the default network, 300 rows or more,
+        at most 10 outputs, and unless it would take much of `max_seconds`. False: no.
       calibrate: whether to multiply all scales by the factor, and to give the background the weight, that suit rows
         which networks have not learnt from, see `tfmdn.Ensemble.calibrate`. Not done with fewer than 40 rows.
       intervals: whether each target is a pair (low, high) between which it lies, so that y is `(n, 2)`, or `(n, d, 2)`
@@ -266,7 +266,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         del raw  # to make room
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         layout, trees = encoded.layout, None
-        if self._tries_trees(len(x)):
+        if self._tries_trees(*x.shape):
             progress.show(f"growing trees on {len(x):,} x {x.shape[1]:,}", share=0.0)
             parts = folds.parts(len(x), np.random.default_rng(seed), groups)
             trees = tree_features.learned(x, y, form, weights, parts, seed)
@@ -289,11 +289,13 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
             encoder = trees.encoding(encoded.model, encoded.layout, is_used=best.weights[0] > 0.0)
         self.model_ = Composition(encoder, best.model).model()
 
-    def _tries_trees(self, num_rows: int) -> bool:
+    def _tries_trees(self, num_rows: int, num_features: int) -> bool:
         """Whether members are tried that see the predictions of trees."""
-        expected = "True, False or 'auto'"
+        num_outputs, expected = math.prod(self._event_shape), "True, False or 'auto'"
         if validation.is_auto("trees", self.trees, expected):
-            return self.network is None and tree_features.are_worth_trying(num_rows, math.prod(self._event_shape))
+            seconds = tree_features.Plan.of(num_rows, num_features, num_outputs).seconds
+            has_time = self.max_seconds is None or seconds < tree_features.MOST_OF_TIME * self.max_seconds
+            return self.network is None and has_time and tree_features.are_worth_trying(num_rows, num_outputs)
         if self.trees not in (True, False):
             raise ValueError(f"`trees` must be {expected}. Received: trees={self.trees!r}.")
         return bool(self.trees) and num_rows >= folds.MIN_CALIBRATED

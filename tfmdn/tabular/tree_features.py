@@ -13,22 +13,24 @@ import numpy as np
 
 from tfmdn.layers.features import TreeEmbedding
 from tfmdn.scores.targets import TargetFormat
-from tfmdn.tabular import encoding, targets
+from tfmdn.tabular import encoding, folds, targets
 from tfmdn.tabular.layout import Layout
 
 # Fewer rows do not tell well whether trees help, and are learnt in seconds without them.
 MIN_ROWS = 300
 # Each output has trees of its own.
 MOST_OUTPUTS = 10
-# So many numbers are looked at while the trees of a fold are boosted, at about 100 million a second. Histograms cost as
-# much as so many rows.
-MOST_WORK, HISTOGRAM_ROWS = 3e8, 8_000
+# So many numbers are looked at while the trees of a fold are boosted, and in a second. Histograms cost as much as some
+# rows.
+MOST_WORK, WORK_PER_SECOND, HISTOGRAM_ROWS = 3e8, 1e8, 8_000
 FEWEST_TREES, MOST_TREES = 50, 800
 EXTRA_TREES, ROWS_OF_TREE = 50, 30_000
 # Nodes of the extra trees, of which each takes 14 bytes in a file.
 MOST_NODES = 1_200_000
-# Tables of so many rows have folds of more of the 20 parts: with more to learn from, a part is missed less.
-ROWS_OF_FOLDS = ((20_000, 2), (100_000, 4), (math.inf, 10))
+# Of the 20 parts, by the number of rows: where there is much to learn from, a part of it is missed less.
+PARTS_PER_FOLD = ((20_000, 2), (100_000, 4), (math.inf, 10))
+# Of `max_seconds`, on one core.
+MOST_OF_TIME = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +70,35 @@ class TreeFeatures:
         return keras.Model(inputs, keras.layers.Concatenate(dtype="float64")(parts), name=encoding.NAME)
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How many trees there are for a table, and of how many rows.
+
+    Attributes:
+      num_trees: the largest number of boosted trees of each output.
+      rows_per_leaf: the smallest number of rows in a leaf of an extra tree.
+      parts_per_fold: how many of the 20 parts make a fold.
+      seconds: about how long all of them take on a core.
+    """
+
+    num_trees: int
+    rows_per_leaf: int
+    parts_per_fold: int
+    seconds: float
+
+    @classmethod
+    def of(cls, num_rows: int, num_features: int, num_outputs: int) -> Plan:
+        """That for a table."""
+        work = num_outputs * num_features * (num_rows + HISTOGRAM_ROWS)
+        num_trees = int(np.clip(MOST_WORK / work, FEWEST_TREES, MOST_TREES))
+        num_nodes = 2 * num_outputs * EXTRA_TREES * min(num_rows, ROWS_OF_TREE)
+        parts_per_fold = next(size for most, size in PARTS_PER_FOLD if num_rows <= most)
+        seconds = (folds.NUM_PARTS / parts_per_fold + 1) * num_trees * work / WORK_PER_SECOND
+        return cls(num_trees, max(1, round(num_nodes / MOST_NODES)), parts_per_fold, seconds)
+
+
 def are_worth_trying(num_rows: int, num_outputs: int) -> bool:
+    """Whether trees are tried if nobody says so."""
     return num_rows >= MIN_ROWS and num_outputs <= MOST_OUTPUTS
 
 
@@ -82,22 +112,19 @@ def learned(
       y: targets `[n, *E]`, or as `form` says.
       form: what is said of them.
       weights: of the rows, `[n]`.
-      parts: which of 20 parts each row is in, `[n]`. Two of them make a fold.
+      parts: which of 20 parts each row is in, `[n]`: a few of them make a fold.
       seed: what all random numbers follow from.
     """
     values = targets.known(y, form)
     values = values.reshape(len(values), math.prod(values.shape[1:]))
-    num_rows, num_features = x.shape
-    num_outputs = values.shape[1]
-    work = num_outputs * num_features * (num_rows + HISTOGRAM_ROWS)
+    plan = Plan.of(*x.shape, values.shape[1])
     layer = TreeEmbedding(
-        num_trees=int(np.clip(MOST_WORK / work, FEWEST_TREES, MOST_TREES)),
+        num_trees=plan.num_trees,
         num_extra_trees=EXTRA_TREES,
-        rows_per_extra_leaf=max(1, round(2 * num_outputs * EXTRA_TREES * min(num_rows, ROWS_OF_TREE) / MOST_NODES)),
+        rows_per_extra_leaf=plan.rows_per_leaf,
         rows_per_extra_tree=ROWS_OF_TREE,
         seed=seed,
         name="trees",
         dtype="float64",
     )
-    size = next(size for most, size in ROWS_OF_FOLDS if num_rows <= most)
-    return TreeFeatures(layer, layer.cross_fit(x, values, parts // size, weights))
+    return TreeFeatures(layer, layer.cross_fit(x, values, parts // plan.parts_per_fold, weights))
