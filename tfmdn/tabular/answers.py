@@ -124,30 +124,22 @@ class Answers:
     ) -> np.ndarray:
         """The central interval of probability `coverage` for each target: `(n, 2)`, for d outputs `(n, d, 2)`.
 
-        With `conformal` it is moved so that it covers as often as it says, however wrong the model is: on average over
-        rows that are drawn as those were that it was fitted to, and at each end as often as at the other. It is no
-        promise for a single row, nor for a part of the rows, such as a city or a later year. An end that too few rows
-        tell of is infinite, or the limit of the targets: 90 % need 19 rows with a score, 99 % need 199. Of outputs each
-        is covered by itself; values that have a probability, such as those of a grid, are covered more often.
+        With `conformal` its ends are moved to where it covers as often as it says, even if the model is wrong: on
+        average over rows that are drawn as those were that it was fitted to, with as many misses below as above. That
+        is no promise for a single row, nor for some of the rows, such as those of one city or of a later year. Where
+        too few rows tell, an end is infinite, or the limit of the targets: 90 % take 19 rows, 99 % take 199. Of several
+        outputs each is covered by itself, and values that have a probability, as on a grid, are covered more often.
 
         Args:
           X: features `(n, F)`.
           coverage: strictly between 0 and 1.
-          conformal: True takes the rows that some networks have not learnt from (half of them, at most 4,000). These
-            intervals are those of `tfmdn.tabular.conformal`: for 1 - a they are proven to cover about 1 - 2 a and
-            known to cover 1 - a, or a little more where networks disagree; that the same rows told when to stop is a
-            small part of a per cent. Or a pair (X, y) of rows that are not in the fit: from n of them coverage is at
-            least what it says, whatever the fit has done, and at most 2 / (n + 1) more if no two targets are equal.
-
-        Example:
-
-        >>> x, y = tfmdn.datasets.inverse_sinusoid().sample(300, seed=0)
-        >>> regressor = tfmdn.MDNRegressor(n_estimators=2, max_steps=50, random_state=0).fit(x, y)
-        >>> apart = tfmdn.datasets.inverse_sinusoid().sample(99, seed=1)
-        >>> x, y = tfmdn.datasets.inverse_sinusoid().sample(1000, seed=2)
-        >>> low, high = regressor.predict_interval(x, coverage=0.8, conformal=apart).T
-        >>> 0.7 < np.mean((low <= y) & (y <= high)) < 0.9
-        True
+          conformal: True goes by the rows that some networks have not learnt from, about half of them and at most
+            4,000, as `tfmdn.tabular.conformal` says (CV+). For a coverage of 1 - a, somewhat below 1 - 2 a is proven
+            of such intervals if nothing else of these rows is used, and 1 - a is what they have, or a little more where
+            networks disagree; here these rows have also said when to stop. If `fit` had `groups`, it is of rows of new
+            groups; if it had weights, rows count as they say. Of censored targets the worst is assumed.
+            Or a pair (X, y) of rows that `fit` has not seen: then at least `coverage` is proven, whatever `fit` did,
+            and at most 2 / (n + 1) more from n rows of which no two have the same rank.
         """
         coverage = validation.fraction("coverage", coverage)
         tail = round(0.5 - 0.5 * coverage, 15)  # 0.05 for 0.9, as the name of a column
