@@ -15,6 +15,7 @@ rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 2)).astype("float32")
 Y = (X[:, 0] + 0.5 * rng.normal(size=40)).astype("float32")
 HELD_OUT = rng.random((40, 3)) < [0.2, 0.3, 0.4]  # as many rows for none as for another
+FIRST_HALF = np.arange(40)[:, np.newaxis] % 2 == [0, 1, 0]
 WEIGHTS = rng.integers(0, 4, size=40).astype(float)
 
 
@@ -28,10 +29,10 @@ def ensemble_of(optimizer, units=(6, 6, 4)):
     return ensemble
 
 
-def held_out_scores(ensemble, scale_temperature, sample_weight=None):
+def held_out_scores(ensemble, scale_temperature, sample_weight=None, held_out=HELD_OUT):
     """The weighted mean negative log-likelihood of each member on its own rows, by SciPy."""
     scores = []
-    for mixture, rows in zip(ensemble.members(X), HELD_OUT.T):
+    for mixture, rows in zip(ensemble.members(X), held_out.T):
         loc, scale = mixture.components_distribution.loc.numpy(), mixture.components_distribution.scale.numpy()
         log_probs = scipy.stats.norm(loc, scale_temperature * scale).logpdf(Y[:, np.newaxis])
         logits = scipy.special.log_softmax(mixture.mixture_distribution.logits.numpy(), -1)
@@ -45,11 +46,13 @@ class Snapshots(keras.callbacks.Callback):
 
     def __init__(self, *judgement):
         super().__init__()
-        self.judgement, self.weights, self.scores = judgement, [], []
+        self.judgement, self.weights, self.scores, self.of_halves = judgement, [], [], []
 
     def on_epoch_end(self, epoch, logs=None):
         self.weights.append(weights_of_members(self.model))
         self.scores.append(held_out_scores(self.model, *self.judgement))
+        halves = HELD_OUT & FIRST_HALF, HELD_OUT & ~FIRST_HALF
+        self.of_halves.append([held_out_scores(self.model, *self.judgement, half) for half in halves])
 
 
 @pytest.mark.by_default("fit-True-sample_weight1")
@@ -60,7 +63,9 @@ class Snapshots(keras.callbacks.Callback):
 def test_each_member_ends_with_the_weights_of_its_own_best_epoch(fit, use_ema, sample_weight, monkeypatch):
     monkeypatch.setattr(early_stopping, "AT_ONCE", 6)
     ensemble = ensemble_of(keras.optimizers.Adam(0.1, use_ema=use_ema, ema_momentum=0.8))
-    stopping = tfmdn.EnsembleEarlyStopping(X, Y, HELD_OUT, sample_weight, patience=20, scale_temperature=1.5)
+    stopping = tfmdn.EnsembleEarlyStopping(
+        X, Y, HELD_OUT, sample_weight, first_half=FIRST_HALF, patience=20, scale_temperature=1.5
+    )
     snapshots = Snapshots(1.5, sample_weight)
     swap = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if use_ema else []
     arguments = {"batch_size": 20, "epochs": 12, "callbacks": [*swap, stopping, snapshots], "verbose": 0}
@@ -68,14 +73,23 @@ def test_each_member_ends_with_the_weights_of_its_own_best_epoch(fit, use_ema, s
     scores = np.array(snapshots.scores)
     best = scores.argmin(0)
     assert len(set(best)) > 1
-    for member, weights in enumerate(weights_of_members(ensemble)):
-        for value, expected in zip(weights, snapshots.weights[best[member]][member]):
-            np.testing.assert_array_equal(value, expected)
+    assert stopping.has_halves
+    for half, epochs in zip((0, 1, None), (*np.argmin(snapshots.of_halves, axis=0), best)):
+        stopping.restore(half)
+        for member, weights in enumerate(weights_of_members(ensemble)):
+            for value, expected in zip(weights, snapshots.weights[epochs[member]][member]):
+                np.testing.assert_array_equal(value, expected)
     np.testing.assert_allclose(stopping.best_scores, scores.min(0), rtol=1e-4)
     np.testing.assert_array_equal(stopping.best_epochs, best + 1)
     np.testing.assert_allclose(stopping.scores(1.5), scores.min(0), rtol=1e-4)
     np.testing.assert_allclose(stopping.scores(), held_out_scores(ensemble, 1.0, sample_weight), rtol=1e-4)
     np.testing.assert_allclose(history.history["held_out_loss"], scores.mean(1), rtol=1e-4)
+
+
+def test_rows_too_few_for_halves_have_none():
+    first_half = HELD_OUT & (HELD_OUT.cumsum(0) <= [1, 1, 100])  # all of the last member's
+    for halves in (first_half, None):
+        assert not tfmdn.EnsembleEarlyStopping(X, Y, HELD_OUT, first_half=halves).has_halves
 
 
 def test_training_stops_after_patience_epochs_without_improvement(capsys):

@@ -10,7 +10,8 @@ import tensorflow as tf
 from cases import SCALAR_COMPONENTS, case_name, layer_of
 
 import tfmdn
-from tfmdn.ensembles import calibration
+from tfmdn.ensembles import calibration, judgement
+from tfmdn.ensembles.judgement import Judgement
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
 NUM_MEMBERS = 10
@@ -67,6 +68,18 @@ def test_weights_of_members_make_them_fewer():
     everyone = np.ones((6_000, NUM_MEMBERS), bool)
     assert abs(calibration.scale_factor(log_probs, everyone, ones, unlike) - exact) < 0.01
     assert abs(calibration.scale_factor(log_probs, rows, ones, unlike) - exact) < 0.03
+
+
+def test_halves_judge_crosswise():
+    """Of members that remember the rows they were stopped by, the others' judgement counts."""
+    rows, log_probs = np.array([1, 2, 4]), normal_members(1.0, 0.5, 0.8, 3)
+    by_first, by_second = (
+        Judgement(lambda factor, shift=shift: [log_probs(factor) + shift], rows, None, None, 0.0, None)
+        for shift in (10.0, 20.0)
+    )
+    first_half = np.arange(5)[:, np.newaxis] % 2 == np.arange(NUM_MEMBERS) % 2
+    (found,) = judgement.crossed(by_first, by_second, first_half).parts(1.1)
+    np.testing.assert_allclose(found, log_probs(1.1) + np.where(first_half[rows], 20.0, 10.0))
 
 
 def test_rows_count_by_their_weights():

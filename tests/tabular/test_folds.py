@@ -25,7 +25,9 @@ SIZES = {
 @pytest.mark.parametrize("num_members", [1, 2, 3, 10, 13])
 @pytest.mark.parametrize("num_rows", [2, 9, 30, 40, 203])
 def test_a_tenth_of_the_rows_judges_each_member(num_rows, num_members):
-    held_out = folds.folds(num_rows, num_members, np.random.default_rng(0))
+    held_out, first_half = folds.folds(num_rows, num_members, np.random.default_rng(0))
+    assert np.all(held_out >= first_half)
+    assert np.ptp([first_half.sum(0), (held_out & ~first_half).sum(0)], axis=0).max() <= 1
     counts = held_out.sum(0)
     assert np.all((counts >= 1) & (abs(counts - num_rows / 10) <= 2)), counts
     if num_rows >= folds.MIN_CALIBRATED:  # two members for each row, or the only one
@@ -42,9 +44,12 @@ def test_groups_stay_together(sizes, num_members):
     groups = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
     num_rows, first = len(groups), [np.flatnonzero(groups == group)[0] for group in range(len(sizes))]
     parts = folds.parts(num_rows, np.random.default_rng(1), groups)
-    held_out = folds.folds(num_rows, num_members, np.random.default_rng(1), groups)
+    held_out, first_half = folds.folds(num_rows, num_members, np.random.default_rng(1), groups)
     np.testing.assert_array_equal(parts, parts[first][groups])
     np.testing.assert_array_equal(held_out, held_out[first][groups])
+    if len(sizes) > 5:
+        np.testing.assert_array_equal(first_half, first_half[first][groups])
+    assert np.all(first_half.any(0) & (held_out & ~first_half).any(0))
     counts, share = held_out.sum(0), num_rows / min(20, len(sizes))
     assert np.all((counts > 0) & (counts <= 4.0 * share) & (counts < num_rows)), counts
     loads = np.bincount(parts)
@@ -67,7 +72,8 @@ def test_rows_without_groups_are_in_equal_parts(num_rows):
 
 def test_of_a_large_part_some_rows_are_held_out(monkeypatch):
     monkeypatch.setattr(folds, "MAX_HELD_OUT", 30)
-    assert set(folds.folds(1_000, 10, np.random.default_rng(0)).sum(0)) == {60}
+    held_out, first_half = folds.folds(1_000, 10, np.random.default_rng(0))
+    assert (set(held_out.sum(0)), set(first_half.sum(0))) == ({60}, {30})
 
 
 LABELS = {

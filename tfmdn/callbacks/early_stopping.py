@@ -34,6 +34,9 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
 
     A member whose score is never finite keeps the weights that it started with, and a warning says so.
 
+    With `first_half`, what would have been kept by either half of a member's rows alone is known as well: `restore`
+    gives it to the members. So each half can judge a member that it has not chosen.
+
     With an optimizer that averages the weights (`use_ema=True`), put
     `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)` before this callback: the averages are then judged and kept.
 
@@ -42,6 +45,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
       y: targets `[n, *E]`.
       held_out: which rows each member is judged by, booleans `[n, M]`.
       sample_weight: how much each row counts in the judgement, `[n]`, 0 or more. None: all alike.
+      first_half: which of a member's held-out rows are in the first of two halves, booleans `[n, M]`.
       patience: how many epochs without any member's improvement end the training.
       scale_temperature: factor of the scales while judging.
       verbose: whether to print when training stops.
@@ -73,6 +77,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         held_out: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        first_half: ArrayLike | None = None,
         patience: int = 10,
         scale_temperature: float = 1.25,
         verbose: bool = False,
@@ -97,10 +102,13 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
                 "`sample_weight` must be above 0 for at least one row that each member is judged by. "
                 f"Received: {counted.sum(0).tolist()} such rows."
             )
-        rows, weights = _padded_rows(counted, row_weights)
-        own_rows = keras.tree.map_structure(lambda part: np.asarray(part)[rows], (x, y))
-        parts = [slice(start, start + AT_ONCE) for start in range(0, rows.shape[1], AT_ONCE)]
-        self._held_out = [_part((*own_rows, weights), columns) for columns in parts]
+        halves = [counted] if first_half is None else [counted & first_half, counted & ~np.asarray(first_half, bool)]
+        if not all(half.any(0).all() for half in halves):
+            halves = [counted]  # of so few rows there are no halves
+        shares = counted * row_weights[:, np.newaxis]
+        shares = shares / shares.sum(0)
+        most = max(half.sum(0).max() for half in halves)  # one graph is for both halves
+        self._halves = [_rows_of_members(x, y, half, shares, most) for half in halves]
         self._num_members = held_out.shape[1]
 
     def on_train_begin(self, logs=None):
@@ -111,24 +119,43 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
             )
         self._waited = 0
         self._best_scores = np.full(self._num_members, np.inf, keras.config.floatx())
+        self._best_of_halves = np.full((len(self._halves), self._num_members), np.inf)
         self._best_epochs = np.zeros(self._num_members, int)
-        self._best = _best(self.model, self._form)
-        self._best.start(self._held_out[0])
+        self._best = _best(self.model, self._form, 3 if self.has_halves else 1)
+        self._best.start(self._halves[0][0])
 
     def scores(self, scale_temperature: float = 1.0) -> np.ndarray:
         """The scores of the members as they are now `[M]`, with their scales multiplied by a factor."""
+        return self._scores_of_halves(scale_temperature).sum(0)
+
+    def _scores_of_halves(self, scale_temperature: float) -> np.ndarray:
+        """What each half adds to the scores, `[1, M]` or `[2, M]`."""
         factor = tf.constant(scale_temperature, tf.float64)
-        return np.sum([self._best.judge(*rows, factor).numpy() for rows in self._held_out], 0)
+        return np.stack([sum(self._best.judge(*rows, factor).numpy() for rows in half) for half in self._halves])
+
+    @property
+    def has_halves(self) -> bool:
+        """Whether the rows of each member are in two halves."""
+        return len(self._halves) == 2
+
+    def restore(self, half: int | None = None) -> None:
+        """Gives the members what was best by all of their rows, or by those of one half alone: 0, the first, or 1."""
+        self._best.restore(0 if half is None else 1 + half)
 
     def on_epoch_end(self, epoch, logs=None):
-        scores = self.scores(self.scale_temperature)
+        of_halves = self._scores_of_halves(self.scale_temperature)
+        scores = of_halves.sum(0)
         if logs is not None:
             logs["held_out_loss"] = float(scores.mean())
         better = scores < self._best_scores
         self._best_scores = np.where(better, scores, self._best_scores)
         self._best_epochs[better] = epoch + 1
-        if better.any():
-            self._best.keep(better)
+        better_by = better[np.newaxis]
+        if self.has_halves:
+            better_by = np.concatenate([better_by, of_halves < self._best_of_halves])
+            self._best_of_halves = np.fmin(self._best_of_halves, of_halves)
+        if better_by.any():
+            self._best.keep(better_by)
         self._waited = 0 if better.any() else self._waited + 1
         if self._waited >= self.patience:
             self.model.stop_training = True
@@ -136,7 +163,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
                 print(f"Epoch {epoch + 1}: no member improved for {self.patience} epochs.")
 
     def on_train_end(self, logs=None):
-        self._best.restore()
+        self.restore()
         never_finite = np.flatnonzero(~np.isfinite(self.best_scores))
         if len(never_finite):
             warnings.warn(
@@ -157,14 +184,17 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
 
 
 class _Best:
-    """The best weights of an ensemble's members, and the graphs that find them."""
+    """The best weights of an ensemble's members by each of some judgements, and the graphs that find them."""
 
-    def __init__(self, model: Ensemble, form: TargetFormat):
+    def __init__(self, model: Ensemble, form: TargetFormat, num_judgements: int):
         self.jit_compile = model.jit_compile
         self.form = form
         self._model = model
         self.floatx = keras.config.floatx()  # the dtype of `member_scores`
-        self._values = [tf.Variable(variable) for variable, _ in model.member_variables]
+        self.num_judgements = num_judgements
+        self._values = [
+            [tf.Variable(variable) for variable, _ in model.member_variables] for _ in range(num_judgements)
+        ]
         # Partials of its own: TensorFlow would count the traces of all trainings together, and warn of too many.
         judge = functools.partial(model.member_scores, intervals=form.intervals, missing=form.missing)
         keep = functools.partial(self._keep)
@@ -173,8 +203,9 @@ class _Best:
 
     def start(self, held_out: tuple) -> None:
         """Takes the weights as they are for the best so far, to be judged by x, y and weights `[M, V, ...]`."""
-        for value, (variable, _) in zip(self._values, self._model.member_variables):
-            value.assign(variable)
+        for values in self._values:
+            for value, (variable, _) in zip(values, self._model.member_variables):
+                value.assign(variable)
 
         def any_number(rows):
             return tf.TensorSpec([rows.shape[0], None, *rows.shape[2:]], rows.dtype)
@@ -183,22 +214,24 @@ class _Best:
         self.judge.get_concrete_function(*keras.tree.map_structure(any_number, held_out), tf.TensorSpec([], tf.float64))
 
     def _keep(self, better: tf.Tensor) -> None:
-        """Keeps the weights of those members `[M]` that are better."""
-        for value, (variable, members) in zip(self._values, self._model.member_variables):
-            chosen = tf.reshape(better[members], [-1] + [1] * (len(variable.shape) - 1))
-            value.assign(tf.where(chosen, variable, value))
+        """Keeps the weights of those members that are better, by each judgement: `[judgements, M]`."""
+        for values, better_by in zip(self._values, tf.unstack(better)):
+            for value, (variable, members) in zip(values, self._model.member_variables):
+                chosen = tf.reshape(better_by[members], [-1] + [1] * (len(variable.shape) - 1))
+                value.assign(tf.where(chosen, variable, value))
 
-    def restore(self) -> None:
-        """Gives the members their best weights."""
-        for value, (variable, _) in zip(self._values, self._model.member_variables):
+    def restore(self, number: int) -> None:
+        """Gives the members their best weights by one of the judgements."""
+        for value, (variable, _) in zip(self._values[number], self._model.member_variables):
             variable.assign(value)
 
 
-def _best(model: Ensemble, form: TargetFormat) -> _Best:
+def _best(model: Ensemble, form: TargetFormat, num_judgements: int) -> _Best:
     """That of the model's last training, whose graphs need not be traced again."""
-    best, wanted = getattr(model, "_tfmdn_best", None), (model.jit_compile, form, keras.config.floatx())
-    if best is None or (best.jit_compile, best.form, best.floatx) != wanted:
-        best = model._tfmdn_best = _Best(model, form)
+    wanted = model.jit_compile, form, keras.config.floatx(), num_judgements
+    best = getattr(model, "_tfmdn_best", None)
+    if best is None or (best.jit_compile, best.form, best.floatx, best.num_judgements) != wanted:
+        best = model._tfmdn_best = _Best(model, form, num_judgements)
     return best
 
 
@@ -207,12 +240,17 @@ def _part(rows: tuple, part: slice) -> tuple:
     return keras.tree.map_structure(lambda values: tf.constant(values[:, part]), rows)
 
 
-def _padded_rows(held_out: np.ndarray, row_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The row numbers of each member `[M, V]`, filled up to the same length, and their shares of its score."""
-    counts = held_out.sum(0)
-    rows = np.zeros((len(counts), counts.max()), np.int64)
-    for member, column in enumerate(held_out.T):
-        rows[member] = np.resize(np.flatnonzero(column), rows.shape[1])
-    is_own = np.arange(rows.shape[1]) < counts[:, np.newaxis]  # the filling is not
-    weights = row_weights[rows] * is_own
-    return rows, (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+def _rows_of_members(x, y: ArrayLike, held_out: np.ndarray, shares: np.ndarray, size: int) -> list[tuple]:
+    """Of the rows of each member x, y and their shares of its score, `[M, V, ...]`, some rows at a time."""
+    rows, shares = _padded_rows(held_out, shares, size)
+    own_rows = keras.tree.map_structure(lambda part: np.asarray(part)[rows], (x, y))
+    parts = [slice(start, start + AT_ONCE) for start in range(0, size, AT_ONCE)]
+    return [_part((*own_rows, shares), columns) for columns in parts]
+
+
+def _padded_rows(held_out: np.ndarray, shares: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The row numbers of each member `[M, V]`, filled up to V = `size`, and their shares `[n, M]` of its score."""
+    rows = np.stack([np.resize(np.flatnonzero(column), size) for column in held_out.T])
+    is_own = np.arange(size) < held_out.sum(0)[:, np.newaxis]  # the filling is not
+    members = np.arange(len(rows))[:, np.newaxis]
+    return rows, (shares[rows, members] * is_own).astype(np.float32)

@@ -64,3 +64,19 @@ class Judgement:
             return judged(self.log_probs(factor, background_weight)) - log_total
 
         return log_probs(calibration.most_likely(log_probs, self.weights) if factor is None else factor)
+
+
+def crossed(by_first: Judgement, by_second: Judgement, first_half: np.ndarray) -> Judgement:
+    """Two judgements of the same rows as one: that by the second for rows in the first half, and the other way round.
+
+    Args:
+      by_first: by members that the first half of their rows has stopped.
+      by_second: by members that the second half has stopped.
+      first_half: which of the n rows are in the first half of a member's, booleans `[n, M]`.
+    """
+    in_first = first_half[by_first.rows]
+
+    def parts(factor):
+        return [np.where(in_first, *pair) for pair in zip(by_second.parts(factor), by_first.parts(factor))]
+
+    return dataclasses.replace(by_first, parts=parts)

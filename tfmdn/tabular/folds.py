@@ -94,8 +94,10 @@ def _is_too_large(loads: np.ndarray) -> np.ndarray:
     return loads > 2.0 * loads.sum() / len(loads)
 
 
-def folds(num_rows: int, num_members: int, rng: np.random.Generator, groups: np.ndarray | None = None) -> np.ndarray:
-    """Which rows each member is judged by, booleans `[n, M]`: a tenth, each half of it with the next member.
+def folds(
+    num_rows: int, num_members: int, rng: np.random.Generator, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows each member is judged by: a tenth, each half of it with the next member.
 
     Of a half, at most `MAX_HELD_OUT` rows. Only rows that two members have not learnt from tell how broad a mixture of
     members should be. Too few rows to tell that are shared out without overlap. If there are at most five groups, each
@@ -103,8 +105,11 @@ def folds(num_rows: int, num_members: int, rng: np.random.Generator, groups: np.
     part's share of the rows.
 
     The first ten members are judged by the first of the `parts`, of the same random numbers.
+
+    Returns:
+      Booleans `[n, M]`, and which of these rows are in the first half of those that judge a member.
     """
-    held_out = np.zeros((num_rows, num_members), bool)
+    held_out, first_half = np.zeros((2, num_rows, num_members), bool)
     for first in range(0, num_members, IN_ONE_ROUND):
         members = range(first, min(first + IN_ONE_ROUND, num_members))
         part = parts(num_rows, rng, groups)
@@ -115,9 +120,12 @@ def folds(num_rows: int, num_members: int, rng: np.random.Generator, groups: np.
         judging = min((~_is_too_large(loads)).sum(), most)
         rows = [_sampled(np.flatnonzero(part == number), rng) for number in range(judging)]
         for member in members:
-            for number in (member, member + 1) if in_pairs else (member,):
-                held_out[rows[(number - first) % judging], member] = True
-    return held_out
+            own, following = (rows[(number - first) % judging] for number in (member, member + 1))
+            held_out[own, member] = True
+            first_half[own if in_pairs else own[::2], member] = True
+            if in_pairs:
+                held_out[following, member] = True
+    return held_out, first_half
 
 
 def _sampled(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -132,8 +132,8 @@ class Recipe:
         if support_lib.is_given(self.support):
             limits = support_lib.limits(self.support, values.shape[1:])
             support_lib.check_inside(values.min(0), values.max(0), *limits, self.support)
-        held_out = folds.folds(len(x), self.n_estimators, np.random.default_rng(seed), groups)
-        lesson = trainings.Lesson(x, y, form, typical, weights, held_out, seed)
+        judging = folds.folds(len(x), self.n_estimators, np.random.default_rng(seed), groups)
+        lesson = trainings.Lesson(x, y, form, typical, weights, *judging, seed)
         with workshop_lib.workshops.lend(settled._design(len(x), layout, typical, form), seed) as workshop:
             fitted = settled._trained(workshop, lesson, progress, left)
         return dataclasses.replace(fitted, findings=(*findings, *fitted.findings))

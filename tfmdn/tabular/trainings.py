@@ -14,8 +14,9 @@ import numpy as np
 from tfmdn.callbacks.early_stopping import EnsembleEarlyStopping
 from tfmdn.callbacks.forecast import ForecastStopping
 from tfmdn.distributions.merging import merge
-from tfmdn.ensembles import stacking
+from tfmdn.ensembles import judgement, stacking
 from tfmdn.ensembles.ensemble import Ensemble
+from tfmdn.ensembles.judgement import Judgement
 from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import folds, targets
 from tfmdn.tabular.conformal import Conformal
@@ -39,6 +40,7 @@ class Lesson:
       typical: targets `[n, *E]`, each as often as it counts.
       weights: of the rows, `[n]`.
       held_out: which rows each member is judged by, booleans `[n, M]`.
+      first_half: which of these are in the first half of a member's, booleans `[n, M]`.
       seed: what all random numbers follow from.
     """
 
@@ -48,6 +50,7 @@ class Lesson:
     typical: np.ndarray
     weights: np.ndarray
     held_out: np.ndarray
+    first_half: np.ndarray
     seed: int
 
 
@@ -112,7 +115,9 @@ def train(
     y = targets.in_standard_units(lesson.y, lesson.form, units)
     learner, options = workshop.learner, dataclasses.asdict(lesson.form)
     patience = -(-schedule.patience // STEPS_PER_EPOCH)
-    stopping = EnsembleEarlyStopping(lesson.x, y, lesson.held_out, lesson.weights, patience=patience, **options)
+    stopping = EnsembleEarlyStopping(
+        lesson.x, y, lesson.held_out, lesson.weights, first_half=lesson.first_half, patience=patience, **options
+    )
     steps = min(STEPS_PER_EPOCH, schedule.max_steps)
     training = TrainingProgress(progress, stopping, steps)
     forecast = [] if target is None else [ForecastStopping(target)]
@@ -140,18 +145,42 @@ def train(
     model, factor, log_probs = workshop.learnt(), 1.0, None
     if len(lesson.x) >= folds.MIN_CALIBRATED:
         progress.show("calibrating", share=1.0)
-        judgement = model.judged(lesson.x, y, lesson.held_out, lesson.weights, **options)
-        weight = judgement.background
+        found = _judged(model, learner, stopping, lesson, y)
+        weight = found.background
         if schedule.calibrate:
-            factor, weight = judgement.calibrated()
+            factor, weight = found.calibrated()
             model.set_calibration(factor, weight)
             learner.set_weights(model.get_weights())
-        log_probs = judgement.together(weight, None if schedule.calibrate else 1.0), judgement.weights
+        log_probs = found.together(weight, None if schedule.calibrate else 1.0), found.weights
     scores, ending = stopping.scores(factor), training.ending()
     progress.say(f"{ending}, held-out loss {scores.mean():.4f}, {progress.seconds:.0f} s")
     for name, value in units.statistics.items():
         model.set_in_all_members(lambda network, name=name: getattr(network.layers[-1], name), value)
     return Trained(model, float(stopping.best_scores.mean()), scores, ending, log_probs)
+
+
+def _judged(
+    model: Ensemble, learner: Ensemble, stopping: EnsembleEarlyStopping, lesson: Lesson, y: np.ndarray
+) -> Judgement:
+    """What members think of held-out targets `[n, *E]`: each of those by which it was not stopped, if it has halves.
+
+    A row that has chosen what a member is like finds it better than others would. So each half of a member's rows
+    judges the member that the other half alone would have stopped.
+    """
+
+    def judged():
+        return model.judged(lesson.x, y, lesson.held_out, lesson.weights, **dataclasses.asdict(lesson.form))
+
+    if not stopping.has_halves:
+        return judged()
+    stopped_by = []
+    for half in (0, 1):
+        stopping.restore(half)
+        model.set_weights(learner.get_weights())
+        stopped_by.append(judged())
+    stopping.restore()
+    model.set_weights(learner.get_weights())
+    return judgement.crossed(*stopped_by, lesson.first_half)
 
 
 @dataclasses.dataclass(frozen=True)
