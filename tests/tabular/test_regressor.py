@@ -19,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import tfmdn
@@ -69,16 +70,32 @@ NO_REPETITIONS = (
 )
 
 
+# Batches of one size are traced once, for tables of any number of rows.
+QUICK = {**TINY, "max_steps": 5, "batch_size": 8}
+
+
 @parametrize_with_checks(
     # Without a `network`: the address of a function would be part of the tests' names.
-    # Batches of one size are traced once, for tables of any number of rows.
-    [tfmdn.MDNRegressor(**{**SMALL, "n_estimators": 1, "max_steps": 5, "batch_size": 8})],
+    # Of one kind of head: most checks have targets of few whole numbers, for which another would be traced, and longer.
+    [tfmdn.MDNRegressor(**QUICK, support=None, atoms=None, resolution=None)],
     expected_failed_checks=lambda _: {
         f"check_sample_weight_equivalence_on_{kind}_data": NO_REPETITIONS for kind in ("dense", "sparse")
     },
 )
 def test_contract(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_dict_unchanged,
+        estimator_checks.check_dont_overwrite_parameters,
+        estimator_checks.check_methods_sample_order_invariance,
+    ],
+)
+def test_contract_with_whole_numbers_as_targets(check):
+    check("MDNRegressor", tfmdn.MDNRegressor(**QUICK))
 
 
 def test_pipelines_searches_and_cross_validation():
