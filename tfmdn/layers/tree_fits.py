@@ -17,8 +17,8 @@ from tfmdn import sklearn_internals
 from tfmdn.layers import tree_tensors
 from tfmdn.layers.tree_tensors import Tree
 
-# Extra trees know numbers of single precision.
-LARGEST = float(np.finfo(np.float32).max)
+# Extra trees know numbers of single precision, and scikit-learn sums up columns of them. Farther ones are as far.
+LARGEST = 1e30
 # Of the features, at which each split of an extra tree looks.
 SHARE_OF_FEATURES = 0.5
 # Boosted trees that are fitted at once, and the share of them that the best number is to be below: else there are more.
