@@ -50,7 +50,7 @@ class TreeEmbedding(keras.layers.Layer):
     >>> rng = np.random.default_rng(0)
     >>> x = rng.uniform(0.0, 3.0, (300, 1))
     >>> y = np.floor(x[:, 0]) + rng.normal(0.0, 0.1, 300)
-    >>> layer = tfmdn.features.TreeEmbedding(num_trees=50, dtype="float64", seed=0)
+    >>> layer = tfmdn.features.TreeEmbedding(num_trees=50, num_extra_trees=0, dtype="float64", seed=0)
     >>> columns = layer.cross_fit(x, y)  # to learn from
     >>> columns.shape, bool(np.std(columns[:, 0] - np.floor(x[:, 0])) < 0.1)
     ((300, 1), True)
