@@ -54,8 +54,9 @@ class TreeEmbedding(keras.layers.Layer):
     >>> columns = layer.cross_fit(x, y)  # to learn from
     >>> columns.shape, bool(np.median(np.abs(columns - np.floor(x))) < 0.05)
     ((300, 1), True)
-    >>> layer(np.array([[0.5], [1.5], [2.5]])).numpy().round(1).tolist()  # for new rows
-    [[0.0], [1.0], [2.0]]
+    >>> error = layer(np.array([[0.5], [1.5], [2.5]])) - [[0.0], [1.0], [2.0]]  # for new rows
+    >>> bool(np.abs(error).max() < 0.2)
+    True
     """
 
     def __init__(
