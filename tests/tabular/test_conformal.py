@@ -14,10 +14,6 @@ from tfmdn.tabular.conformal import Conformal, Count
 
 tfd = tfp.distributions
 pytestmark = pytest.mark.usefixtures("quick_graphs")
-X, Y = (part.astype(np.float64) for part in tfmdn.datasets.inverse_sinusoid().sample(60, seed=0))
-TWO = np.stack([np.maximum(0.0, Y), X[:, 0] - Y], 1)
-TWO[::5, 1] = np.nan
-SMALL = {"num_components": 2, "n_estimators": 3, "max_steps": 10, "hidden_units": (8,), "random_state": 0}
 PLAIN = TargetFormat()
 ROWS, MEMBERS = 40, 5
 
@@ -201,34 +197,25 @@ def test_what_cannot_be_said_is_infinite_or_nan():
     np.testing.assert_array_equal(found.quantiles(unknown, [0.5]), np.full((3, 1), np.nan))
 
 
-# What a regressor answers
-
-
-@pytest.fixture(scope="module")
-def several():
-    return tfmdn.MDNRegressor(**SMALL).fit(X, TWO)
-
-
-def test_scores_are_of_the_rows_that_members_have_not_learnt_from(several):
-    found = several._conformal
-    assert found.judges.tolist() == [[False, True, True], [True, False, True], [True, True, False]]
-    assert found.low.shape == (9, 2)
-    assert np.isnan(found.low).any()
-    assert not np.isnan(found.low[:, 0]).any()
-
-
-def test_shapes_and_limits(several):
-    assert several.predict_interval(X, 0.7, conformal=True).shape == (60, 2, 2)
-    assert several.predict(X, quantiles=[0.3, 0.5, 0.6]).shape == (60, 2, 3)
-    assert np.isinf(several.predict_interval(X, 0.99, conformal=True)).all()
-    assert (np.diff(several.predict_quantiles(X, np.linspace(0.1, 0.9, 9), conformal=(X, TWO))) >= 0.0).all()
-    np.testing.assert_array_equal(several.predict_interval(X, conformal=False), several.predict_interval(X))
-
-
-def test_rows_of_one_s_own_are_covered(several):
-    low, high = np.moveaxis(several.predict_interval(X, 0.8, conformal=(X, TWO)), -1, 0)
-    missed = ((low > TWO) | (high < TWO)).sum(0)
-    assert (missed <= 0.2 * ((~np.isnan(TWO)).sum(0) + 1)).all()
+def test_outputs_by_themselves_some_of_which_are_missing():
+    rng = np.random.default_rng(9)
+    (first, *_), (second, *_) = (of_normals(ROWS, rng) for _ in range(2))
+    loc, scale = (
+        np.stack([getattr(one.components_distribution, name) for one in (first, second)], -1)
+        for name in ("loc", "scale")
+    )
+    both = tfmdn.Mixture(
+        first.mixture_distribution, tfd.MultivariateNormalDiag(loc, scale), member_sizes=(1,) * MEMBERS
+    )
+    y, rest = rng.normal(size=(ROWS, 2)), (of_parts(ROWS), np.ones(ROWS))
+    y[::3, 1] = np.nan
+    levels, known = [0.2, 0.8], ~np.isnan(y[:, 1])
+    found = Conformal.learned([both], y, TargetFormat(missing="ignore"), *rest).quantiles(both, levels)
+    assert found.shape == (ROWS, 2, 2)
+    expected = Conformal.learned([first], y[:, 0], PLAIN, *rest).quantiles(first, levels)
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-7)
+    expected = Conformal.learned([second[known]], y[known, 1], PLAIN, *(each[known] for each in rest))
+    np.testing.assert_allclose(found[:, 1], expected.quantiles(second, levels), rtol=1e-7)
 
 
 def test_weights_and_intervals_survive_files():
@@ -256,17 +243,3 @@ def test_many_rows_are_drawn_from(monkeypatch):
     found = Conformal.of_held_out(predict, x, x[:, 0] + np.arange(50.0) / 25.0, PLAIN, held_out, np.ones(50))
     assert len(found.low) == len(np.unique(found.low)) == 20
     assert found.low.min() > scipy.stats.norm.cdf(9.5 / 50.0)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"conformal": "yes"}, TypeError, r"`conformal` must be True, False or a pair \(X, y\).*Received: str"),
-        ({"conformal": (X, X, TWO)}, TypeError, "Received: tuple"),
-        ({"conformal": (X[:5], TWO)}, ValueError, "the same number of rows"),
-        ({"coverage": 1.0, "conformal": True}, ValueError, "`coverage`"),
-    ],
-)
-def test_what_cannot_be_asked(several, arguments, error, message):
-    with pytest.raises(error, match=message):
-        several.predict_interval(X, **arguments)

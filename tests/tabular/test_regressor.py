@@ -151,6 +151,37 @@ def test_answers_are_the_mixture_s(outputs):
     assert regressor.score(X, y, sample_weight=weights) == pytest.approx(np.average(log_prob, weights=weights))
 
 
+def test_conformal_answers(outputs):
+    regressor, y, _, event_shape = outputs
+    # Scores of the held-out rows, which both members have not learnt from.
+    scores, all_scores = regressor._conformal.low, regressor.predict_dist(X).cdf(y.reshape(60, *event_shape)).numpy()
+    assert len(scores) == 6
+    distance = np.abs(scores[:, np.newaxis] - all_scores.reshape(60, -1)).max(-1)
+    assert len(set(distance.argmin(1))) == 6
+    assert distance.min(1).max() < 1e-6
+    assert np.isfinite(regressor.predict_interval(X, 0.5, conformal=True)).all()
+    assert np.isinf(regressor.predict_interval(X, 0.9, conformal=True)).all()
+    # Of rows of one's own as many as these are at most beyond an end.
+    ends = regressor.predict_interval(X, 0.8, conformal=(X, y))
+    assert ends.shape == (60, *event_shape, 2)
+    is_outside = (ends[..., 0] > y.reshape(60, *event_shape)) | (ends[..., 1] < y.reshape(60, *event_shape))
+    assert (is_outside.sum(0) <= 0.2 * 61).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"conformal": "yes"}, TypeError, r"`conformal` must be True, False or a pair \(X, y\).*Received: str"),
+        ({"conformal": (X, X, Y)}, TypeError, "Received: tuple"),
+        ({"conformal": (X[:5], Y)}, ValueError, "the same number of rows"),
+        ({"coverage": 1.0, "conformal": True}, ValueError, "`coverage`"),
+    ],
+)
+def test_conformal_answers_that_cannot_be_given(regressor, arguments, error, message):
+    with pytest.raises(error, match=message):
+        regressor.predict_interval(X, **arguments)
+
+
 def test_an_evaluation_and_a_report_are_of_the_answers(regressor, tmp_path):
     weights = np.arange(60.0)
     evaluation = regressor.evaluate(X, Y, sample_weight=weights)
