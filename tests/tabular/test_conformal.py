@@ -214,7 +214,12 @@ def test_outputs_by_themselves_some_of_which_are_missing():
     assert found.shape == (ROWS, 2, 2)
     expected = Conformal.learned([first], y[:, 0], PLAIN, *rest).quantiles(first, levels)
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-7)
-    expected = Conformal.learned([second[known]], y[known, 1], PLAIN, *(each[known] for each in rest))
+    rows = np.flatnonzero(known)
+    some = second.copy(
+        mixture_distribution=tfd.Categorical(np.zeros((len(rows), MEMBERS))),
+        components_distribution=tfd.Normal(loc[rows, :, 1], scale[rows, :, 1]),
+    )
+    expected = Conformal.learned([some], y[known, 1], PLAIN, *(each[known] for each in rest))
     np.testing.assert_allclose(found[:, 1], expected.quantiles(second, levels), rtol=1e-7)
 
 
@@ -230,16 +235,20 @@ def test_weights_and_intervals_survive_files():
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
 
 
-def test_many_rows_are_drawn_from(monkeypatch):
+def test_held_out_rows_are_scored_by_what_they_have_not_stopped(monkeypatch):
     monkeypatch.setattr(conformal, "MAX_ROWS", 20)
-    x, held_out = np.arange(50.0)[:, np.newaxis], of_parts(50)
+    rows = np.arange(50)
+    x, y, held_out = rows[:, np.newaxis] + 0.0, rows + rows / 25.0, of_parts(50, per_part=2)
     held_out[:10] = False
+    first_half = held_out & (rows % 2 == 0)[:, np.newaxis]
 
-    def predict(x):
-        logits = tf.zeros((len(x), MEMBERS), tf.float64)
-        normals, sizes = tfd.Normal(x + logits, 1.0 + tf.exp(logits)), (1,) * MEMBERS
-        return tfmdn.Mixture(tfd.Categorical(logits), normals, member_sizes=sizes)
+    def predict(x, shift):
+        loc = tf.repeat(x + shift, MEMBERS, 1)
+        normals, sizes = tfd.Normal(loc, tf.ones_like(loc)), (1,) * MEMBERS
+        return tfmdn.Mixture(tfd.Categorical(tf.zeros_like(loc)), normals, member_sizes=sizes)
 
-    found = Conformal.of_held_out(predict, x, x[:, 0] + np.arange(50.0) / 25.0, PLAIN, held_out, np.ones(50))
+    stopped = [lambda x: predict(x, 0.0), lambda x: predict(x, 1.01)]
+    found = Conformal.of_held_out(stopped, x, y, PLAIN, held_out, first_half, np.ones(50))
     assert len(found.low) == len(np.unique(found.low)) == 20
-    assert found.low.min() > scipy.stats.norm.cdf(9.5 / 50.0)
+    expected = scipy.stats.norm.cdf(rows / 25.0 - 1.01 * (rows % 2 == 0))[10:]
+    assert np.isin(np.round(found.low, 9), np.round(expected, 9)).all()

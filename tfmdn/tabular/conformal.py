@@ -71,49 +71,44 @@ class Conformal:
           held_out: which members have not learnt from a row, booleans `[R, M]`, at least one in each row.
           weights: of the rows, `[R]`, above 0.
         """
-        judges, part = np.unique(held_out, axis=0, return_inverse=True)
-        part = part.reshape(-1)
-        low, high = (np.reshape(end, (len(y), -1)) for end in form.ends(y))
-        # A target that is one of several with the same value has no rank of its own: ties are broken at random.
-        ties = np.random.default_rng(TIES_SEED).random(low.shape)
-        below = np.where(low < high, 1.0, ties), np.where(low < high, 0.0, ties)
-        scores, start = [], 0
-        for mixture in mixtures:
-            rows = slice(start, start + mixture.batch_shape[0])
-            asked = [(end[rows], share[rows]) for end, share in zip((low, high), below)]
-            by_output = [
-                [one.scores(y_known[:, axis], share[:, axis], part[rows]) for y_known, share in asked]
-                for axis, one in enumerate(members.of_outputs(mixture, judges))
-            ]
-            scores.append(by_output)
-            start = rows.stop
-        low, high = np.round(np.concatenate(scores, 2), DIGITS).transpose(1, 2, 0)
-        return cls(judges, part, weights, low, high)
+        return cls._of(*_said(mixtures, y, form), held_out, weights)
 
     @classmethod
     def of_held_out(
         cls,
-        predict: Callable[[tf.Tensor], Mixture],
+        predict: Sequence[Callable[[tf.Tensor], Mixture]],
         x: np.ndarray,
         y: np.ndarray,
         form: TargetFormat,
         held_out: np.ndarray,
+        first_half: np.ndarray,
         weights: np.ndarray,
     ) -> Conformal:
         """The scores of those of the rows that members were fitted to which some of them have not learnt from.
 
         Args:
-          predict: the mixture of all members for features.
+          predict: from features to the mixture of all members: one function, or two, of members that were stopped by
+            the first, and by the second half of the rows that each is judged by. Each half is scored by the other's.
           x: features `[n, F]`.
           y: targets `[n, *E]`, or as `form` says.
           form: what is said of them.
           held_out: which members have not learnt from a row, booleans `[n, M]`.
+          first_half: which of these rows are in the first half of a member's, booleans `[n, M]`.
           weights: of the rows, `[n]`, above 0.
         """
         rows = np.flatnonzero(held_out.any(1))
         if len(rows) > MAX_ROWS:
             rows = np.sort(np.random.default_rng(SAMPLING_SEED).choice(rows, MAX_ROWS, replace=False))
-        return cls.learned(chunks.predicted(predict, x[rows]), y[rows], form, held_out[rows], weights[rows])
+        said, shares = zip(*(_said(chunks.predicted(one, x[rows]), y[rows], form) for one in predict))
+        values = np.where(first_half[rows, np.newaxis], said[-1], said[0])
+        return cls._of(values, shares[0], held_out[rows], weights[rows])
+
+    @classmethod
+    def _of(cls, values: np.ndarray, shares: np.ndarray, held_out: np.ndarray, weights: np.ndarray) -> Conformal:
+        """The scores, of what each member says of them `[2, R, d, M]`, and the members' weights `[R, M]`."""
+        judges, part = np.unique(held_out, axis=0, return_inverse=True)
+        scores = members.together(values, shares[:, np.newaxis], held_out[:, np.newaxis])
+        return cls(judges, part.reshape(-1), weights, *np.round(scores, DIGITS))
 
     def quantiles(self, mixture: Mixture, levels: Sequence[float]) -> np.ndarray:
         """The ends of one-sided intervals `[n, *E, Q]`.
@@ -124,7 +119,7 @@ class Conformal:
         """
         ends = [
             np.concatenate([self._ends(one, axis, group) for group in _groups(levels, one.size)])
-            for axis, one in enumerate(members.of_outputs(mixture, self.judges))
+            for axis, one in enumerate(members.of_outputs(mixture))
         ]  # d arrays [Q, n]
         return np.stack(ends, -1).transpose(1, 2, 0).reshape(*mixture.shape, len(levels))
 
@@ -136,7 +131,7 @@ class Conformal:
         if sought.size:
 
             def is_reached(y):
-                values = own.cumulative(y)
+                values = own.cumulative(y, self.judges)
                 return np.stack([counts[place].is_reached(values[:, row]) for row, place in enumerate(sought)])
 
             ends[sought] = own.first(is_reached, len(sought))
@@ -223,6 +218,26 @@ class Count:
             for scores, total, own in zip(self.scores, self.totals, values)
         ]
         return np.sum(sums, 0) >= self.needed
+
+
+def _said(mixtures: Iterable[Mixture], y: np.ndarray, form: TargetFormat) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the most that each member says of targets `[2, R, d, M]`, and the members' weights `[R, M]`."""
+    low, high = (np.reshape(end, (len(y), -1)) for end in form.ends(y))
+    # A target that is one of several with the same value has no rank of its own: ties are broken at random.
+    ties = np.random.default_rng(TIES_SEED).random(low.shape)
+    below = np.where(low < high, 1.0, ties), np.where(low < high, 0.0, ties)
+    values, shares, start = [], [], 0
+    for mixture in mixtures:
+        rows = slice(start, start + mixture.batch_shape[0])
+        outputs = list(members.of_outputs(mixture))
+        by_end = [
+            [one.scores(end[rows, axis], share[rows, axis]) for axis, one in enumerate(outputs)]
+            for end, share in zip((low, high), below)
+        ]
+        values.append(np.moveaxis(by_end, 1, 2))
+        shares.append(outputs[0].shares)
+        start = rows.stop
+    return np.concatenate(values, 1), np.concatenate(shares)
 
 
 def _groups(levels: Sequence[float], size: tuple[int, int]) -> list[np.ndarray]:

@@ -1,6 +1,6 @@
 """What the members of an ensemble predict that have not learnt from some rows: cumulative probabilities, and back.
 
-Shapes in comments: n rows, M members, C components of all, P parts, Q levels.
+Shapes in comments: n rows, M members, C components of all, P parts of rows, Q levels.
 """
 
 from __future__ import annotations
@@ -23,37 +23,42 @@ TOLERANCE, MOST_DOUBLINGS = 1e-10, 60
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Members:
-    """What members predict of one output, those of each part together.
+    """What members predict of one output.
 
     Attributes:
-      marginals: their components, of batch shape `[n, C]`.
+      marginals: the components of all, of batch shape `[n, C]`.
       weights: of the components, `[n, C]`.
       starts: the number of the first component of each member.
-      judges: which members are those of a part, booleans `[P, M]`. Further members, as what a model falls back on off
-        the data, are in each part.
     """
 
     marginals: tfd.Distribution
     weights: np.ndarray
     starts: np.ndarray
-    judges: np.ndarray
 
     @property
     def size(self) -> tuple[int, int]:
         """The number of rows, and of components."""
         return self.weights.shape
 
-    def together(self, values: np.ndarray) -> np.ndarray:
-        """The mean of what components say `[..., n, C]`, under the distribution of each part: `[P, ..., n]`."""
-        by_member, shares = (np.add.reduceat(part, self.starts, -1) for part in (self.weights * values, self.weights))
-        num_members = self.judges.shape[1]
-        judged = [part[..., :num_members] @ self.judges.T for part in (by_member, shares)]
-        others = shares[..., num_members:].sum(-1, keepdims=True)
-        mean = (1.0 - others) * judged[0] / judged[1] + by_member[..., num_members:].sum(-1, keepdims=True)
-        return np.moveaxis(mean, -1, 0)
+    @property
+    def shares(self) -> np.ndarray:
+        """The weights of the members, `[n, M]`."""
+        return np.add.reduceat(self.weights, self.starts, -1)
 
-    def cumulative(self, y: np.ndarray) -> np.ndarray:
-        """The probability of values up to y `[..., n]`, for each part: `[P, ..., n]`."""
+    def by_member(self, values: np.ndarray) -> np.ndarray:
+        """The mean of what components say `[..., n, C]`, for each member: `[..., n, M]`."""
+        return np.add.reduceat(self.weights * values, self.starts, -1) / self.shares
+
+    def cumulative(self, y: np.ndarray, judges: np.ndarray | None = None) -> np.ndarray:
+        """The probability of values up to y `[..., n]`.
+
+        Args:
+          y: values.
+          judges: which members are those of a part, booleans `[P, M]`.
+
+        Returns:
+          That of each part, `[P, ..., n]`; if there are none, of each member `[..., n, M]`.
+        """
         if kinds.period(self.marginals) is not None:
             y = self._within_limits(y)
         values = self.marginals.cdf(tf.constant(y[..., np.newaxis])).numpy()
@@ -61,18 +66,18 @@ class Members:
         beyond = np.isnan(values) & ~np.isnan(y[..., np.newaxis])
         if beyond.any():
             values = np.where(beyond, y[..., np.newaxis] > self.marginals.mean().numpy(), values)
-        return self.together(values)
+        values = self.by_member(values)
+        return values if judges is None else np.stack([together(values, self.shares, judge) for judge in judges])
 
-    def scores(self, y: np.ndarray, below: np.ndarray, part: np.ndarray) -> np.ndarray:
-        """The score `[n]` of each row's target in its part. Of the probability of exactly y, a share is not below."""
+    def scores(self, y: np.ndarray, below: np.ndarray) -> np.ndarray:
+        """What each member says of targets `[n]`: `[n, M]`. Of the probability of exactly y, a share is not below."""
         is_finite = np.isfinite(y)
         safe = np.where(is_finite, y, 0.0)
-        rows = np.arange(len(y))
-        scores = self.cumulative(safe)[part, rows]
+        scores = self.cumulative(safe)
         if kinds.has_jumps(self.marginals):
             exactly = kinds.probability_of(self.marginals, tf.constant(safe[:, np.newaxis])).numpy()
-            scores = scores - below * self.together(exactly)[part, rows]
-        return np.where(is_finite, scores, np.where(np.isnan(y), np.nan, y > 0.0))
+            scores = scores - below[:, np.newaxis] * self.by_member(exactly)
+        return np.where(is_finite[:, np.newaxis], scores, np.where(np.isnan(y), np.nan, y > 0.0)[:, np.newaxis])
 
     def first(self, is_reached: Callable[[np.ndarray], np.ndarray], num_levels: int) -> np.ndarray:
         """The smallest y `[Q, n]` that is reached, of each level; infinite if all are, or none."""
@@ -143,13 +148,27 @@ def first_reached(
     return np.where(np.isnan(centre), np.nan, ends)
 
 
-def of_outputs(mixture: Mixture, judges: np.ndarray) -> Iterator[Members]:
-    """The members of each output.
+def together(values: np.ndarray, shares: np.ndarray, judges: np.ndarray) -> np.ndarray:
+    """The mean of what members say who judge a row.
 
     Args:
-      mixture: of all members together, of batch shape `[n]`.
-      judges: which members are those of a part, booleans `[P, M]`.
+      values: what all say, `[..., M]`.
+      shares: their weights, broadcastable with it.
+      judges: who judges, booleans `[..., m]`. Further members, as what a model falls back on off the data, do in any
+        row, and keep their weights.
+
+    Returns:
+      `[...]`.
     """
+    count = judges.shape[-1]
+    weights = shares[..., :count] * judges
+    others = shares[..., count:]
+    judged = (weights * values[..., :count]).sum(-1) / weights.sum(-1)
+    return (1.0 - others.sum(-1)) * judged + (others * values[..., count:]).sum(-1)
+
+
+def of_outputs(mixture: Mixture) -> Iterator[Members]:
+    """The members of each output, of a mixture of all of them together, of batch shape `[n]`."""
     logits = mixture.mixture_distribution.logits_parameter()
     sizes = mixture.member_sizes or [logits.shape[-1]]
     starts, weights = np.cumsum([0, *sizes[:-1]]), tf.nn.softmax(tf.cast(logits, tf.float64)).numpy()
@@ -157,4 +176,4 @@ def of_outputs(mixture: Mixture, judges: np.ndarray) -> Iterator[Members]:
     for axis in axes:
         one = mixture if axis is None else mixture.marginal(axis)
         components = tensors.map(lambda value: tf.cast(value, tf.float64), one.components_distribution)
-        yield Members(components, weights, starts, judges)
+        yield Members(components, weights, starts)

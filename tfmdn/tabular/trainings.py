@@ -6,6 +6,7 @@ Shapes in comments: n rows, F features, M members, E event, R held-out rows.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import keras
@@ -82,6 +83,8 @@ class Trained:
       ending: how the training ended.
       log_probs: the log-density of each held-out row by those who have not learnt from it `[R]`, and the weights of
         these rows `[R]`; None if that is not known.
+      of_halves: as the model, but stopped by either half of the rows that each member is judged by; empty if there are
+        no halves.
     """
 
     model: Ensemble
@@ -89,6 +92,7 @@ class Trained:
     scores: np.ndarray
     ending: Ending
     log_probs: tuple[np.ndarray, np.ndarray] | None
+    of_halves: tuple[Ensemble, ...]
 
 
 def train(
@@ -142,7 +146,7 @@ def train(
             f"learning_rate={workshop.design.learning_rate}, network={workshop.design.network}. "
             "Try a smaller learning rate."
         )
-    model, factor, log_probs = workshop.learnt(), 1.0, None
+    model, factor, weight, log_probs = workshop.learnt(), 1.0, None, None
     if len(lesson.x) >= folds.MIN_CALIBRATED:
         progress.show("calibrating", share=1.0)
         found = _judged(model, learner, stopping, lesson, y)
@@ -154,9 +158,22 @@ def train(
         log_probs = found.together(weight, None if schedule.calibrate else 1.0), found.weights
     scores, ending = stopping.scores(factor), training.ending()
     progress.say(f"{ending}, held-out loss {scores.mean():.4f}, {progress.seconds:.0f} s")
-    for name, value in units.statistics.items():
-        model.set_in_all_members(lambda network, name=name: getattr(network.layers[-1], name), value)
-    return Trained(model, float(stopping.best_scores.mean()), scores, ending, log_probs)
+    of_halves = _of_halves(workshop, stopping)
+    for half in of_halves:
+        half.set_calibration(factor, weight or None)
+    for one, (name, value) in itertools.product((model, *of_halves), units.statistics.items()):
+        one.set_in_all_members(lambda network, name=name: getattr(network.layers[-1], name), value)
+    return Trained(model, float(stopping.best_scores.mean()), scores, ending, log_probs, of_halves)
+
+
+def _of_halves(workshop: Workshop, stopping: EnsembleEarlyStopping) -> tuple[Ensemble, ...]:
+    """What was learnt, as either half of each member's rows alone would have stopped it."""
+    models = []
+    for half in (0, 1) if stopping.has_halves else ():
+        stopping.restore(half)
+        models.append(workshop.learnt())
+    stopping.restore()
+    return tuple(models)
 
 
 def _judged(
@@ -218,11 +235,17 @@ def together(workshop: Workshop, lesson: Lesson, kinds: Sequence[Trained]) -> Fi
     )
     models, shares = [kind.model for kind in kept], weights[weights > 0]
 
-    def predict(x):  # as all of them together, whose graph may not be needed
-        return merge([model(x) for model in models], shares)
+    def together(models):  # as one ensemble, whose graph may not be needed
+        return lambda x: merge([model(x) for model in models], shares)
 
+    stopped = [models] if not all(kind.of_halves for kind in kept) else zip(*(kind.of_halves for kind in kept))
     conformal = Conformal.of_held_out(
-        predict, lesson.x, lesson.y, lesson.form, np.tile(lesson.held_out, len(models)), lesson.weights
+        [together(models) for models in stopped],
+        lesson.x,
+        lesson.y,
+        lesson.form,
+        *(np.tile(rows, len(kept)) for rows in (lesson.held_out, lesson.first_half)),
+        lesson.weights,
     )
     scores = np.concatenate([kind.scores for kind in kept])
     findings = [f"The members that see trees have a weight of {weights[0]:.2f}"] if len(kinds) > 1 else []
