@@ -68,6 +68,15 @@ def choose(points: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.where(choice, points, tf.zeros_like(points)), 0)
 
 
+def sum_to(gradient: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """The gradient of `value`, which was broadcast to the shape of `gradient`."""
+    if gradient.shape.is_fully_defined() and gradient.shape == value.shape:
+        return gradient
+    shape = tf.shape(value)
+    axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=shape, s1=tf.shape(gradient))
+    return tf.reshape(tf.reduce_sum(gradient, axes), shape)
+
+
 def norm(x: tf.Tensor, event_rank: int) -> tf.Tensor:
     """The length of vectors, with neither an overflow nor a NaN in the gradient: `[..., D]` to `[...]`."""
     if not event_rank:

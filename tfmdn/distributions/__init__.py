@@ -32,6 +32,7 @@ Of components:
 - `reflected`: normal ones with limits.
 - `reflected_joint`: the same with correlated coordinates.
 - `folding`: the geometry of both.
+- `folded_densities`: the density of a normal with limits, and its gradient.
 - `folded_distances`: how far normal ones are from points on average, with limits and without.
 - `coarsened`: normal ones that are moved to limits, or rounded.
 - `coarse_kinds`: what mixtures ask of these.

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn.distributions import rescaled
-from tfmdn.numerics import HALF_LOG_TWO_PI, reach
+from tfmdn.numerics import HALF_LOG_TWO_PI, reach, sum_to
 
 tfd = tfp.distributions
 
@@ -78,7 +78,7 @@ def _standard_normal_log_prob(y, loc, log_scale, axis: int | None = None) -> tf.
             z, inverse_scale = _residuals(y, loc, log_scale)
             pull = upstream * z
             slope = pull * inverse_scale
-            return _sum_to(-slope, y), _sum_to(slope, loc), _sum_to(pull * z - upstream, log_scale)
+            return sum_to(-slope, y), sum_to(slope, loc), sum_to(pull * z - upstream, log_scale)
 
         # A graph overwrites arrays that it no longer needs. Eagerly, three times as many would be held at once.
         log_prob = _summed_log_prob_in_graph if tf.executing_eagerly() else _summed_log_prob
@@ -102,15 +102,6 @@ def _residuals(y, loc, log_scale) -> tuple[tf.Tensor, tf.Tensor]:
     """(y - loc) / scale, held within reach, and 1 / scale."""
     inverse_scale, limit = tf.exp(-log_scale), reach(log_scale.dtype)
     return tf.clip_by_value((y - loc) * inverse_scale, -limit, limit), inverse_scale
-
-
-def _sum_to(gradient: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    """The gradient of `value`, which was broadcast to the shape of `gradient`."""
-    if gradient.shape.is_fully_defined() and gradient.shape == value.shape:
-        return gradient
-    shape = tf.shape(value)
-    axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=shape, s1=tf.shape(gradient))
-    return tf.reshape(tf.reduce_sum(gradient, axes), shape)
 
 
 def _tril_log_prob(components, y):

@@ -19,6 +19,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn.distributions import kinds
+from tfmdn.distributions.folded_densities import folded_log_prob
 from tfmdn.distributions.folding import (
     Edges,
     Interval,
@@ -31,7 +32,7 @@ from tfmdn.distributions.folding import (
 )
 from tfmdn.distributions.scalars import Scalar
 from tfmdn.distributions.type_specs import registered
-from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, log_of_probability, log_sum_exp, reach
+from tfmdn.numerics import log_of_probability, log_sum_exp
 
 tfd = tfp.distributions
 
@@ -147,22 +148,9 @@ class ReflectedNormal(Scalar, Reflected):
         return interval, loc, scale, Edges(interval, loc, scale)
 
     def _log_prob(self, y):
-        interval, loc, scale, edges = self.parts()
-        is_inside = interval.contains(y)
-        y = interval.clip(y)
-
-        def standardized(distance):
-            return held_quotient(distance, scale, reach(self.dtype))
-
-        # The density of a reflection at l is that at y times exp(-2 (y - l) (loc - l) / scale^2), which is at most 1.
-        exponents = [
-            tf.where(exists, standardized(y - limit) * standardized(loc - limit), reach(self.dtype))
-            for exists, limit in interval.limits
-        ]
-        ratios = tf.add_n([tf.exp(-2.0 * exponent) for exponent in exponents])
-        log_prob = -0.5 * tf.square(standardized(y - loc)) + tf.math.log1p(ratios)
-        log_prob -= tf.math.log(scale) + HALF_LOG_TWO_PI + tf.math.log(edges.total)
-        return tf.where(is_inside, log_prob, -math.inf)
+        interval, loc, scale, _ = self.parts()
+        log_prob = folded_log_prob(interval.clip(y), loc, scale, self._low, self._high)
+        return tf.where(interval.contains(y), log_prob, -math.inf)
 
     def _cdf(self, y):
         interval, loc, scale, edges = self.parts()
