@@ -9,6 +9,7 @@ import tensorflow as tf
 import tfmdn
 from tfmdn.distributions import folding
 from tfmdn.layers import coarseness, support
+from tfmdn.tabular.composition import Composition
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
 INF = np.inf
@@ -238,7 +239,8 @@ def test_nothing_is_predicted_outside_of_a_given_support(y, tmp_path):
     regressor.save(tmp_path / "regressor.keras")
     again = tfmdn.MDNRegressor.load(tmp_path / "regressor.keras")
     assert again.score(X, y) == pytest.approx(regressor.score(X, y), rel=1e-9)
-    head = keras.models.load_model(tmp_path / "regressor.keras").networks.stacks[0].network.layers[-1]
+    loaded = Composition.of(keras.models.load_model(tmp_path / "regressor.keras"))
+    head = loaded.ensemble.networks.stacks[0].network.layers[-1]
     np.testing.assert_array_equal(np.ravel(head.support[0]), np.full(y.ndim if y.ndim == 2 else 1, -20.0))
 
 
