@@ -51,7 +51,8 @@ def rows_for(layer, largest=np.inf):
     """Rows of all kinds: values on thresholds and just beside them, far and infinite ones, missing ones."""
     thresholds = np.unique(np.concatenate([forest.numbers.numpy() for forest in layer._forests]))[::7]
     values = np.concatenate([thresholds, np.nextafter(thresholds, -np.inf), np.nextafter(thresholds, np.inf)])
-    values = np.concatenate([values, [largest, -largest, 1e30, -1e30, np.nan, np.nan, 0.0, -0.0, 5e-324]])
+    values = np.concatenate([values, [np.inf, -np.inf, 1e300, -1e300, np.nan, np.nan, 0.0, -0.0, 5e-324]])
+    values = np.clip(values, -largest, largest)
     rng = np.random.default_rng(1)
     return np.stack([rng.permutation(values) for _ in range(3)], 1)
 
