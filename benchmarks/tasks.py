@@ -18,6 +18,8 @@ KNOWN = {
     "inverse_sinusoid": tfmdn.datasets.inverse_sinusoid(),
     "bishop_inverse": tfmdn.datasets.bishop_inverse(),
     "robot_arm": tfmdn.datasets.robot_arm(),
+    "correlated_normals": tfmdn.datasets.correlated_normals(4),
+    "correlated_normal": tfmdn.datasets.correlated_normals(1),
 }
 # Targets that are cut off, rounded, censored (pairs) or partly missing (NaN).
 COARSE = {

@@ -196,10 +196,10 @@ def test_the_public_names():
         "ensembles": "Ensemble",
         "export": "export_saved_model",
         "features": "Calendar CategoryEmbedding CategoryIndicators DateParsing Imputation MissingIndicator "
-        "NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Standardization TreeEmbedding",
+        "NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Products Standardization TreeEmbedding",
         "layers": "Calendar CategoryEmbedding CategoryIndicators DateParsing Imputation MDNLayer MarginalFallback "
-        "MissingIndicator NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Standardization "
-        "TreeEmbedding",
+        "MissingIndicator NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Products "
+        "Standardization TreeEmbedding",
         "losses": "CRPS EnergyScore NegativeLogLikelihood PinballLoss",
         "metrics": "CRPS CalibrationError EnergyScore IntervalCoverage IntervalWidth NegativeLogLikelihood PinballLoss "
         "SkillScore",

@@ -19,14 +19,16 @@ LAYERS = {
     "PeriodicEmbedding": {"num_frequencies": 3, "units": 5, "frequency_scale": 0.7},
     "PiecewiseLinearEmbedding": {"num_bins": 6},
     "NoiseRegularization": {"factor": 0.5, "seed": 3},
+    "Products": {},
 }
-ADAPTED = [name for name in LAYERS if name != "PeriodicEmbedding"]
+ADAPTED = [name for name in LAYERS if name not in ("PeriodicEmbedding", "Products")]
 # The number of outputs of three features.
 WIDTHS = {
     "Standardization": 3,
     "PeriodicEmbedding": 3 * (1 + 5),
     "PiecewiseLinearEmbedding": 3 * (1 + 6),
     "NoiseRegularization": 3,
+    "Products": 3 + 6,
 }
 every_layer = pytest.mark.parametrize("name", LAYERS)
 every_adapted_layer = pytest.mark.parametrize("name", ADAPTED)
@@ -50,7 +52,11 @@ def statistics(layer):
 
 
 def test_every_layer_is_in_the_table():
-    own = ("tfmdn.layers.embeddings", "tfmdn.layers.features")  # the others are those of test_raw_columns
+    own = (
+        "tfmdn.layers.embeddings",
+        "tfmdn.layers.features",
+        "tfmdn.layers.products",
+    )  # the others are those of test_raw_columns
     assert {name for name in features.__all__ if getattr(features, name).__module__ in own} == set(LAYERS)
 
 

@@ -59,7 +59,7 @@ def test_keras_layer_harness(case, batch_shape):
         expected_output_shape=(*batch_shape, *event_shape),
         expected_output_dtype="float32",
         expected_num_trainable_weights=2,
-        expected_num_non_trainable_weights=2,
+        expected_num_non_trainable_weights=3 if covariance == "full" else 2,
         expected_num_seed_generators=0,
         expected_num_losses=1,
         supports_masking=True,

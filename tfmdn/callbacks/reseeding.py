@@ -40,6 +40,10 @@ def reseed(layer: MDNLayer, dead: np.ndarray, rows: Rows, seed: int, optimizer=N
         bias[block.columns[dead]] = np.broadcast_to(start, (len(dead), *block.shape)).reshape(len(dead), -1)
     layer.dense.kernel.assign(kernel)
     layer.dense.bias.assign(bias)
+    if layer.spec.has_factors:  # the new starts are in the units of all targets
+        factors = _numpy(layer.component_factors).copy()
+        factors[dead] = np.eye(factors.shape[-1])
+        layer.component_factors.assign(factors)
     columns = np.concatenate([block.columns[dead].ravel() for block in (logits, *blocks)])
     if optimizer is not None:
         _reset_slots(optimizer, layer.dense, columns)

@@ -5,10 +5,15 @@ Shapes in comments: K components, D coordinates.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import tensorflow_probability as tfp
 
 tfd = tfp.distributions
+
+# How many numbers of components are tried in vain, and how often EM goes over rows that hardly differ from others.
+MOST_IN_VAIN, REFITTING = 2, 20
 
 
 def logits_and_components(gaussian_mixture) -> tuple[np.ndarray, tfd.Distribution]:
@@ -83,6 +88,42 @@ def fit(rows: np.ndarray, max_components: int, covariance_type: str = "full") ->
     else:
         factors = scale * np.sqrt(best.covariances_)
     return np.log(best.weights_), location + scale * best.means_, factors
+
+
+def fit_joint(rows: np.ndarray, max_components: int, min_scale: float):
+    """scikit-learn's mixture with full covariances of rows `[n, D]`, of as many components as the BIC chooses.
+
+    Args:
+      rows: standardised and finite.
+      max_components: the largest number of components that is tried. The search ends where two more of them in a row
+        have not lowered the BIC.
+      min_scale: the smallest standard deviation in any direction.
+    """
+    from sklearn.mixture import GaussianMixture
+
+    best, least, since = None, np.inf, 0
+    for k in range(1, min(max_components, len(rows) - 1) + 1):
+        found = GaussianMixture(k, reg_covar=min_scale**2, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of EM that has not converged, and of rows that are alike
+            bic = found.fit(rows).bic(rows)
+        best, least, since = (found, bic, 0) if bic < least else (best, least, since + 1)
+        if since == MOST_IN_VAIN:
+            break
+    return best
+
+
+def refit(gaussian_mixture, rows: np.ndarray):
+    """A mixture of `fit_joint` for other rows `[n, D]`, starting from what it is."""
+    from sklearn.mixture import GaussianMixture
+
+    start = {f"{name}_init": getattr(gaussian_mixture, f"{name}_") for name in ("weights", "means", "precisions")}
+    found = GaussianMixture(
+        gaussian_mixture.n_components, reg_covar=gaussian_mixture.reg_covar, max_iter=REFITTING, random_state=0, **start
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return found.fit(rows)
 
 
 # By scikit-learn's covariance_type.

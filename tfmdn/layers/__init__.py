@@ -17,6 +17,8 @@
 - `missing`: values that are missing.
 - `categories`: categories, which come as numbers.
 - `calendar`: dates and times as positions in the year, the month, the week and the day.
+- `products`: numbers and their products as features.
+- `joint_starts`: where components start that know something of the features.
 - `dates`: dates and times that are written as text.
 - `civil`: years and months, and how many days they have.
 - `trees`: predictions of trees as features.
@@ -38,4 +40,5 @@ from tfmdn.layers.features import Standardization as Standardization
 from tfmdn.layers.mdn import MDNLayer as MDNLayer
 from tfmdn.layers.missing import Imputation as Imputation
 from tfmdn.layers.missing import MissingIndicator as MissingIndicator
+from tfmdn.layers.products import Products as Products
 from tfmdn.layers.trees import TreeEmbedding as TreeEmbedding

@@ -25,11 +25,18 @@ def logits_with(logits: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
 
 
 def values_with(values: dict[str, tf.Tensor], spec: specs.ComponentSpec) -> dict[str, tf.Tensor]:
-    """Parameters `[B, *shape, K]` of components in standard units, with those of the background behind."""
+    """Parameters `[B, *shape, K]` of components in standard units, with those of the background behind.
+
+    So are the factors `[K, D, D]` in units of which they are, if there are any.
+    """
     start = starts.Start(np.zeros((1, math.prod(spec.event_shape))), np.ones(1), np.ones(1))
     own = {p.name: p.constrain(raw) for p, raw in zip(spec.parameters, outputs.initial_raw(spec, start))}
     own["log_scale"] = math.log(SCALE)
-    return {name: numerics.append(value, own[name]) for name, value in values.items()}
+    both = {name: numerics.append(value, own[name]) for name, value in values.items() if name in own}
+    if spec.has_factors:  # [K + 1, D, D]
+        identity = tf.eye(*spec.event_shape, batch_shape=[1], dtype=values["factors"].dtype)
+        both["factors"] = tf.concat([values["factors"], identity], 0)
+    return both
 
 
 def apart(mixture: Mixture) -> tuple[Mixture, Mixture]:

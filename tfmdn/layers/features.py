@@ -18,6 +18,7 @@ from tfmdn.layers.categories import CategoryEmbedding, CategoryIndicators
 from tfmdn.layers.dates import DateParsing
 from tfmdn.layers.embeddings import PeriodicEmbedding, PiecewiseLinearEmbedding
 from tfmdn.layers.missing import Imputation, MissingIndicator
+from tfmdn.layers.products import Products
 from tfmdn.layers.trees import TreeEmbedding
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "NoiseRegularization",
     "PeriodicEmbedding",
     "PiecewiseLinearEmbedding",
+    "Products",
     "Standardization",
     "TreeEmbedding",
 ]

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from tfmdn import keras_internals, validation
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.distributions.tensor_like import conversion_name
-from tfmdn.layers import adaptation, families, outputs, specs, starts
+from tfmdn.layers import adaptation, families, joint_starts, outputs, specs, starts
 from tfmdn.layers import background as background_lib
 from tfmdn.layers.ends import Ends
 from tfmdn.layers.units import Units
@@ -164,6 +164,8 @@ class MDNLayer(keras.layers.Layer):
         # They do not depend on the input, and so exist before build(): adapt() can come first.
         self.target_location = self._add_statistic("target_location", np.zeros(self.event_shape))
         self.target_scale = self._add_statistic("target_scale", np.ones(self.event_shape))
+        if self.spec.has_factors:
+            self.component_factors = self._add_statistic("component_factors", self._unit_factors())
         for statistic, value in self.ends.initial(self.event_shape).items():
             setattr(self, statistic, self._add_statistic(statistic, value))
         if self.background:
@@ -217,6 +219,8 @@ class MDNLayer(keras.layers.Layer):
             departures = values["log_scale"] - values_of_bias["log_scale"]
             penalty = outputs.mean_penalty(self.scale_regularizer, departures, tf.shape(logits)[:-1], mask)
             self.add_loss(tf.cast(penalty, keras.config.floatx()))  # in which Keras adds losses up
+        if self.spec.has_factors:
+            values["factors"] = tf.convert_to_tensor(self.component_factors)
         if self.background:
             logits = background_lib.logits_with(logits, tf.convert_to_tensor(self.background_weight))
             values = background_lib.values_with(values, self.spec)
@@ -232,7 +236,7 @@ class MDNLayer(keras.layers.Layer):
         values = {name: getattr(self, name)[..., tf.newaxis] for name in self.ends.names}  # [E, 1]
         return self.ends.arguments(values, self.num_components, has_background=bool(self.background))
 
-    def adapt(self, y: ArrayLike | tf.data.Dataset) -> None:
+    def adapt(self, y: ArrayLike | tf.data.Dataset, x: ArrayLike | None = None) -> None:
         """Learns the location and the scale of the target, and starts the components on the targets.
 
         Call it once before training. The mixture is then in the target's own units, and `min_scale` and `max_scale`
@@ -243,11 +247,15 @@ class MDNLayer(keras.layers.Layer):
 
         The components start on clusters of the targets (k-means++, Arthur and Vassilvitskii 2007): their centres, their
         weights, and scales that cover the way to the nearest other centre. With a `bias_initializer` they start as that
-        says.
+        says. Given x, they start as what a Gaussian mixture of x and y (scikit-learn's, of as many normals as the BIC
+        chooses) says of y, and learn in units of the covariances that they start with: where outputs are strongly
+        correlated, learning would be slow in other units.
 
         Args:
           y: targets `[*B, *event_shape]` as an array or a tensor (of targets that are intervals one value each, such as
             the middle); or a `tf.data.Dataset` of batches of y, of `(x, y)` or of `(x, y, sample_weight)`, read once.
+          x: standardised features `[n, F]` for targets `[n, D]`, of a built layer with covariance "full" and without
+            limits. The last columns of the layer's inputs must be their `tfmdn.features.Products`.
 
         Raises:
           ValueError: if the targets do not have the shape of the event, if none is finite, or if the family or the
@@ -267,6 +275,27 @@ class MDNLayer(keras.layers.Layer):
         self._start = starts.clusters(rows.reshape(len(rows), -1), self.num_components, rng).moved(*place)
         if self.built and self.bias_initializer is None:
             self.dense.bias.assign(self._initial_bias(self.dense.bias.shape, self.dense.bias.dtype))
+        if self.spec.has_factors:
+            self.component_factors.assign(self._unit_factors())
+        if x is not None:
+            joint = joint_starts.JointMixture(x, units.standardize(y), self.num_components, self.min_scale)
+            self.begin_as(joint.start(self.raw_outputs))
+
+    def begin_as(self, start: joint_starts.JointStart) -> None:
+        """Lets the components of a built layer start as a joint mixture of `Products`, its last inputs, and targets."""
+        size = len(start.kernel)
+        if not self.spec.has_factors or not self.built or self.dense.kernel.shape[0] < size:
+            raise ValueError(
+                "A joint mixture is a start for a built layer with covariance='full' and without `support`, whose last "
+                f"inputs are the {size} `Products` of x. Received: covariance={self.covariance!r}, "
+                f"support={self.support}, {f'{self.dense.kernel.shape[0]} inputs' if self.built else 'not built'}."
+            )
+        self.dense.kernel.assign(tf.concat([self.dense.kernel[:-size], tf.cast(start.kernel, self.variable_dtype)], 0))
+        self.dense.bias.assign(start.bias)
+        self.component_factors.assign(start.factors)
+
+    def _unit_factors(self) -> np.ndarray:
+        return np.tile(np.eye(*self.event_shape), (self.num_components, 1, 1))
 
     def _initial_bias(self, shape, dtype=None):
         if self._start is None:

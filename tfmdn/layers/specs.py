@@ -84,6 +84,11 @@ class ComponentSpec:
         # A spherical component has one scale in all coordinates, so it is relative to their geometric mean.
         return tf.reduce_mean(log_unit) if self.covariance == "spherical" else log_unit
 
+    @property
+    def has_factors(self) -> bool:
+        """Whether each component is in units of a Cholesky factor of its own."""
+        return self.covariance == "full" and not self.ends.names
+
     def distribution(
         self, location: tf.Tensor, scale: tf.Tensor, limits: dict[str, tf.Tensor], **parameters: tf.Tensor
     ) -> tfd.Distribution:
@@ -94,8 +99,11 @@ class ComponentSpec:
           scale: of the target, `[*E, 1]`.
           limits: where the components end, `low` and `high` `[*E, K]`, if the spec has limits, and if it is coarse what
             else a `CoarsenedNormal` is made of; else empty.
-          **parameters: of the components of the standardised target, `[B, *shape, K]`.
+          **parameters: of the components of the standardised target, `[B, *shape, K]`; if the spec has factors, in
+            units of those `[K, D, D]` that are the parameter `factors`.
         """
+        if self.has_factors:
+            return self._factored(location, scale, **parameters)
         if self.covariance == "spherical" and self.event_shape:  # [B, K] -> [B, D, K]
             parameters = {
                 name: value if name == "loc" else value[..., tf.newaxis, :] + tf.zeros_like(parameters["loc"])
@@ -109,12 +117,20 @@ class ComponentSpec:
             parameters = {name: tf.linalg.matrix_transpose(value) for name, value in parameters.items()}  # [B, K, D]
         if self.covariance == "full":
             scale_tril = _scale_tril(parameters["scale"], parameters["correlation"])
-            joint = reflected_joint.ReflectedMultivariateNormal if self.ends.names else tfd.MultivariateNormalTriL
-            return joint(parameters["loc"], scale_tril, *(parameters[name] for name in limits))
+            return reflected_joint.ReflectedMultivariateNormal(
+                parameters["loc"], scale_tril, *(parameters[name] for name in limits)
+            )
         kind = reflected.ReflectedNormal if self.ends.names else families.FAMILIES[self.family].distribution
         kind = coarsened.CoarsenedNormal if self.ends.is_coarse else kind
         distribution = kind(**parameters)
         return tfd.Independent(distribution, 1) if self.event_shape else distribution
+
+    def _factored(self, location, scale, factors, loc, log_scale, correlation) -> tfd.Distribution:
+        """Correlated normal components, in units in which each of them started with the scale 1."""
+        loc, log_scale, correlation = map(tf.linalg.matrix_transpose, (loc, log_scale, correlation))  # [B, K, D]
+        factors = scale * factors  # [K, D, D]
+        scale_tril = tf.linalg.matmul(factors, _scale_tril(tf.exp(log_scale), correlation))
+        return tfd.MultivariateNormalTriL(location[:, 0] + tf.linalg.matvec(factors, loc), scale_tril)
 
     def _normal(self, location: tf.Tensor, scale: tf.Tensor, loc: tf.Tensor, log_scale: tf.Tensor) -> tfd.Distribution:
         """Normal components of independent coordinates: of centres and log scales `[B, *E, K]` in standard units."""

@@ -23,6 +23,7 @@ class Design:
       head: the arguments of the `MDNLayer` that each ends in, by name.
       hidden_units: the sizes of the default network's dense layers.
       has_bins: whether the default network has a `PiecewiseLinearEmbedding`.
+      is_joint: whether components may start as a Gaussian mixture of numbers and targets says.
       network: a function that returns the hidden part of a network, in place of the default one.
       x_noise: noise on the features while training, a multiple of `NoiseRegularization`'s rule of thumb.
       y_noise: the same on the targets.
@@ -39,6 +40,7 @@ class Design:
     head: tuple[tuple[str, object], ...]
     hidden_units: tuple[int, ...]
     has_bins: bool
+    is_joint: bool
     network: Callable[..., keras.Model] | None
     x_noise: float
     y_noise: float

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from tfmdn import validation
-from tfmdn.layers import coarseness, families, specs
+from tfmdn.layers import coarseness, families, joint_starts, specs
 from tfmdn.layers import support as support_lib
 from tfmdn.layers.ends import Ends
 from tfmdn.scores.targets import TargetFormat
@@ -134,7 +134,8 @@ class Recipe:
             support_lib.check_inside(values.min(0), values.max(0), *limits, self.support)
         judging = folds.folds(len(x), self.n_estimators, np.random.default_rng(seed), groups)
         lesson = trainings.Lesson(x, y, form, typical, weights, *judging, seed)
-        with workshop_lib.workshops.lend(settled._design(len(x), layout, typical, form), seed) as workshop:
+        design = settled._design(x, layout, typical, form)
+        with workshop_lib.workshops.lend(design, seed) as workshop:
             fitted = settled._trained(workshop, lesson, progress, left)
         return dataclasses.replace(fitted, findings=(*findings, *fitted.findings))
 
@@ -208,8 +209,8 @@ class Recipe:
         atoms = None if support is None else tuple(side.tolist() for side in sides)
         return atoms, settled.resolution if found.resolution.any() else None
 
-    def _design(self, num_rows: int, layout: Layout, y: np.ndarray, form: TargetFormat) -> Design:
-        """What the networks of a settled recipe are made of, for so many rows of features, and targets `[n, *E]`."""
+    def _design(self, x: np.ndarray, layout: Layout, y: np.ndarray, form: TargetFormat) -> Design:
+        """What the networks of a settled recipe are made of, for features `[n, F]` and targets `[n, *E]`."""
         support = self.support
         if support_lib.is_given(support):
             support = tuple(map(_hashable, support_lib.plain(*support_lib.limits(support, y.shape[1:]))))
@@ -232,28 +233,37 @@ class Recipe:
             ),
             hidden_units=self.hidden_units,
             has_bins=self.network is None and layout.num_features - layout.trees >= plans.MIN_BINNED_FEATURES,
+            is_joint=self._is_joint(x[:, : layout.numbers - layout.trees], y, form),
             network=self.network,
             x_noise=self.x_noise,
             y_noise=self.y_noise,
             learning_rate=self.learning_rate,
             warm_up=10 + self.max_steps // 100,
             weight_decay=self.weight_decay,
-            averaged=plans.plan(num_rows, layout.num_features - layout.trees).averaged,
+            averaged=plans.plan(len(x), layout.num_features - layout.trees).averaged,
         )
+
+    def _is_joint(self, numbers: np.ndarray, y: np.ndarray, form: TargetFormat) -> bool:
+        """Whether a Gaussian mixture of numbers `[n, N]` and targets can be what components start as."""
+        has_factors = self.covariance == "full" and self.support is None
+        return self.network is None and has_factors and form.is_plain and joint_starts.are_continuous(numbers, y)
 
     def _trained(
         self, workshop: workshop_lib.Workshop, lesson: trainings.Lesson, progress: Progress, left: int
     ) -> trainings.Fitted:
         """What the networks of a settled recipe learn, in the first of so many recipes that are left."""
         schedule = trainings.Schedule(self.batch_size, self.max_steps, self.patience, self.calibrate)
-        has_trees = workshop.design.layout.trees > 0
-        count = left * (1 + has_trees)
-        progress.begin(count)
-        kinds = [trainings.train(workshop, lesson, schedule, progress)]
-        if has_trees and not progress.is_late:
-            progress.begin(count - 1)
-            target = kinds[0].loss + trainings.MOST_BEHIND
-            kinds.append(trainings.train(workshop, lesson, schedule, progress, with_trees=False, target=target))
+        design = workshop.design
+        order = [trainings.Kind(as_joint=True)] if design.is_joint else []
+        order += [trainings.Kind(with_trees=True)] if design.layout.trees else []
+        order.append(trainings.Kind())
+        kinds = []
+        for number, kind in enumerate(order):
+            if kinds and progress.is_late:
+                break
+            progress.begin(left * len(order) - number)
+            target = min(trained.loss for trained in kinds) + trainings.MOST_BEHIND if kinds else None
+            kinds.append(trainings.train(workshop, lesson, schedule, progress, kind, target))
         return trainings.together(workshop, lesson, kinds)
 
 

@@ -286,7 +286,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         self.stopped_by_ = best.ending.reason
         self._conformal, encoder = best.conformal, encoded.model
         if trees is not None:
-            encoder = trees.encoding(encoded.model, encoded.layout, is_used=best.weights[0] > 0.0)
+            encoder = trees.encoding(encoded.model, encoded.layout, any(kind.with_trees for kind in best.kinds))
         self.model_ = Composition(encoder, best.model).model()
 
     def _tries_trees(self, num_rows: int, num_features: int) -> bool:

@@ -56,6 +56,24 @@ class Lesson:
 
 
 @dataclasses.dataclass(frozen=True)
+class Kind:
+    """What sets members apart from others of the same architecture.
+
+    Attributes:
+      with_trees: whether they see the predictions of trees among the features.
+      as_joint: whether they start as a Gaussian mixture of features and targets says.
+    """
+
+    with_trees: bool = False
+    as_joint: bool = False
+
+    @property
+    def name(self) -> str:
+        """What members of the kind do that others do not."""
+        return "see trees" if self.with_trees else "start as a joint mixture" if self.as_joint else ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Schedule:
     """How it is learnt.
 
@@ -77,6 +95,7 @@ class Trained:
     """Members of one kind, trained.
 
     Attributes:
+      kind: which one.
       model: from features `[n, F]` to their mixture, in the targets' units.
       loss: their mean held-out loss at its best, by which they were stopped.
       scores: the held-out negative log-likelihood of each `[M]`, of targets in standard units.
@@ -87,6 +106,7 @@ class Trained:
         no halves.
     """
 
+    kind: Kind
     model: Ensemble
     loss: float
     scores: np.ndarray
@@ -100,7 +120,7 @@ def train(
     lesson: Lesson,
     schedule: Schedule,
     progress: Progress,
-    with_trees: bool = True,
+    kind: Kind,
     target: float | None = None,
 ) -> Trained:
     """Trains members of one kind.
@@ -110,12 +130,13 @@ def train(
       lesson: what they learn from.
       schedule: how they learn it.
       progress: what is told of the fit. It knows when it began, and what `max_seconds` is left.
-      with_trees: whether they see the predictions of trees among the features.
+      kind: which one.
       target: the held-out loss that must be in sight; the training of those who cannot be expected to reach it ends.
     """
     # Members learn targets in standard units. The networks that predict have heads of their own, in the targets'
     # units, and are given what was learnt.
-    units = workshop.start(lesson.x, lesson.typical, lesson.seed, with_trees)
+    rows = folds.by_weight(lesson.weights) if kind.as_joint else None
+    units = workshop.start(lesson.x, lesson.typical, lesson.seed, kind.with_trees, rows, lesson.held_out)
     y = targets.in_standard_units(lesson.y, lesson.form, units)
     learner, options = workshop.learner, dataclasses.asdict(lesson.form)
     patience = -(-schedule.patience // STEPS_PER_EPOCH)
@@ -163,7 +184,7 @@ def train(
         half.set_calibration(factor, weight or None)
     for one, (name, value) in itertools.product((model, *of_halves), units.statistics.items()):
         one.set_in_all_members(lambda network, name=name: getattr(network.layers[-1], name), value)
-    return Trained(model, float(stopping.best_scores.mean()), scores, ending, log_probs, of_halves)
+    return Trained(kind, model, float(stopping.best_scores.mean()), scores, ending, log_probs, of_halves)
 
 
 def _of_halves(workshop: Workshop, stopping: EnsembleEarlyStopping) -> tuple[Ensemble, ...]:
@@ -208,7 +229,7 @@ class Fitted:
       model: from features `[n, F]` to the mixture.
       scores: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
       ending: how the training ended: the longest one, and the reason of the kind that counts most.
-      weights: of each kind that was trained; of those that do not count 0.
+      kinds: those that count.
       conformal: the scores of rows that members have not learnt from.
       findings: what was found, a sentence for each fact.
     """
@@ -216,7 +237,7 @@ class Fitted:
     model: Ensemble
     scores: np.ndarray
     ending: Ending
-    weights: np.ndarray
+    kinds: tuple[Kind, ...]
     conformal: Conformal
     findings: tuple[str, ...] = ()
 
@@ -248,5 +269,10 @@ def together(workshop: Workshop, lesson: Lesson, kinds: Sequence[Trained]) -> Fi
         lesson.weights,
     )
     scores = np.concatenate([kind.scores for kind in kept])
-    findings = [f"The members that see trees have a weight of {weights[0]:.2f}"] if len(kinds) > 1 else []
-    return Fitted(workshop.together(models, shares), scores, ending, weights, conformal, tuple(findings))
+    findings = [
+        f"The members that {trained.kind.name} have a weight of {weight:.2f}"
+        for trained, weight in zip(kinds, weights)
+        if len(kinds) > 1 and trained.kind.name
+    ]
+    counted = tuple(trained.kind for trained in kept)
+    return Fitted(workshop.together(models, shares), scores, ending, counted, conformal, tuple(findings))

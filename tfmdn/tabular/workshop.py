@@ -19,6 +19,7 @@ from tfmdn.distributions import folding
 from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.layers import families, features
 from tfmdn.layers import support as support_lib
+from tfmdn.layers.joint_starts import JointMixture
 from tfmdn.layers.mdn import MDNLayer
 from tfmdn.layers.units import Units
 from tfmdn.losses import NegativeLogLikelihood
@@ -82,6 +83,8 @@ class Workshop:
             if design.network is None:
                 hidden, layers = network_lib.default(numbers, others, self._piecewise, design.hidden_units)
                 random_layers += layers
+                if design.is_joint:
+                    hidden = network_lib.beside(hidden, features.Products()(self._measured(numbers)))
             else:
                 own_models.append(_own_model(design.network, own_models, int(rng.integers(2**31))))
                 numbers = [] if numbers is None else [numbers]
@@ -91,6 +94,10 @@ class Workshop:
             self._learners += [learner] * copies
             self._predictors += [predictor] * copies
             self._random_layers += [[*random_layers, learning_head.dense]] * copies
+
+    def _measured(self, numbers):
+        """The numbers `[n, ...]` that are not predictions of trees."""
+        return numbers[:, : self.design.layout.numbers - self.design.layout.trees]
 
     def _prepared(self, inputs: keras.KerasTensor) -> tuple[keras.KerasTensor | None, list, list[keras.layers.Layer]]:
         """Of features `[n, F]` the standardised numbers, the others, and the layers of these that start at random."""
@@ -110,9 +117,9 @@ class Workshop:
             others.append(keras.layers.Rescaling(CATEGORY_SCALE)(network_lib.beside(*categories)))
         return self._standardization(numbers) if layout.numbers else None, others, layers
 
-    def _adapt(self, x: np.ndarray, with_trees: bool) -> None:
-        """Lets the layers of features learn of these, `[n, F]`."""
-        layout = self.design.layout
+    def _adapt(self, x: np.ndarray, with_trees: bool) -> np.ndarray | None:
+        """Lets the layers of features learn of these, `[n, F]`. Returns the standardised numbers among them."""
+        layout, rows = self.design.layout, None
         numbers, _, indicated, _ = layout.parts(x)
         if layout.numbers:
             self._standardization.adapt(numbers)
@@ -128,6 +135,7 @@ class Workshop:
                 noise.adapt(rows)
         if layout.indicated:
             self._category_indicators.adapt(indicated)
+        return rows
 
     def _head(self, **arguments) -> MDNLayer:
         kernel_initializer = keras.initializers.VarianceScaling(0.01, seed=network_lib.ANY_SEED)
@@ -162,7 +170,15 @@ class Workshop:
         )
         return optimizer
 
-    def start(self, x: np.ndarray, y: np.ndarray, seed: int, with_trees: bool = True) -> Units:
+    def start(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        seed: int,
+        with_trees: bool = False,
+        rows: np.ndarray | None = None,
+        held_out: np.ndarray | None = None,
+    ) -> Units:
         """Makes new networks of those of before: their state is that of the features, of the targets, and of the seed.
 
         Args:
@@ -170,12 +186,15 @@ class Workshop:
           y: targets `[n, *E]`, each as often as it counts.
           seed: what all random numbers follow from.
           with_trees: whether the networks see the predictions of trees among the features.
+          rows: the number of the features' row for each of the targets, for components that start as a Gaussian mixture
+            of both says; else None.
+          held_out: which rows of the features each member does not learn from, booleans `[n, M]`.
 
         Returns:
           The targets' units. The learner is to be given targets in standard units.
         """
         rng = np.random.default_rng(seed)
-        self._adapt(x, with_trees)
+        numbers = self._adapt(x, with_trees)
         head = self._predictors[0].layers[-1]
         head.adapt(y)
         units = head.units
@@ -189,9 +208,14 @@ class Workshop:
             network_lib.draw([self._y_noise], rng)
         for variable, value in self._before:
             variable.assign(value)
+        joint = None
+        if rows is not None:
+            joint = JointMixture(self._measured(numbers)[rows], y, head.num_components, head.min_scale)
         weights = []
-        for learner, layers in zip(self._learners, self._random_layers):
+        for member, (learner, layers) in enumerate(zip(self._learners, self._random_layers)):
             network_lib.draw(layers, rng)
+            if joint is not None:
+                learner.layers[-1].begin_as(joint.start(head.raw_outputs, ~held_out[rows, member]))
             weights.append([variable.numpy() for variable in learner.variables])
         self.learner.set_member_weights(weights)
         return units
