@@ -501,6 +501,14 @@ def test_more_rows_are_learnt_from_for_longer(num_rows, min_deep_rows, steps, mo
     assert fitted(x, y, max_steps="auto", batch_size=8, patience=10_000).n_steps_ == steps
 
 
+@pytest.mark.parametrize(
+    ("max_steps", "batch_size", "num_held_out", "steps"),
+    [(4_000, 32, 46, 25), (4_036, 128, 861, 50), (12_000, 128, 5_000, 100), (1_000, 128, 5_000, 25), (20, 8, 6, 20)],
+)
+def test_many_rows_judge_less_often(max_steps, batch_size, num_held_out, steps):
+    assert plans.steps_per_epoch(max_steps, batch_size, num_held_out) == steps
+
+
 def test_limits_give_way_where_many_outputs_are_correlated():
     y = np.random.default_rng(0).uniform(size=(400, 4))
     settled = Recipe()._settled(len(y), 2, y)

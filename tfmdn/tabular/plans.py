@@ -11,6 +11,10 @@ MIN_DEEP_ROWS = 5_000
 # The longest training on more rows: so many passes over them, and on very many only as long as one cares to wait.
 PASSES, MOST_STEPS = 60, 12_000
 LARGEST_BATCH = 128
+# Members are judged after so many steps, or up to so many if they are judged by many rows: a row that judges takes
+# about a third of the time of one that is learnt from. In any case so often in the longest training.
+STEPS_PER_EPOCH, MOST_STEPS_PER_EPOCH, FEWEST_EPOCHS = 25, 100, 80
+LEARNT_PER_JUDGED = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +44,12 @@ def batch_size(num_rows: int) -> int:
 
 def max_steps(plan: Plan, num_rows: int, batch_size: int) -> int:
     return min(max(plan.longest, PASSES * num_rows // batch_size), MOST_STEPS)
+
+
+def steps_per_epoch(max_steps: int, batch_size: int, num_held_out: int) -> int:
+    """After how many steps each member is judged by so many rows: a multiple of 25, or all steps if there are fewer."""
+    wanted = min(LEARNT_PER_JUDGED * num_held_out // batch_size, max_steps // FEWEST_EPOCHS, MOST_STEPS_PER_EPOCH)
+    return min(max(wanted // STEPS_PER_EPOCH, 1) * STEPS_PER_EPOCH, max_steps)
 
 
 def most_rows(batch_size: int | str, max_steps: int | str) -> int:

@@ -19,13 +19,12 @@ from tfmdn.ensembles import judgement, stacking
 from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.ensembles.judgement import Judgement
 from tfmdn.scores.targets import TargetFormat
-from tfmdn.tabular import folds, targets
+from tfmdn.tabular import folds, plans, targets
 from tfmdn.tabular.conformal import Conformal
 from tfmdn.tabular.progress import Ending, Progress, TrainingProgress
 from tfmdn.tabular.workshop import Workshop
 from tfmdn.training.loop import fit
 
-STEPS_PER_EPOCH = 25
 # By how many nats a second kind may come out behind the first and still add to it.
 MOST_BEHIND = 0.1
 
@@ -139,11 +138,12 @@ def train(
     units = workshop.start(lesson.x, lesson.typical, lesson.seed, kind.with_trees, rows, lesson.held_out)
     y = targets.in_standard_units(lesson.y, lesson.form, units)
     learner, options = workshop.learner, dataclasses.asdict(lesson.form)
-    patience = -(-schedule.patience // STEPS_PER_EPOCH)
+    most_judged = int(lesson.held_out.sum(0).max())
+    steps = plans.steps_per_epoch(schedule.max_steps, schedule.batch_size, most_judged)
+    patience = -(-schedule.patience // steps)
     stopping = EnsembleEarlyStopping(
         lesson.x, y, lesson.held_out, lesson.weights, first_half=lesson.first_half, patience=patience, **options
     )
-    steps = min(STEPS_PER_EPOCH, schedule.max_steps)
     training = TrainingProgress(progress, stopping, steps)
     forecast = [] if target is None else [ForecastStopping(target)]
     fit(
