@@ -86,6 +86,26 @@ def test_each_member_ends_with_the_weights_of_its_own_best_epoch(fit, use_ema, s
     np.testing.assert_allclose(history.history["held_out_loss"], scores.mean(1), rtol=1e-4)
 
 
+@pytest.mark.parametrize("count", [3.0, 1e9])
+def test_shared_rows_count_in_the_choice_of_each_member(count):
+    ensemble = ensemble_of(keras.optimizers.Adam(0.1))
+    stopping = tfmdn.EnsembleEarlyStopping(X, Y, HELD_OUT, first_half=FIRST_HALF, shared_rows=count, patience=20)
+    snapshots = Snapshots(1.25, None)
+    weights = (~HELD_OUT).astype("float32")
+    ensemble.fit(X, Y, sample_weight=weights, epochs=12, callbacks=[stopping, snapshots], verbose=0)
+    halves = np.swapaxes(snapshots.of_halves, 0, 1)
+    rows = HELD_OUT & FIRST_HALF, HELD_OUT & ~FIRST_HALF, HELD_OUT
+    for half, scores, own in zip((0, 1, None), (*halves, np.array(snapshots.scores)), rows):
+        shared = np.minimum(scores, scores[0]).mean(1, keepdims=True)
+        epochs = (scores + count / own.sum(0) * shared).argmin(0)
+        stopping.restore(half)
+        for member, weights in enumerate(weights_of_members(ensemble)):
+            np.testing.assert_array_equal(weights[0], snapshots.weights[epochs[member]][member][0])
+    np.testing.assert_array_equal(stopping.best_epochs, epochs + 1)
+    np.testing.assert_allclose(stopping.best_scores, scores[epochs, range(3)], rtol=1e-4)
+    assert len(set(epochs)) == 1 or count < 10.0
+
+
 def test_rows_too_few_for_halves_have_none():
     first_half = HELD_OUT & (HELD_OUT.cumsum(0) <= [1, 1, 100])  # all of the last member's
     for halves in (first_half, None):

@@ -34,6 +34,9 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
 
     A member whose score is never finite keeps the weights that it started with, and a warning says so.
 
+    Few rows tell little of which epoch was a member's best. With `shared_rows`, the scores of all members are counted
+    in: their mean is that of so many more rows of each.
+
     With `first_half`, what would have been kept by either half of a member's rows alone is known as well: `restore`
     gives it to the members. So each half can judge a member that it has not chosen.
 
@@ -46,6 +49,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
       held_out: which rows each member is judged by, booleans `[n, M]`.
       sample_weight: how much each row counts in the judgement, `[n]`, 0 or more. None: all alike.
       first_half: which of a member's held-out rows are in the first of two halves, booleans `[n, M]`.
+      shared_rows: how many rows the mean score of all members counts for in the choice of each one's best epoch.
       patience: how many epochs without any member's improvement end the training.
       scale_temperature: factor of the scales while judging.
       verbose: whether to print when training stops.
@@ -78,6 +82,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         sample_weight: ArrayLike | None = None,
         *,
         first_half: ArrayLike | None = None,
+        shared_rows: float = 0.0,
         patience: int = 10,
         scale_temperature: float = 1.25,
         verbose: bool = False,
@@ -94,6 +99,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         self.patience = validation.positive_integer("patience", patience)
         self.scale_temperature = validation.positive_number("scale_temperature", scale_temperature)
         self.verbose = verbose
+        self.shared_rows = validation.nonnegative_number("shared_rows", shared_rows)
         self._form = TargetFormat(intervals, missing)
         row_weights = validation.row_weights(sample_weight, len(y)) * self._form.rows_that_say_anything(y)
         counted = held_out & (row_weights > 0)[:, np.newaxis]
@@ -107,6 +113,9 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
             halves = [counted]  # of so few rows there are no halves
         shares = counted * row_weights[:, np.newaxis]
         shares = shares / shares.sum(0)
+        judgements = [counted, *halves] if len(halves) == 2 else halves
+        self._totals = np.stack([(shares * rows).sum(0) for rows in judgements])
+        self._num_rows = np.stack([_effective_rows(shares * rows) for rows in judgements])
         most = max(half.sum(0).max() for half in halves)  # one graph is for both halves
         self._halves = [_rows_of_members(x, y, half, shares, most) for half in halves]
         self._num_members = held_out.shape[1]
@@ -119,7 +128,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
             )
         self._waited = 0
         self._best_scores = np.full(self._num_members, np.inf, keras.config.floatx())
-        self._best_of_halves = np.full((len(self._halves), self._num_members), np.inf)
+        self._best_choices, self._first_means = np.full(self._totals.shape, np.inf), None
         self._best_epochs = np.zeros(self._num_members, int)
         self._best = _best(self.model, self._form, 3 if self.has_halves else 1)
         self._best.start(self._halves[0][0])
@@ -133,6 +142,18 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         factor = tf.constant(scale_temperature, tf.float64)
         return np.stack([sum(self._best.judge(*rows, factor).numpy() for rows in half) for half in self._halves])
 
+    def _choices(self, of_halves: np.ndarray) -> np.ndarray:
+        """What all rows, and each half of them, choose the epoch of each member by: `[1, M]` or `[3, M]`."""
+        sums = np.concatenate([of_halves.sum(0, keepdims=True), of_halves]) if self.has_halves else of_halves
+        means = sums / self._totals
+        if not self.shared_rows:
+            return means
+        if self._first_means is None:
+            self._first_means = means
+        # One that gets worse than it was in the beginning does not choose for the others.
+        bounded = np.ma.masked_invalid(np.fmin(means, self._first_means)).mean(1, keepdims=True).filled(0.0)
+        return means + self.shared_rows / self._num_rows * bounded
+
     @property
     def has_halves(self) -> bool:
         """Whether the rows of each member are in two halves."""
@@ -145,17 +166,16 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         of_halves = self._scores_of_halves(self.scale_temperature)
         scores = of_halves.sum(0)
+        choices = self._choices(of_halves)
         if logs is not None:
             logs["held_out_loss"] = float(scores.mean())
-        better = scores < self._best_scores
-        self._best_scores = np.where(better, scores, self._best_scores)
-        self._best_epochs[better] = epoch + 1
-        better_by = better[np.newaxis]
-        if self.has_halves:
-            better_by = np.concatenate([better_by, of_halves < self._best_of_halves])
-            self._best_of_halves = np.fmin(self._best_of_halves, of_halves)
+        better_by = choices < self._best_choices
+        self._best_choices = np.where(better_by, choices, self._best_choices)
         if better_by.any():
             self._best.keep(better_by)
+        better = better_by[0]
+        self._best_scores = np.where(better, scores, self._best_scores)
+        self._best_epochs[better] = epoch + 1
         self._waited = 0 if better.any() else self._waited + 1
         if self._waited >= self.patience:
             self.model.stop_training = True
@@ -238,6 +258,11 @@ def _best(model: Ensemble, form: TargetFormat, num_judgements: int) -> _Best:
 def _part(rows: tuple, part: slice) -> tuple:
     """Some of the rows `[M, V, ...]` of each member."""
     return keras.tree.map_structure(lambda values: tf.constant(values[:, part]), rows)
+
+
+def _effective_rows(shares: np.ndarray) -> np.ndarray:
+    """How many equal rows say as much as rows of such shares `[n, M]`, of each member (Kish 1965): `[M]`."""
+    return np.square(shares.sum(0)) / np.square(shares).sum(0)
 
 
 def _rows_of_members(x, y: ArrayLike, held_out: np.ndarray, shares: np.ndarray, size: int) -> list[tuple]:

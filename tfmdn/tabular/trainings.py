@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 
 import keras
 import numpy as np
+import scipy.special
 
 from tfmdn.callbacks.early_stopping import EnsembleEarlyStopping
 from tfmdn.callbacks.forecast import ForecastStopping
 from tfmdn.distributions.merging import merge
-from tfmdn.ensembles import judgement, stacking
+from tfmdn.ensembles import calibration, judgement, stacking
 from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.ensembles.judgement import Judgement
 from tfmdn.scores.targets import TargetFormat
@@ -25,6 +27,8 @@ from tfmdn.tabular.progress import Ending, Progress, TrainingProgress
 from tfmdn.tabular.workshop import Workshop
 from tfmdn.training.loop import fit
 
+# What all members' held-out rows say of the best time to stop counts for as many of a member's own.
+SHARED_ROWS = 10
 # By how many nats a second kind may come out behind the first and still add to it.
 MOST_BEHIND = 0.1
 
@@ -99,8 +103,8 @@ class Trained:
       loss: their mean held-out loss at its best, by which they were stopped.
       scores: the held-out negative log-likelihood of each `[M]`, of targets in standard units.
       ending: how the training ended.
-      log_probs: the log-density of each held-out row by those who have not learnt from it `[R]`, and the weights of
-        these rows `[R]`; None if that is not known.
+      judged: what they think of the rows that they have not learnt from, None if these are too few.
+      calibration: the factor of their scales, None if it was not to be found, and the weight of their background.
       of_halves: as the model, but stopped by either half of the rows that each member is judged by; empty if there are
         no halves.
     """
@@ -110,8 +114,19 @@ class Trained:
     loss: float
     scores: np.ndarray
     ending: Ending
-    log_probs: tuple[np.ndarray, np.ndarray] | None
+    judged: Judgement | None
+    calibration: tuple[float | None, float | None]
     of_halves: tuple[Ensemble, ...]
+
+    def log_probs(self) -> np.ndarray:
+        """The log-density of each held-out row by those who have not learnt from it, `[R]`."""
+        factor, weight = self.calibration
+        return self.judged.together(weight, 1.0 if factor is None else None)
+
+    def broaden(self, factor: float) -> None:
+        """Multiplies all scales."""
+        for model in (self.model, *self.of_halves):
+            model.scale_temperature.assign(factor * model.scale_temperature)
 
 
 def train(
@@ -142,7 +157,14 @@ def train(
     steps = plans.steps_per_epoch(schedule.max_steps, schedule.batch_size, most_judged)
     patience = -(-schedule.patience // steps)
     stopping = EnsembleEarlyStopping(
-        lesson.x, y, lesson.held_out, lesson.weights, first_half=lesson.first_half, patience=patience, **options
+        lesson.x,
+        y,
+        lesson.held_out,
+        lesson.weights,
+        first_half=lesson.first_half,
+        shared_rows=SHARED_ROWS,
+        patience=patience,
+        **options,
     )
     training = TrainingProgress(progress, stopping, steps)
     forecast = [] if target is None else [ForecastStopping(target)]
@@ -167,7 +189,7 @@ def train(
             f"learning_rate={workshop.design.learning_rate}, network={workshop.design.network}. "
             "Try a smaller learning rate."
         )
-    model, factor, weight, log_probs = workshop.learnt(), 1.0, None, None
+    model, found, factor, weight = workshop.learnt(), None, None, None
     if len(lesson.x) >= folds.MIN_CALIBRATED:
         progress.show("calibrating", share=1.0)
         found = _judged(model, learner, stopping, lesson, y)
@@ -176,15 +198,15 @@ def train(
             factor, weight = found.calibrated()
             model.set_calibration(factor, weight)
             learner.set_weights(model.get_weights())
-        log_probs = found.together(weight, None if schedule.calibrate else 1.0), found.weights
-    scores, ending = stopping.scores(factor), training.ending()
+    scores, ending = stopping.scores(factor or 1.0), training.ending()
     progress.say(f"{ending}, held-out loss {scores.mean():.4f}, {progress.seconds:.0f} s")
     of_halves = _of_halves(workshop, stopping)
     for half in of_halves:
-        half.set_calibration(factor, weight or None)
+        half.set_calibration(factor or 1.0, weight or None)
     for one, (name, value) in itertools.product((model, *of_halves), units.statistics.items()):
         one.set_in_all_members(lambda network, name=name: getattr(network.layers[-1], name), value)
-    return Trained(kind, model, float(stopping.best_scores.mean()), scores, ending, log_probs, of_halves)
+    loss = float(stopping.best_scores.mean())
+    return Trained(kind, model, loss, scores, ending, found, (factor, weight), of_halves)
 
 
 def _of_halves(workshop: Workshop, stopping: EnsembleEarlyStopping) -> tuple[Ensemble, ...]:
@@ -246,8 +268,8 @@ def together(workshop: Workshop, lesson: Lesson, kinds: Sequence[Trained]) -> Fi
     """The members of all kinds as one ensemble, by the likelihood of the rows that they have not learnt from."""
     weights = np.ones(1)
     if len(kinds) > 1:
-        log_probs = np.stack([kind.log_probs[0] for kind in kinds], axis=1)
-        weights = stacking.kind_weights(log_probs, kinds[0].log_probs[1])
+        log_probs = np.stack([kind.log_probs() for kind in kinds], axis=1)
+        weights = stacking.kind_weights(log_probs, kinds[0].judged.weights)
     kept = [kind for kind, weight in zip(kinds, weights) if weight]
     ending = dataclasses.replace(
         kinds[int(np.argmax(weights))].ending,
@@ -255,6 +277,10 @@ def together(workshop: Workshop, lesson: Lesson, kinds: Sequence[Trained]) -> Fi
         best_steps=np.concatenate([kind.ending.best_steps for kind in kept]),
     )
     models, shares = [kind.model for kind in kept], weights[weights > 0]
+    if len(kept) > 1 and kept[0].calibration[0] is not None:
+        factor = _common_factor(kept, shares)
+        for kind in kept:
+            kind.broaden(factor)
 
     def together(models):  # as one ensemble, whose graph may not be needed
         return lambda x: merge([model(x) for model in models], shares)
@@ -276,3 +302,21 @@ def together(workshop: Workshop, lesson: Lesson, kinds: Sequence[Trained]) -> Fi
     ]
     counted = tuple(trained.kind for trained in kept)
     return Fitted(workshop.together(models, shares), scores, ending, counted, conformal, tuple(findings))
+
+
+def _common_factor(kinds: Sequence[Trained], shares: np.ndarray) -> float:
+    """What the scales of kinds of members are multiplied by, since they disagree: each by itself is broad enough.
+
+    The members of the same rows, one of each kind, are taken for one member. (Gneiting and Ranjan 2013: a mixture of
+    distributions that are as broad as they should be is broader.)
+    """
+
+    def log_probs(factor):
+        by_kind = [
+            math.log(share) + kind.judged.log_probs(factor * kind.calibration[0], kind.calibration[1])
+            for kind, share in zip(kinds, shares)
+        ]
+        return scipy.special.logsumexp(by_kind, axis=0)
+
+    judged = kinds[0].judged
+    return calibration.scale_factor(log_probs, judged.members, judged.weights)
