@@ -197,8 +197,8 @@ def test_the_public_names():
         "export": "export_saved_model",
         "features": "Calendar CategoryEmbedding CategoryIndicators DateParsing Imputation MissingIndicator "
         "NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Products Standardization TreeEmbedding",
-        "layers": "Calendar CategoryEmbedding CategoryIndicators DateParsing Imputation MDNLayer MarginalFallback "
-        "MissingIndicator NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Products "
+        "layers": "Calendar CategoryEmbedding CategoryIndicators DateParsing Extrapolation Imputation MDNLayer "
+        "MarginalFallback MissingIndicator NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Products "
         "Standardization TreeEmbedding",
         "losses": "CRPS EnergyScore NegativeLogLikelihood PinballLoss",
         "metrics": "CRPS CalibrationError EnergyScore IntervalCoverage IntervalWidth NegativeLogLikelihood PinballLoss "

@@ -25,7 +25,8 @@
 - `tree_fits`: scikit-learn's trees, fitted fold by fold.
 - `tree_tensors`: trees as arrays of their nodes, and what they add up to in TensorFlow.
 - `fallback`: a layer behind the head, for inputs far from all data.
-- `kernels`: how it tells these from the others.
+- `extrapolation`: one for tables, which tells gaps and ends of single features.
+- `kernels`: how they tell these from the others.
 """
 
 from tfmdn.layers.calendar import Calendar as Calendar
@@ -34,6 +35,7 @@ from tfmdn.layers.categories import CategoryIndicators as CategoryIndicators
 from tfmdn.layers.dates import DateParsing as DateParsing
 from tfmdn.layers.embeddings import PeriodicEmbedding as PeriodicEmbedding
 from tfmdn.layers.embeddings import PiecewiseLinearEmbedding as PiecewiseLinearEmbedding
+from tfmdn.layers.extrapolation import Extrapolation as Extrapolation
 from tfmdn.layers.fallback import MarginalFallback as MarginalFallback
 from tfmdn.layers.features import NoiseRegularization as NoiseRegularization
 from tfmdn.layers.features import Standardization as Standardization

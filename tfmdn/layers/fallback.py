@@ -118,9 +118,17 @@ class MarginalFallback(keras.layers.Layer):
             )
         x = tf.convert_to_tensor(x, dtype_hint=self.location.dtype)
         self._check_shapes(mixture.shape, x.shape)
+        return self._mixed(mixture, x)
+
+    def _mixed(self, mixture: Mixture, x: tf.Tensor) -> Mixture:
         log_odds = tf.cast(self._log_odds(x), mixture.dtype)
         log_weights = [tf.math.log_sigmoid(-log_odds), tf.math.log_sigmoid(log_odds)]
         return merging.join([mixture, self._marginal_like(mixture)], log_weights)
+
+    @property
+    def num_features(self) -> int:
+        """The number of features F of the inputs that it knows. It must have been adapted or called."""
+        return self.points.shape[-1]
 
     def _check_shapes(self, mixture_shape, x_shape) -> None:
         features, size = self.points.shape[-1], self.marginal_mean.shape[-1]
@@ -150,8 +158,7 @@ class MarginalFallback(keras.layers.Layer):
 
     def _log_odds(self, x) -> tf.Tensor:
         """log w(x) - log (1 - w(x)): `[B]`."""
-        z = (tf.cast(x, self.location.dtype) - self.location) / self.scale
-        z = tf.clip_by_value(z, -FARTHEST, FARTHEST)  # [B, F]
+        z = self._standardized(x)  # [B, F]
         points = tf.convert_to_tensor(self.points)
         square_norms = tf.reduce_sum(tf.square(z), -1)
         square_distances = (
@@ -165,6 +172,10 @@ class MarginalFallback(keras.layers.Layer):
         # What is left of the constants of the two normal densities.
         log_volumes = z.shape[-1] * (tf.math.log(self.bandwidth) - math.log(kernels.ELSEWHERE_SCALE))
         return self.prior_log_odds + log_elsewhere - log_known + log_volumes
+
+    def _standardized(self, x) -> tf.Tensor:
+        z = (tf.cast(x, self.location.dtype) - self.location) / self.scale
+        return tf.clip_by_value(z, -FARTHEST, FARTHEST)
 
     def _marginal_like(self, mixture: Mixture) -> Mixture:
         """The marginal of the target, of components of the mixture's kind."""
@@ -218,8 +229,11 @@ class MarginalFallback(keras.layers.Layer):
                 f"The layer was built for {expected[0]} features and {expected[1]} coordinates of the target. "
                 f"Received: {features} and {size}."
             )
-        self._learn_marginal(rows[:, features:])
-        self._learn_inputs(rows[:, :features])
+        self._learn(rows[:, :features], rows[:, features:])
+
+    def _learn(self, inputs: np.ndarray, targets: np.ndarray) -> None:
+        self._learn_marginal(targets)
+        self._learn_inputs(inputs)
 
     def _learn_inputs(self, rows: np.ndarray) -> None:
         location, scale = adaptation.location_and_scale(adaptation.within_fences(rows), self.location.dtype)

@@ -15,6 +15,7 @@
 - `encoding`: from these to features, as a Keras model.
 - `encoded_numbers`: what is made of numbers and dates.
 - `encoded_categories`: what is made of text.
+- `off_data`: what answers for rows that are unlike the table's.
 - `composition`: what the fitted Keras model is made of.
 - `layout`: which of the features are what.
 - `tree_features`: predictions of trees as further features.

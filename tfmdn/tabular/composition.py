@@ -57,7 +57,7 @@ class Composition:
         features = inputs if self.encoding is None else self.encoding(inputs)
         outputs = self.ensemble(features)
         if self.fallback is not None:
-            outputs = self.fallback(outputs, features)
+            outputs = self.fallback(outputs, self._known(features))
         return keras.Model(inputs, outputs, name="regressor")
 
     @property
@@ -76,4 +76,8 @@ class Composition:
 
     def _predict(self, features: tf.Tensor) -> Mixture:
         mixture = self.ensemble.predict_in_graph(features)
-        return mixture if self.fallback is None else self.fallback(mixture, features)
+        return mixture if self.fallback is None else self.fallback(mixture, self._known(features))
+
+    def _known(self, features):
+        """What the fallback knows rows by: the first of the features, which are numbers."""
+        return features[:, : self.fallback.num_features]

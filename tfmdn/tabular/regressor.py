@@ -25,6 +25,7 @@ from tfmdn.tabular import (
     folds,
     inputs,
     labels,
+    off_data,
     plans,
     storage,
     streams,
@@ -102,6 +103,8 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         for d outputs: equal ends are its value, (low, inf) is a target that is censored at the right, as of a study
         that ended before. Limits, atoms and a resolution are then those that are given, and covariance "auto" means
         "diag".
+      fallback: whether rows that are unlike the table, as in a gap or beyond an end of one of its numbers, are answered
+        less surely, see `tfmdn.layers.Extrapolation`: True, False, or the share of such rows, by default 0.001.
       random_state: an integer or a `numpy.random.RandomState` for results that repeat; None for others each time.
         Global random numbers are neither used nor changed.
       verbose: 1 shows `findings_`, a bar of how far the fit has come, and how the training ended.
@@ -156,6 +159,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         trees: bool | str = "auto",
         calibrate: bool = Recipe.calibrate,
         intervals: bool = False,
+        fallback: bool | float = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ):
@@ -181,6 +185,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         self.trees = trees
         self.calibrate = calibrate
         self.intervals = intervals
+        self.fallback = fallback
         self.random_state = random_state
         self.verbose = verbose
 
@@ -232,6 +237,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
 
     def _fit(self, X, y, sample_weight, groups) -> None:
         recipes, progress = self._recipes(), Progress(bool(self.verbose), self.max_seconds)
+        novelty = off_data.checked(self.fallback)
         if isinstance(X, tf.data.Dataset):
             if y is not None or sample_weight is not None:
                 raise ValueError("A dataset has y and sample_weight in its elements. Received: a dataset, and these.")
@@ -287,7 +293,9 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         self._conformal, encoder = best.conformal, encoded.model
         if trees is not None:
             encoder = trees.encoding(encoded.model, encoded.layout, any(kind.with_trees for kind in best.kinds))
-        self.model_ = Composition(encoder, best.model).model()
+        progress.show("looking for what is unlike the table", share=1.0)
+        fallback = off_data.learned(novelty, x, encoded.layout, y, form, weights)
+        self.model_ = Composition(encoder, best.model, fallback).model()
 
     def _tries_trees(self, num_rows: int, num_features: int) -> bool:
         """Whether members are tried that see the predictions of trees."""
