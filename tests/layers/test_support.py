@@ -194,7 +194,14 @@ def test_only_what_was_found_can_be_exceeded(support):
 
 # MDNRegressor
 
-QUICK = {"n_estimators": 1, "num_components": 4, "hidden_units": (16,), "max_steps": 100, "random_state": 0}
+QUICK = {
+    "trees": False,
+    "n_estimators": 1,
+    "num_components": 4,
+    "hidden_units": (16,),
+    "max_steps": 100,
+    "random_state": 0,
+}
 rng = np.random.default_rng(1)
 X = rng.normal(size=(500, 2))
 SHARES = rng.uniform(size=(500, 2)) ** (1.0 + X**2)

@@ -15,7 +15,14 @@ X = RNG.normal(size=(N, 2))
 NOISE = RNG.normal(size=N)
 AMOUNTS = np.maximum(0.0, X[:, 0] + 0.5 * NOISE)
 STARS = np.clip(np.round(3.0 + X[:, 0] + 0.7 * NOISE), 1.0, 5.0)
-SMALL = {"num_components": 3, "n_estimators": 2, "max_steps": 25, "hidden_units": (8,), "random_state": 0}
+SMALL = {
+    "trees": False,
+    "num_components": 3,
+    "n_estimators": 2,
+    "max_steps": 25,
+    "hidden_units": (8,),
+    "random_state": 0,
+}
 
 
 def fitted(y, x=X, **arguments):

@@ -87,11 +87,11 @@ def test_the_rows_that_are_learnt_from_have_columns_of_trees_that_have_not_seen_
 
     original = TreeEmbedding.cross_fit
     monkeypatch.setattr(TreeEmbedding, "cross_fit", cross_fit)
-    groups = rows // 3
-    tfmdn.MDNRegressor(**SMALL, trees=True).fit(x, Y, groups=groups)
-    assert len(np.unique(seen["folds"])) == 10
-    for group in np.split(seen["folds"], ROWS // 3):
-        assert len(set(group)) == 1
+    for size, num_folds in ((3, 10), (60, 2)):
+        tfmdn.MDNRegressor(**SMALL, trees=True).fit(x, Y, groups=rows // size)
+        assert len(np.unique(seen["folds"])) == num_folds
+        for group in np.split(seen["folds"], ROWS // size):
+            assert len(set(group)) == 1
 
 
 def test_where_columns_of_trees_stand():

@@ -22,9 +22,35 @@ from tfmdn.tabular import workshop as workshop_lib
 from tfmdn.tabular.design import Design
 from tfmdn.tabular.layout import Layout
 from tfmdn.tabular.progress import Progress
+from tfmdn.tabular.tree_features import TreeFeatures
 
 # The number of correlations, and so the cost, grows with the square of the number of outputs.
 MAX_CORRELATED = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """What is learnt from.
+
+    Attributes:
+      x: features `[n, F]`, those of trees after the other numbers.
+      layout: which of these are what.
+      y: targets `[n, *E]`, or as `form` says.
+      form: what is said of them.
+      weights: of the rows, `[n]`.
+      groups: numbers `[n]` of the groups of rows that belong together, or None.
+      seed: what all random numbers follow from.
+      trees: what is known of the features of trees, None if there are none.
+    """
+
+    x: np.ndarray
+    layout: Layout
+    y: np.ndarray
+    form: TargetFormat
+    weights: np.ndarray
+    groups: np.ndarray | None
+    seed: int
+    trees: TreeFeatures | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,31 +120,15 @@ class Recipe:
         # Of Python's: Keras and JSON refuse NumPy's.
         object.__setattr__(self, name, validation.positive_integer(name, getattr(self, name)))
 
-    def fit(
-        self,
-        x: np.ndarray,
-        layout: Layout,
-        y: np.ndarray,
-        form: TargetFormat,
-        weights: np.ndarray,
-        groups: np.ndarray | None,
-        seed: int,
-        progress: Progress,
-        left: int = 1,
-    ) -> trainings.Fitted:
+    def fit(self, table: Table, progress: Progress, left: int = 1) -> trainings.Fitted:
         """Trains an ensemble.
 
         Args:
-          x: features `[n, F]`.
-          layout: which of these are what.
-          y: targets `[n, *E]`, or as `form` says.
-          form: what is said of them.
-          weights: of the rows, `[n]`.
-          groups: numbers `[n]` of the groups of rows that belong together, or None.
-          seed: what all random numbers follow from.
+          table: what it learns from.
           progress: what is told of the fit. It knows when it began, and what `max_seconds` is left.
           left: how many fits share the time that is left, this one counted.
         """
+        x, layout, y, form, weights = table.x, table.layout, table.y, table.form, table.weights
         progress.show(f"preparing a table of {len(x):,} x {x.shape[1]:,}", share=0.0)
         values = targets.representative(y, form)
         # Rows count in the units and the limits of the targets as they do in the training.
@@ -132,11 +142,12 @@ class Recipe:
         if support_lib.is_given(self.support):
             limits = support_lib.limits(self.support, values.shape[1:])
             support_lib.check_inside(values.min(0), values.max(0), *limits, self.support)
-        judging = folds.folds(len(x), self.n_estimators, np.random.default_rng(seed), groups)
-        lesson = trainings.Lesson(x, y, form, typical, weights, *judging, seed)
+        judging = folds.folds(len(x), self.n_estimators, np.random.default_rng(table.seed), table.groups)
+        lesson = trainings.Lesson(x, y, form, typical, weights, *judging, table.seed)
         design = settled._design(x, layout, typical, form)
-        with workshop_lib.workshops.lend(design, seed) as workshop:
-            fitted = settled._trained(workshop, lesson, progress, left)
+        kinds = _kinds(table.trees and table.trees.hidden(self.n_estimators), design.is_joint)
+        with workshop_lib.workshops.lend(design, table.seed) as workshop:
+            fitted = settled._trained(workshop, lesson, kinds, progress, left)
         return dataclasses.replace(fitted, findings=(*findings, *fitted.findings))
 
     def _description(self, y: np.ndarray) -> list[str]:
@@ -249,22 +260,36 @@ class Recipe:
         return self.network is None and has_factors and form.is_plain and joint_starts.are_continuous(numbers, y)
 
     def _trained(
-        self, workshop: workshop_lib.Workshop, lesson: trainings.Lesson, progress: Progress, left: int
+        self,
+        workshop: workshop_lib.Workshop,
+        lesson: trainings.Lesson,
+        kinds: Sequence[trainings.Kind],
+        progress: Progress,
+        left: int,
     ) -> trainings.Fitted:
-        """What the networks of a settled recipe learn, in the first of so many recipes that are left."""
+        """What the networks of a settled recipe learn, one kind after the other, in the first of the recipes left."""
         schedule = trainings.Schedule(self.batch_size, self.max_steps, self.patience, self.calibrate)
-        design = workshop.design
-        order = [trainings.Kind(as_joint=True)] if design.is_joint else []
-        order += [trainings.Kind(with_trees=True)] if design.layout.trees else []
-        order.append(trainings.Kind())
-        kinds = []
-        for number, kind in enumerate(order):
-            if kinds and progress.is_late:
+        trained = []
+        for number, kind in enumerate(kinds):
+            if trained and progress.is_late:
                 break
-            progress.begin(left * len(order) - number)
-            target = min(trained.loss for trained in kinds) + trainings.MOST_BEHIND if kinds else None
-            kinds.append(trainings.train(workshop, lesson, schedule, progress, kind, target))
-        return trainings.together(workshop, lesson, kinds)
+            progress.begin(left * len(kinds) - number)
+            target = min(one.loss for one in trained) + trainings.MOST_BEHIND if trained else None
+            trained.append(trainings.train(workshop, lesson, schedule, progress, kind, target))
+        return trainings.together(workshop, lesson, trained)
+
+
+def _kinds(hidden: np.ndarray | None, is_joint: bool) -> list[trainings.Kind]:
+    """The kinds of members that are tried, the plain one last.
+
+    Args:
+      hidden: which of the predictions of trees members of their kind do not see, booleans `[M, T]`; None without trees.
+      is_joint: whether components can start as a Gaussian mixture.
+    """
+    all_hidden = None if hidden is None else np.ones_like(hidden)
+    kinds = [trainings.Kind(all_hidden, as_joint=True)] if is_joint else []
+    kinds += [] if hidden is None else [trainings.Kind(hidden)]
+    return [*kinds, trainings.Kind(all_hidden)]
 
 
 def _hashable(side):

@@ -34,7 +34,7 @@ from tfmdn.tabular import (
 )
 from tfmdn.tabular.composition import Composition
 from tfmdn.tabular.progress import Progress
-from tfmdn.tabular.recipe import Recipe
+from tfmdn.tabular.recipe import Recipe, Table
 
 tfd = tfp.distributions
 
@@ -277,14 +277,14 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
             parts = folds.parts(len(x), np.random.default_rng(seed), groups)
             trees = tree_features.learned(x, y, form, weights, parts, seed)
             x, layout = trees.beside(x, layout), layout.with_trees(trees.size)
-        fits = {}
+        table, fits = Table(x, layout, y, form, weights, groups, seed, trees), {}
         for number, recipe in enumerate(recipes):
             if fits and progress.is_late:
                 break
             if len(recipes) > 1:
                 progress.say(f"num_components={recipe.num_components}")
             left = len(recipes) - number
-            fits[recipe.num_components] = recipe.fit(x, layout, y, form, weights, groups, seed, progress, left)
+            fits[recipe.num_components] = recipe.fit(table, progress, left)
         self.num_components_ = min(fits, key=lambda count: fits[count].scores.mean())
         best = fits[self.num_components_]
         self.held_out_scores_, self.findings_ = best.scores, (*encoded.findings, *best.findings)
@@ -292,7 +292,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         self.stopped_by_ = best.ending.reason
         self._conformal, encoder = best.conformal, encoded.model
         if trees is not None:
-            encoder = trees.encoding(encoded.model, encoded.layout, any(kind.with_trees for kind in best.kinds))
+            encoder = trees.encoding(encoded.model, encoded.layout, any(kind.sees_trees for kind in best.kinds))
         progress.show("looking for what is unlike the table", share=1.0)
         fallback = off_data.learned(novelty, x, encoded.layout, y, form, weights)
         self.model_ = Composition(encoder, best.model, fallback).model()

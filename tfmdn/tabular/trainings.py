@@ -63,17 +63,22 @@ class Kind:
     """What sets members apart from others of the same architecture.
 
     Attributes:
-      with_trees: whether they see the predictions of trees among the features.
+      hidden: which of the predictions of trees each does not see, booleans `[M, T]`. None: there are none.
       as_joint: whether they start as a Gaussian mixture of features and targets says.
     """
 
-    with_trees: bool = False
+    hidden: np.ndarray | None = None
     as_joint: bool = False
+
+    @property
+    def sees_trees(self) -> bool:
+        """Whether any of them sees the predictions of trees."""
+        return self.hidden is not None and not self.hidden.all()
 
     @property
     def name(self) -> str:
         """What members of the kind do that others do not."""
-        return "see trees" if self.with_trees else "start as a joint mixture" if self.as_joint else ""
+        return "see trees" if self.sees_trees else "start as a joint mixture" if self.as_joint else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +155,7 @@ def train(
     # Members learn targets in standard units. The networks that predict have heads of their own, in the targets'
     # units, and are given what was learnt.
     rows = folds.by_weight(lesson.weights) if kind.as_joint else None
-    units = workshop.start(lesson.x, lesson.typical, lesson.seed, kind.with_trees, rows, lesson.held_out)
+    units = workshop.start(lesson.x, lesson.typical, lesson.seed, kind.hidden, rows, lesson.held_out)
     y = targets.in_standard_units(lesson.y, lesson.form, units)
     learner, options = workshop.learner, dataclasses.asdict(lesson.form)
     most_judged = int(lesson.held_out.sum(0).max())

@@ -29,6 +29,10 @@ EXTRA_TREES, ROWS_OF_TREE = 50, 30_000
 MOST_NODES = 1_200_000
 # Of the 20 parts, by the number of rows: where there is much to learn from, a part of it is missed less.
 PARTS_PER_FOLD = ((20_000, 2), (100_000, 4), (math.inf, 10))
+# For each output: by boosted trees, by extra trees, and how far these agree.
+COLUMNS = 3
+# Of the scale of predictions: extra trees that differ less found rows of the same features. Of so many of the rows.
+AGREED, LEAST_TWINS = 1e-6, 0.02
 # Of `max_seconds`, on one core.
 MOST_OF_TIME = 0.5
 
@@ -44,6 +48,19 @@ class TreeFeatures:
 
     layer: TreeEmbedding
     columns: np.ndarray
+
+    def hidden(self, num_members: int) -> np.ndarray:
+        """Which tree features members of the kind with trees do not see, booleans `[M, T]`.
+
+        How far extra trees agree tells of rows that are in the table twice, where it helps all. Where there are next to
+        none, it is better if every other member goes without: they differ more.
+        """
+        hidden = np.zeros((num_members, self.size), bool)
+        spread = self.columns[:, self.size - self.size // COLUMNS :]
+        scale = self.columns[:, : self.size // COLUMNS].std(0)
+        if (spread <= AGREED * scale).mean() < LEAST_TWINS:
+            hidden[1::2, self.size - self.size // COLUMNS :] = True
+        return hidden
 
     @property
     def size(self) -> int:
@@ -127,4 +144,6 @@ def learned(
         name="trees",
         dtype="float64",
     )
-    return TreeFeatures(layer, layer.cross_fit(x, values, parts // plan.parts_per_fold, weights))
+    # Of few groups there are fewer parts.
+    parts_per_fold = plan.parts_per_fold if parts.max() == folds.NUM_PARTS - 1 else 1
+    return TreeFeatures(layer, layer.cross_fit(x, values, parts // parts_per_fold, weights))

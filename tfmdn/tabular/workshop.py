@@ -117,16 +117,12 @@ class Workshop:
             others.append(keras.layers.Rescaling(CATEGORY_SCALE)(network_lib.beside(*categories)))
         return self._standardization(numbers) if layout.numbers else None, others, layers
 
-    def _adapt(self, x: np.ndarray, with_trees: bool) -> np.ndarray | None:
+    def _adapt(self, x: np.ndarray) -> np.ndarray | None:
         """Lets the layers of features learn of these, `[n, F]`. Returns the standardised numbers among them."""
         layout, rows = self.design.layout, None
         numbers, _, indicated, _ = layout.parts(x)
         if layout.numbers:
             self._standardization.adapt(numbers)
-            if layout.trees and not with_trees:  # in units of infinity they are 0: one graph is for both kinds
-                scale = self._standardization.scale.numpy()
-                scale[-layout.trees :] = np.inf
-                self._standardization.scale.assign(scale)
             chunks = (numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK))
             rows = np.concatenate([self._standardization(chunk).numpy() for chunk in chunks])
             if self._piecewise is not None:
@@ -175,7 +171,7 @@ class Workshop:
         x: np.ndarray,
         y: np.ndarray,
         seed: int,
-        with_trees: bool = False,
+        hidden: np.ndarray | None = None,
         rows: np.ndarray | None = None,
         held_out: np.ndarray | None = None,
     ) -> Units:
@@ -185,7 +181,7 @@ class Workshop:
           x: features `[n, F]`.
           y: targets `[n, *E]`, each as often as it counts.
           seed: what all random numbers follow from.
-          with_trees: whether the networks see the predictions of trees among the features.
+          hidden: which of the predictions of trees each member does not see, booleans `[M, T]`. None: there are none.
           rows: the number of the features' row for each of the targets, for components that start as a Gaussian mixture
             of both says; else None.
           held_out: which rows of the features each member does not learn from, booleans `[n, M]`.
@@ -194,7 +190,7 @@ class Workshop:
           The targets' units. The learner is to be given targets in standard units.
         """
         rng = np.random.default_rng(seed)
-        numbers = self._adapt(x, with_trees)
+        numbers = self._adapt(x)
         head = self._predictors[0].layers[-1]
         head.adapt(y)
         units = head.units
@@ -211,8 +207,11 @@ class Workshop:
         joint = None
         if rows is not None:
             joint = JointMixture(self._measured(numbers)[rows], y, head.num_components, head.min_scale)
-        weights = []
+        weights, scale = [], None if hidden is None else self._standardization.scale.numpy()
         for member, (learner, layers) in enumerate(zip(self._learners, self._random_layers)):
+            if hidden is not None:  # in units of infinity it is 0: one graph serves all
+                seen, trees = np.split(scale, [-hidden.shape[1]])
+                self._standardization.scale.assign(np.concatenate([seen, np.where(hidden[member], np.inf, trees)]))
             network_lib.draw(layers, rng)
             if joint is not None:
                 learner.layers[-1].begin_as(joint.start(head.raw_outputs, ~held_out[rows, member]))
