@@ -54,3 +54,22 @@ def test_a_kind_that_hardly_counts_is_left_out(gap, expected):
 def test_few_rows_hardly_move_the_weights():
     found = stacking.kind_weights(np.array([[3.0, 0.0]]), np.ones(1))
     assert 0.5 < found[0] < 0.7
+
+
+def test_kinds_that_disagree_are_too_broad_together():
+    """Each is right about the half of a target that it knows of; both together are known to be off by less."""
+    known = RNG.normal(size=(2, 20_000, 1))
+    y = known.sum(0) + RNG.normal(size=(20_000, 1))
+    of_kinds = [lambda factor, own=own: scipy.stats.norm.logpdf(y, own, factor * np.sqrt(2.0)) for own in known]
+    everyone, ones, shares = np.ones((20_000, 1), bool), np.ones(20_000), np.array([0.7, 0.3])
+    for one in of_kinds:
+        assert stacking.common_factor([one], np.ones(1), everyone, ones) == pytest.approx(1.0, abs=0.02)
+
+    def loss(factor):
+        by_kind = [np.log(share) + one(factor) for share, one in zip(shares, of_kinds)]
+        return -scipy.special.logsumexp(by_kind, axis=0).mean()
+
+    expected = scipy.optimize.minimize_scalar(loss, bounds=(0.5, 2.0), method="bounded").x
+    found = stacking.common_factor(of_kinds, shares, everyone, ones)
+    assert found == pytest.approx(expected, abs=0.01)
+    assert found < 0.95

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Sequence
 
 import keras
 import numpy as np
-import scipy.special
 
 from tfmdn.callbacks.early_stopping import EnsembleEarlyStopping
 from tfmdn.callbacks.forecast import ForecastStopping
 from tfmdn.distributions.merging import merge
-from tfmdn.ensembles import calibration, judgement, stacking
+from tfmdn.ensembles import judgement, stacking
 from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.ensembles.judgement import Judgement
 from tfmdn.scores.targets import TargetFormat
@@ -127,6 +125,11 @@ class Trained:
         """The log-density of each held-out row by those who have not learnt from it, `[R]`."""
         factor, weight = self.calibration
         return self.judged.together(weight, 1.0 if factor is None else None)
+
+    def calibrated_log_probs(self, factor: float) -> np.ndarray:
+        """The members' log-densities `[R, M]`, of scales that are multiplied by the factor found and one more."""
+        found, weight = self.calibration
+        return self.judged.log_probs(factor * found, weight)
 
     def broaden(self, factor: float) -> None:
         """Multiplies all scales."""
@@ -283,7 +286,9 @@ def together(workshop: Workshop, lesson: Lesson, kinds: Sequence[Trained]) -> Fi
     )
     models, shares = [kind.model for kind in kept], weights[weights > 0]
     if len(kept) > 1 and kept[0].calibration[0] is not None:
-        factor = _common_factor(kept, shares)
+        judged = kept[0].judged
+        own = [kind.calibrated_log_probs for kind in kept]
+        factor = stacking.common_factor(own, shares, judged.members, judged.weights)
         for kind in kept:
             kind.broaden(factor)
 
@@ -307,21 +312,3 @@ def together(workshop: Workshop, lesson: Lesson, kinds: Sequence[Trained]) -> Fi
     ]
     counted = tuple(trained.kind for trained in kept)
     return Fitted(workshop.together(models, shares), scores, ending, counted, conformal, tuple(findings))
-
-
-def _common_factor(kinds: Sequence[Trained], shares: np.ndarray) -> float:
-    """What the scales of kinds of members are multiplied by, since they disagree: each by itself is broad enough.
-
-    The members of the same rows, one of each kind, are taken for one member. (Gneiting and Ranjan 2013: a mixture of
-    distributions that are as broad as they should be is broader.)
-    """
-
-    def log_probs(factor):
-        by_kind = [
-            math.log(share) + kind.judged.log_probs(factor * kind.calibration[0], kind.calibration[1])
-            for kind, share in zip(kinds, shares)
-        ]
-        return scipy.special.logsumexp(by_kind, axis=0)
-
-    judged = kinds[0].judged
-    return calibration.scale_factor(log_probs, judged.members, judged.weights)
