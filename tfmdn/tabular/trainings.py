@@ -29,6 +29,8 @@ from tfmdn.training.loop import fit
 SHARED_ROWS = 10
 # By how many nats a second kind may come out behind the first and still add to it.
 MOST_BEHIND = 0.1
+# The default of early stopping, in which all kinds are compared.
+JUDGED_SCALES = 1.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,13 @@ class Kind:
     def sees_trees(self) -> bool:
         """Whether any of them sees the predictions of trees."""
         return self.hidden is not None and not self.hidden.all()
+
+    @property
+    def judged_scales(self) -> float:
+        """What members' scales are multiplied by when they are judged."""
+        # Those that start alike disagree little, and do not broaden each other. In several dimensions the factor would
+        # let them learn far beyond their best.
+        return 1.0 if self.as_joint else JUDGED_SCALES
 
     @property
     def name(self) -> str:
@@ -172,6 +181,7 @@ def train(
         first_half=lesson.first_half,
         shared_rows=SHARED_ROWS,
         patience=patience,
+        scale_temperature=kind.judged_scales,
         **options,
     )
     training = TrainingProgress(progress, stopping, steps)
@@ -213,7 +223,8 @@ def train(
         half.set_calibration(factor or 1.0, weight or None)
     for one, (name, value) in itertools.product((model, *of_halves), units.statistics.items()):
         one.set_in_all_members(lambda network, name=name: getattr(network.layers[-1], name), value)
-    loss = float(stopping.best_scores.mean())
+    losses = stopping.scores(JUDGED_SCALES) if kind.as_joint else stopping.best_scores
+    loss = float(losses.mean())
     return Trained(kind, model, loss, scores, ending, found, (factor, weight), of_halves)
 
 
