@@ -1,5 +1,7 @@
 """Conformal intervals: the arithmetic against plain NumPy and by simulation, and what a regressor makes of it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -106,6 +108,27 @@ def test_coverage_of_models_that_have_learnt_from_the_other_parts(num_rows, draw
     assert coverage - 0.03 < inside.mean() < coverage + 0.1
 
 
+@pytest.mark.parametrize("disagreement", [0.0, 0.3, 1.0])
+def test_members_who_disagree_cover_no_more_than_they_should(disagreement):
+    """Truth by simulation: members' errors in units of the noise, two of ten to judge each row."""
+    rng, members = np.random.default_rng(10), 10
+
+    def rows(count):
+        y, errors = rng.normal(size=count), disagreement**0.5 * rng.normal(size=(count, members))
+        loc = rng.normal(0.0, 0.4, size=(count, 1)) + errors
+        normals = tfd.Normal(loc, np.full_like(loc, 1.2))
+        return y, tfmdn.Mixture(tfd.Categorical(np.zeros_like(loc)), normals, member_sizes=(1,) * members)
+
+    y, mixture = rows(3_000)
+    held_out = (np.arange(members) - np.arange(3_000)[:, np.newaxis]) % members < 2
+    found = Conformal.learned([mixture], y, PLAIN, held_out, np.ones(3_000))
+    y, mixture = rows(3_000)
+    for one in (found, dataclasses.replace(found, narrowing=np.ones(1))):
+        low, high = one.quantiles(mixture, [0.1, 0.9]).T
+        covered = np.mean((low <= y) & (y <= high))
+        assert covered == pytest.approx(0.8, abs=0.025) or (one is not found and disagreement and covered > 0.82)
+
+
 def test_weights_are_shares_of_rows():
     rng = np.random.default_rng(4)
     mixture, loc, scale = of_normals(ROWS, rng)
@@ -180,7 +203,7 @@ FAMILIES = {
 def test_any_family(components):
     mixture = tfmdn.Mixture(tfd.Categorical(np.zeros((2, 1))), components())
     scores = (np.arange(19.0) + 1.0)[:, np.newaxis] / 20.0
-    found = Conformal(np.ones((1, 1), bool), np.zeros(19, int), np.ones(19), scores, scores)
+    found = Conformal(np.ones((1, 1), bool), np.zeros(19, int), np.ones(19), scores, scores, np.ones(1))
     levels = [0.3, 0.95]
     ends = found.quantiles(mixture, levels)
     np.testing.assert_allclose(ends, np.moveaxis(mixture.quantile(levels).numpy(), 0, -1), rtol=1e-4)
@@ -192,7 +215,7 @@ def test_what_cannot_be_said_is_infinite_or_nan():
     mixture, _, _ = of_normals(3, np.random.default_rng(7))
     unknown = mixture.copy(components_distribution=tfd.Normal(np.full((3, 5), np.nan), 1.0))
     scores = np.full((30, 1), 1.0)  # as of targets so large that the model gave them no probability
-    found = Conformal(np.ones((1, 5), bool), np.zeros(30, int), np.ones(30), scores, scores)
+    found = Conformal(np.ones((1, 5), bool), np.zeros(30, int), np.ones(30), scores, scores, np.ones(1))
     np.testing.assert_array_equal(found.quantiles(mixture, [0.9]), np.full((3, 1), np.inf))
     np.testing.assert_array_equal(found.quantiles(unknown, [0.5]), np.full((3, 1), np.nan))
 
@@ -231,7 +254,7 @@ def test_weights_and_intervals_survive_files():
         [mixture], pairs, TargetFormat(intervals=True), of_parts(ROWS), rng.uniform(1.0, 2.0, ROWS)
     )
     again = Conformal.from_config(found.to_config())
-    for name in ("judges", "part", "weights", "low", "high"):
+    for name in ("judges", "part", "weights", "low", "high", "narrowing"):
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
 
 

@@ -7,6 +7,9 @@ part of the rows has members of its own to be judged by, and a new row has a ran
 the cross-conformal predictive distributions of Vovk, Nouretdinov, Manokhin and Gammerman (2018), whose intervals are
 CV+ of Barber, Candes, Ramdas and Tibshirani (2021), with a distribution in the place of a distance from the mean.
 
+These cover more often than they say where the members of the parts disagree, as all of them together err less than
+those of a part. So that is measured, and the levels are moved by it.
+
 Shapes in comments: n rows, R rows with scores, M members, C components of all, P parts, d outputs, E event, Q levels.
 """
 
@@ -16,6 +19,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import scipy.special
 import tensorflow as tf
 
 from tfmdn.distributions.mixture import Mixture
@@ -45,6 +49,7 @@ class Conformal:
       weights: of the rows, `[R]`.
       low: the smallest scores that the rows can have, `[R, d]`; NaN where nothing is known of a target.
       high: the largest ones. They are the same but for targets that are only known to lie in an interval.
+      narrowing: by what the normal scores of levels are multiplied, `[d]`, see `members.narrowing`.
     """
 
     judges: np.ndarray
@@ -52,6 +57,7 @@ class Conformal:
     weights: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    narrowing: np.ndarray
 
     @classmethod
     def learned(
@@ -108,7 +114,9 @@ class Conformal:
         """The scores, of what each member says of them `[2, R, d, M]`, and the members' weights `[R, M]`."""
         judges, part = np.unique(held_out, axis=0, return_inverse=True)
         scores = members.together(values, shares[:, np.newaxis], held_out[:, np.newaxis])
-        return cls(judges, part.reshape(-1), weights, *np.round(scores, DIGITS))
+        exact = np.where((scores[0] == scores[1])[..., np.newaxis], values[0], np.nan)
+        narrowing = members.narrowing(exact, shares, held_out, weights)
+        return cls(judges, part.reshape(-1), weights, *np.round(scores, DIGITS), narrowing)
 
     def quantiles(self, mixture: Mixture, levels: Sequence[float]) -> np.ndarray:
         """The ends of one-sided intervals `[n, *E, Q]`.
@@ -138,8 +146,8 @@ class Conformal:
         return own.possible(ends)
 
     def _count(self, axis: int, level: float) -> Count:
-        is_upper = level > 0.5
-        scores = (self.high if is_upper else self.low)[:, axis]
+        scores = (self.high if level > 0.5 else self.low)[:, axis]
+        level = scipy.special.ndtr(self.narrowing[axis] * scipy.special.ndtri(level))
         parts = [self.part == number for number in range(len(self.judges))]
         known = ~np.isnan(scores)
         # The new row weighs as much as one of so many equal rows that say as much as these (Kish 1965).
@@ -156,6 +164,7 @@ class Conformal:
             "weights": None if is_even else self.weights.tolist(),
             "low": self.low.tolist(),
             "high": None if is_exact else self.high.tolist(),
+            "narrowing": self.narrowing.tolist(),
         }
 
     @classmethod
@@ -163,7 +172,7 @@ class Conformal:
         part, low = np.array(config["part"]), np.array(config["low"])
         weights = np.ones(len(part)) if config["weights"] is None else np.array(config["weights"])
         high = low if config["high"] is None else np.array(config["high"])
-        return cls(np.array(config["judges"]), part, weights, low, high)
+        return cls(np.array(config["judges"]), part, weights, low, high, np.array(config["narrowing"]))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

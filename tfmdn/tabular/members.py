@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -19,6 +20,10 @@ tfd = tfp.distributions
 
 # In standard deviations: how exactly a value is found, and (as a power of 2) how far away it is looked for.
 TOLERANCE, MOST_DOUBLINGS = 1e-10, 60
+# Normal scores beyond are those of targets that nobody expected.
+MOST_SURPRISED = 3.0
+# What chance alone brings a ratio of squares below.
+SMALLEST_RATIO = 0.25
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -165,6 +170,41 @@ def together(values: np.ndarray, shares: np.ndarray, judges: np.ndarray) -> np.n
     others = shares[..., count:]
     judged = (weights * values[..., :count]).sum(-1) / weights.sum(-1)
     return (1.0 - others.sum(-1)) * judged + (others * values[..., count:]).sum(-1)
+
+
+def narrowing(values: np.ndarray, shares: np.ndarray, held_out: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """How much narrower intervals of several parts' members are than the sum of ranks in each part says, `[d]`.
+
+    Let t be the mean square of the normal score that a member gives to a row it has not learnt from, and v the variance
+    of these scores among the r members who judge a row. With M of them in all the error of their mean is
+    t - (1 - 1 / M) v. A part's is t - (1 - 1 / r) v, and since the r members of each part are others, the sum of ranks
+    is spread by (1 / r - 1 / M) v more. The result is the root of the ratio, at most 1.
+
+    Args:
+      values: what each member says of targets, `[R, d, M]`, NaN where that is not known.
+      shares: their weights `[R, M]`. Those who judge the same rows count as one.
+      held_out: who judges, booleans `[R, M]`.
+      weights: of the rows, `[R]`.
+    """
+    judges, unit = np.unique(held_out, axis=1, return_inverse=True)
+    is_in = unit.reshape(-1, 1) == np.arange(judges.shape[1])  # [M, U]
+    num_units, several = judges.shape[1], judges.sum(1) > 1
+    if not several.any():  # nobody knows
+        return np.ones(values.shape[1])
+    values, shares, judges, weights = values[several], shares[several], judges[several], weights[several]
+    shares, values = shares[:, np.newaxis, : len(is_in)], values[..., : len(is_in)]
+    scores = np.clip(scipy.special.ndtri((shares * values) @ is_in / (shares @ is_in)), -MOST_SURPRISED, MOST_SURPRISED)
+    size = judges.sum(1, keepdims=True)
+    scores = np.where(judges[:, np.newaxis], scores, 0.0)
+    mean = scores.sum(-1) / size
+    squares = np.square(scores).sum(-1) / size
+    variances = (squares - np.square(mean)) * size / (size - 1)
+    counts = weights[:, np.newaxis] * ~np.isnan(mean)
+    square, variance = (np.nansum(counts * part, 0) / counts.sum(0) for part in (squares, variances))
+    share = 1.0 / np.average(size[:, 0], weights=weights)
+    whole = square - (1.0 - 2.0 * share + 1.0 / num_units) * variance
+    ratio = (square - (1.0 - 1.0 / num_units) * variance) / np.maximum(whole, np.finfo(float).tiny)
+    return np.where(np.isnan(ratio), 1.0, np.sqrt(np.clip(ratio, SMALLEST_RATIO, 1.0)))
 
 
 def of_outputs(mixture: Mixture) -> Iterator[Members]:
