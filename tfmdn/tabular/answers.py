@@ -134,10 +134,11 @@ class Answers:
           X: features `(n, F)`.
           coverage: strictly between 0 and 1.
           conformal: True goes by the rows that some networks have not learnt from, about half of them and at most
-            4,000, as `tfmdn.tabular.conformal` says (CV+). For a coverage of 1 - a, somewhat below 1 - 2 a is proven
-            of such intervals if nothing else of these rows is used, and 1 - a is what they have, or a little more where
-            networks disagree; here these rows have also said when to stop. If `fit` had `groups`, it is of rows of new
-            groups; if it had weights, rows count as they say. Of censored targets the worst is assumed.
+            4,000, as `tfmdn.tabular.conformal` says: CV+, whose coverage of 1 - a is proven to be about 1 - 2 a or
+            more, and which is too wide where networks disagree; so its levels are moved by how far they do, for a
+            coverage of 1 - a, which is measured and not proven (benchmarks/README.md). If `fit` had `groups`, it is
+            that of rows of new groups; if it had weights, rows count as they say. Of censored targets the worst is
+            assumed.
             Or a pair (X, y) of rows that `fit` has not seen: then at least `coverage` is proven, whatever `fit` did,
             and at most 2 / (n + 1) more from n rows of which no two have the same rank.
         """
