@@ -58,7 +58,7 @@ def novelty_by_scipy(layer, x):
     return 1.0 - 1.0 / (1.0 + np.maximum(together, singly))
 
 
-X = np.array([[0.5, -5.0], [3.0, -5.0], [1.1, -4.5], [13.0, -5.0], [1.0, -2.0]])
+X = np.array([[0.5, -5.0], [3.0, -5.0], [1.1, -4.5], [13.0, -5.0], [1.0, 1.0]])
 
 
 def test_a_gap_or_an_end_of_one_feature_is_novel(layers):
@@ -81,7 +81,10 @@ def test_the_density_is_of_the_model_the_regression_and_the_marginal(layers):
     regression = scipy.stats.norm(ridge.predict(standardized(X)), stddev).pdf(y)
     marginal = layer._marginal_like(mixture).prob(y).numpy()
     novel = novelty_by_scipy(layer, X)
-    near = np.exp(-0.5 * np.square(standardized(X)).max(-1) / extrapolation.REACH**2)
+    ends = standardized(train).min(0), standardized(train).max(0)
+    beyond = np.maximum(np.maximum(ends[0] - standardized(X), standardized(X) - ends[1]), 0.0).max(-1)
+    near = np.exp(-0.5 * np.square(beyond / extrapolation.REACH))
+    assert near.min() < 0.5 * near.max()
     rest = extrapolation.LINEAR * near * regression + (1.0 - extrapolation.LINEAR * near) * marginal
     kept = 1.0 - novel + novel * extrapolation.KEPT * near
     received = layer(mixture, X)

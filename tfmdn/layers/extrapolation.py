@@ -16,7 +16,7 @@ import tensorflow_probability as tfp
 from tfmdn.distributions import merging, reflected, reflected_joint, tensors
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.layers import adaptation, families, kernels
-from tfmdn.layers.fallback import FARTHEST, LONGEST_WAY, MarginalFallback
+from tfmdn.layers.fallback import FARTHEST, MarginalFallback
 
 tfd = tfp.distributions
 
@@ -36,8 +36,8 @@ LINEAR_KINDS = (
 # How much of what a model says stays near the data, and how much of the rest is what the linear regression says.
 KEPT = 0.5
 LINEAR = 0.8
-# In standard deviations, how far from their means nothing of either is left. Inputs with long tails have rows beyond 3.
-REACH = 10.0
+# In standard deviations, how far beyond the ends of the data little of either is left.
+REACH = 5.0
 # The penalty of the slopes, in rows: features that repeat each other have no slopes of their own.
 RIDGE = 1.0
 
@@ -54,8 +54,11 @@ class Extrapolation(MarginalFallback):
     the model says is kept. Of the rest, 80 % is what a linear regression says, and the others are the marginal of the
     target. The regression is Bayesian: the farther x is from the mean of the data, the less sure it is. Components that
     have no linear regression (positive ones, angles, single values that have a probability) leave its part to the
-    marginal. Farther away the marginal takes the place of both: the largest |z| of a feature, in standard deviations,
-    leaves exp(-z² / 200) of either.
+    marginal. Farther away the marginal takes the place of both: z standard deviations beyond the end of a feature leave
+    exp(-z² / 50) of either.
+
+    Rows of the data itself are novel in `novelty` of all cases, or less, for which `adapt` lowers the odds as far as it
+    takes.
 
     Args:
       novelty: the share of inputs that do not belong to the data, strictly between 0 and 1.
@@ -74,6 +77,8 @@ class Extrapolation(MarginalFallback):
     array([0., 1.], dtype=float32)
     """
 
+    longest_way = math.inf
+
     def __init__(self, novelty: float = 1e-3, num_points: int = 500, num_components: int = 3, **kwargs):
         super().__init__(novelty, num_points, num_components, **kwargs)
 
@@ -81,6 +86,8 @@ class Extrapolation(MarginalFallback):
         super()._add_state(features, size)
         self.centers = self._add_statistic("centers", np.zeros((NUM_CENTERS, features)))
         self.widths = self._add_statistic("widths", np.ones(features))
+        self.lowest = self._add_statistic("lowest", np.full(features, -3.0))
+        self.highest = self._add_statistic("highest", np.full(features, 3.0))
         self.feature_log_odds = self._add_statistic("feature_log_odds", scipy.special.logit(self.novelty))
         self.coefficients = self._add_statistic("coefficients", np.zeros((features + 1, size)))
         self.leverage_factor = self._add_statistic("leverage_factor", np.zeros((features + 1, features + 1)))
@@ -89,8 +96,8 @@ class Extrapolation(MarginalFallback):
     def _mixed(self, mixture: Mixture, x: tf.Tensor) -> Mixture:
         z = self._standardized(x)
         log_odds = tf.cast(self._log_odds(x), mixture.dtype)
-        farthest = tf.cast(tf.reduce_max(tf.square(z), -1), mixture.dtype)
-        log_near = -0.5 * farthest / REACH**2
+        beyond = tf.reduce_max(tf.nn.relu(tf.maximum(z - self.highest, self.lowest - z)), -1)
+        log_near = -0.5 * tf.square(tf.cast(beyond, mixture.dtype) / REACH)
         log_novel = tf.math.log_sigmoid(log_odds)
         log_kept = tf.reduce_logsumexp([tf.math.log_sigmoid(-log_odds), math.log(KEPT) + log_near + log_novel], 0)
         log_rest = log_novel + tf.math.log1p(-KEPT * tf.exp(log_near))
@@ -138,9 +145,9 @@ class Extrapolation(MarginalFallback):
         shift = kernels.shift_to_mean(log_odds, self.novelty + 1.0 / len(rows))
         self.centers.assign(centers)
         self.widths.assign(widths)
-        self.feature_log_odds.assign(
-            scipy.special.logit(self.novelty) + max(shift, -0.5 * (LONGEST_WAY / np.median(widths)) ** 2)
-        )
+        self.feature_log_odds.assign(scipy.special.logit(self.novelty) + shift)
+        self.lowest.assign(z.min(0))
+        self.highest.assign(z.max(0))
         self._learn_regression(z, targets)
 
     def _learn_regression(self, z: np.ndarray, targets: np.ndarray) -> None:

@@ -78,6 +78,8 @@ class MarginalFallback(keras.layers.Layer):
     (True, True)
     """
 
+    longest_way = LONGEST_WAY
+
     def __init__(self, novelty: float = 1e-3, num_points: int = 1000, num_components: int = 10, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)
         self.novelty = validation.fraction("novelty", novelty)
@@ -250,7 +252,7 @@ class MarginalFallback(keras.layers.Layer):
         shift = kernels.shift_to_mean(log_odds, self.novelty + 1.0 / len(points))
         self.bandwidth.assign(bandwidth)
         self.prior_log_odds.assign(
-            scipy.special.logit(self.novelty) + max(shift, -0.5 * (LONGEST_WAY / bandwidth) ** 2)
+            scipy.special.logit(self.novelty) + max(shift, -0.5 * (self.longest_way / bandwidth) ** 2)
         )
 
     def _learn_marginal(self, rows: np.ndarray) -> None:
