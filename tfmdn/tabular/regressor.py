@@ -104,7 +104,9 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         that ended before. Limits, atoms and a resolution are then those that are given, and covariance "auto" means
         "diag".
       fallback: whether rows that are unlike the table, as in a gap or beyond an end of one of its numbers, are answered
-        less surely, see `tfmdn.layers.Extrapolation`: True, False, or the share of such rows, by default 0.001.
+        less surely, see `tfmdn.layers.Extrapolation`: True, False, or the share of such rows, 0.001 for True. Not by
+        default: of rows like the table's it changes next to nothing, but of fewer than some hundred rows, or of numbers
+        with long tails, some are taken to be unlike it. `model_` is then never an Ensemble alone.
       random_state: an integer or a `numpy.random.RandomState` for results that repeat; None for others each time.
         Global random numbers are neither used nor changed.
       verbose: 1 shows `findings_`, a bar of how far the fit has come, and how the training ended.
