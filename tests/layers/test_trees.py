@@ -161,8 +161,12 @@ def test_compiled():
 def test_trees_are_fitted_by_and_by(monkeypatch):
     expected = layer_of(num_trees=40).cross_fit(X, Y, FOLDS)
     monkeypatch.setattr(tree_fits, "FIRST_TREES", 8)
-    layer = layer_of(num_trees=40)
-    np.testing.assert_array_equal(layer.cross_fit(X, Y, FOLDS), expected)
+    monkeypatch.setattr(tree_fits, "WORTH", 0.0)
+    np.testing.assert_array_equal(layer_of(num_trees=40).cross_fit(X, Y, FOLDS), expected)
+    monkeypatch.setattr(tree_fits, "WORTH", np.inf)  # more are never worth it
+    np.testing.assert_array_equal(
+        layer_of(num_trees=40).cross_fit(X, Y, FOLDS), layer_of(num_trees=8).cross_fit(X, Y, FOLDS)
+    )
 
 
 def test_extra_trees_of_a_part_of_the_rows():

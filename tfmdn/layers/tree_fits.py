@@ -23,6 +23,8 @@ LARGEST = 1e30
 SHARE_OF_FEATURES = 0.5
 # Boosted trees that are fitted at once, and the share of them that the best number is to be below: else there are more.
 FIRST_TREES, ENOUGH = 100, 0.8
+# What of the squared error the last half of the trees must have saved for more of them to be worth their time.
+WORTH = 0.01
 # Rows of a fold that tell which number is best.
 MOST_JUDGED = 5_000
 
@@ -190,7 +192,7 @@ def cross_fitted(
 def _best_size(most: int, models: list, x, y, weights, folds: Sequence[Fold]) -> int:
     """Fits boosted trees, and returns how many of them have the least squared error on rows not learnt from.
 
-    They are fitted by and by, until the best number is behind them.
+    They are fitted by and by, until the best number is behind them, or those that came last have hardly helped.
     """
     rng = np.random.default_rng(0)
     judged = [fold.judged[np.isfinite(y[fold.judged])] for fold in folds]
@@ -204,8 +206,10 @@ def _best_size(most: int, models: list, x, y, weights, folds: Sequence[Fold]) ->
             squares = (np.square(predicted - y[rows]) for predicted in model.staged_predict(x[rows]))
             return np.array([square.sum() if weights is None else square @ weights[rows] for square in squares])
 
-        best = int(np.argmin(np.sum(_side_by_side(errors, models, folds, judged), 0))) + 1
-        if size == most or best < ENOUGH * size:
+        total = np.sum(_side_by_side(errors, models, folds, judged), 0)
+        best = int(np.argmin(total)) + 1
+        has_hardly_helped = total[: size // 2].min(initial=np.inf) <= (1.0 + WORTH) * total.min()
+        if size == most or best < ENOUGH * size or has_hardly_helped:
             return best
         size = min(2 * size, most)
 
