@@ -43,7 +43,7 @@ def fitted(x=X, y=Y, **arguments):
 def weigh(kind, patch):
     """Makes one kind, or both alike, as likely as can be."""
     shares = {"trees": [1.0, 0.0], "none": [0.0, 1.0], "both": [0.25, 0.75]}[kind]
-    patch.setattr("tfmdn.tabular.trainings.stacking.kind_weights", lambda *_: np.array(shares))
+    patch.setattr("tfmdn.tabular.stacked.stacking.kind_weights", lambda *_: np.array(shares))
 
 
 @pytest.mark.parametrize(("kind", "members"), [("trees", 2), ("none", 2), ("both", 4)])
@@ -106,30 +106,21 @@ def test_where_columns_of_trees_stand():
 
 
 @pytest.mark.parametrize(
-    ("rows", "arguments", "expected"),
+    ("trees", "rows", "num_outputs", "is_default", "max_seconds", "expected"),
     [
-        (tree_features.MIN_ROWS, {}, True),
-        (tree_features.MIN_ROWS - 1, {}, False),
-        (tree_features.MIN_ROWS, {"trees": False}, False),
-        (60, {"trees": True}, True),
-        (39, {"trees": True}, False),
-        (1_000_000, {"max_seconds": 1_000.0}, True),
-        (1_000_000, {"max_seconds": 5.0}, False),
+        ("auto", tree_features.MIN_ROWS, 1, True, None, True),
+        ("auto", tree_features.MIN_ROWS - 1, 1, True, None, False),
+        ("auto", tree_features.MIN_ROWS, 1, False, None, False),
+        ("auto", tree_features.MIN_ROWS, tree_features.MOST_OUTPUTS + 1, True, None, False),
+        ("auto", 1_000_000, 1, True, 1_000.0, True),
+        ("auto", 1_000_000, 1, True, 5.0, False),
+        (False, 1_000, 1, True, None, False),
+        (True, 60, 1, False, 0.1, True),
+        (True, 39, 1, True, None, False),
     ],
 )
-def test_when_trees_are_tried(rows, arguments, expected):
-    regressor = tfmdn.MDNRegressor(**arguments)
-    regressor._output_shape = ()
-    assert regressor._tries_trees(rows, 5) == expected
-
-
-def test_trees_are_not_tried_with_a_network_of_the_users_or_for_many_outputs():
-    regressor = tfmdn.MDNRegressor(network=lambda: None)
-    regressor._output_shape = ()
-    assert not regressor._tries_trees(1_000, 5)
-    regressor = tfmdn.MDNRegressor()
-    regressor._output_shape = (tree_features.MOST_OUTPUTS + 1,)
-    assert not regressor._tries_trees(1_000, 5)
+def test_when_trees_are_tried(trees, rows, num_outputs, is_default, max_seconds, expected):
+    assert tree_features.are_tried(trees, (rows, 5), num_outputs, is_default, max_seconds) == expected
 
 
 @pytest.mark.parametrize("trees", ["always", 2, None])

@@ -3,7 +3,9 @@
 - `regressor`: scikit-learn's interface, `tfmdn.MDNRegressor`.
 - `answers`: what it is asked once it is fitted.
 - `recipe`: what it trains, and how.
-- `trainings`: one kind of networks after the other, and then all of them as one.
+- `lessons`: what is learnt from, how, and as what kind of members.
+- `trainings`: of members of one kind.
+- `stacked`: all kinds as one.
 - `plans`: sizes of networks and lengths of trainings.
 - `columns`: anybody's tables, as the columns that were fitted.
 - `tables`: their columns and names.

@@ -17,7 +17,7 @@ from tfmdn.layers import coarseness, families, joint_starts, specs
 from tfmdn.layers import support as support_lib
 from tfmdn.layers.ends import Ends
 from tfmdn.scores.targets import TargetFormat
-from tfmdn.tabular import folds, plans, targets, trainings
+from tfmdn.tabular import folds, lessons, plans, stacked, targets, trainings
 from tfmdn.tabular import workshop as workshop_lib
 from tfmdn.tabular.design import Design
 from tfmdn.tabular.layout import Layout
@@ -120,7 +120,7 @@ class Recipe:
         # Of Python's: Keras and JSON refuse NumPy's.
         object.__setattr__(self, name, validation.positive_integer(name, getattr(self, name)))
 
-    def fit(self, table: Table, progress: Progress, left: int = 1) -> trainings.Fitted:
+    def fit(self, table: Table, progress: Progress, left: int = 1) -> stacked.Fitted:
         """Trains an ensemble.
 
         Args:
@@ -143,7 +143,7 @@ class Recipe:
             limits = support_lib.limits(self.support, values.shape[1:])
             support_lib.check_inside(values.min(0), values.max(0), *limits, self.support)
         judging = folds.folds(len(x), self.n_estimators, np.random.default_rng(table.seed), table.groups)
-        lesson = trainings.Lesson(x, y, form, typical, weights, *judging, table.seed)
+        lesson = lessons.Lesson(x, y, form, typical, weights, *judging, table.seed)
         design = settled._design(x, layout, typical, form)
         kinds = _kinds(table.trees and table.trees.hidden(self.n_estimators), design.is_joint)
         with workshop_lib.workshops.lend(design, table.seed) as workshop:
@@ -262,13 +262,13 @@ class Recipe:
     def _trained(
         self,
         workshop: workshop_lib.Workshop,
-        lesson: trainings.Lesson,
-        kinds: Sequence[trainings.Kind],
+        lesson: lessons.Lesson,
+        kinds: Sequence[lessons.Kind],
         progress: Progress,
         left: int,
-    ) -> trainings.Fitted:
+    ) -> stacked.Fitted:
         """What the networks of a settled recipe learn, one kind after the other, in the first of the recipes left."""
-        schedule = trainings.Schedule(self.batch_size, self.max_steps, self.patience, self.calibrate)
+        schedule = lessons.Schedule(self.batch_size, self.max_steps, self.patience, self.calibrate)
         trained = []
         for number, kind in enumerate(kinds):
             if trained and progress.is_late:
@@ -276,10 +276,10 @@ class Recipe:
             progress.begin(left * len(kinds) - number)
             target = min(one.loss for one in trained) + trainings.MOST_BEHIND if trained else None
             trained.append(trainings.train(workshop, lesson, schedule, progress, kind, target))
-        return trainings.together(workshop, lesson, trained)
+        return stacked.together(workshop, lesson, trained)
 
 
-def _kinds(hidden: np.ndarray | None, is_joint: bool) -> list[trainings.Kind]:
+def _kinds(hidden: np.ndarray | None, is_joint: bool) -> list[lessons.Kind]:
     """The kinds of members that are tried, the plain one last.
 
     Args:
@@ -287,9 +287,9 @@ def _kinds(hidden: np.ndarray | None, is_joint: bool) -> list[trainings.Kind]:
       is_joint: whether components can start as a Gaussian mixture.
     """
     all_hidden = None if hidden is None else np.ones_like(hidden)
-    kinds = [trainings.Kind(all_hidden, as_joint=True)] if is_joint else []
-    kinds += [] if hidden is None else [trainings.Kind(hidden)]
-    return [*kinds, trainings.Kind(all_hidden)]
+    kinds = [lessons.Kind(all_hidden, as_joint=True)] if is_joint else []
+    kinds += [] if hidden is None else [lessons.Kind(hidden)]
+    return [*kinds, lessons.Kind(all_hidden)]
 
 
 def _hashable(side):

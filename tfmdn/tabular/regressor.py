@@ -274,7 +274,8 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         del raw  # to make room
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         layout, trees = encoded.layout, None
-        if self._tries_trees(*x.shape):
+        size = math.prod(self._event_shape)
+        if tree_features.are_tried(self.trees, x.shape, size, self.network is None, self.max_seconds):
             progress.show(f"growing trees on {len(x):,} x {x.shape[1]:,}", share=0.0)
             parts = folds.parts(len(x), np.random.default_rng(seed), groups)
             trees = tree_features.learned(x, y, form, weights, parts, seed)
@@ -298,17 +299,6 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         progress.show("looking for what is unlike the table", share=1.0)
         fallback = off_data.learned(novelty, x, encoded.layout, y, form, weights)
         self.model_ = Composition(encoder, best.model, fallback).model()
-
-    def _tries_trees(self, num_rows: int, num_features: int) -> bool:
-        """Whether members are tried that see the predictions of trees."""
-        num_outputs, expected = math.prod(self._event_shape), "True, False or 'auto'"
-        if validation.is_auto("trees", self.trees, expected):
-            seconds = tree_features.Plan.of(num_rows, num_features, num_outputs).seconds
-            has_time = self.max_seconds is None or seconds < tree_features.MOST_OF_TIME * self.max_seconds
-            return self.network is None and has_time and tree_features.are_worth_trying(num_rows, num_outputs)
-        if self.trees not in (True, False):
-            raise ValueError(f"`trees` must be {expected}. Received: trees={self.trees!r}.")
-        return bool(self.trees) and num_rows >= folds.MIN_CALIBRATED
 
     def _recipes(self) -> list[Recipe]:
         """What is to be tried: one recipe, or one for each number of components."""

@@ -1,4 +1,4 @@
-"""How the networks of a table are trained: one kind of members after the other, and then all of them as one.
+"""How members of one kind are trained.
 
 Shapes in comments: n rows, F features, M members, E event, R held-out rows.
 """
@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
 
 import keras
 import numpy as np
 
 from tfmdn.callbacks.early_stopping import EnsembleEarlyStopping
 from tfmdn.callbacks.forecast import ForecastStopping
-from tfmdn.distributions.merging import merge
-from tfmdn.ensembles import judgement, stacking
+from tfmdn.ensembles import judgement
 from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.ensembles.judgement import Judgement
-from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import folds, plans, targets
-from tfmdn.tabular.conformal import Conformal
+from tfmdn.tabular.lessons import JUDGED_SCALES, Kind, Lesson, Schedule
 from tfmdn.tabular.progress import Ending, Progress, TrainingProgress
 from tfmdn.tabular.workshop import Workshop
 from tfmdn.training.loop import fit
@@ -29,80 +26,6 @@ from tfmdn.training.loop import fit
 SHARED_ROWS = 10
 # By how many nats a second kind may come out behind the first and still add to it.
 MOST_BEHIND = 0.1
-# The default of early stopping, in which all kinds are compared.
-JUDGED_SCALES = 1.25
-
-
-@dataclasses.dataclass(frozen=True)
-class Lesson:
-    """What is learnt from.
-
-    Attributes:
-      x: features `[n, F]`.
-      y: targets `[n, *E]`, or as `form` says.
-      form: what is said of them.
-      typical: targets `[n, *E]`, each as often as it counts.
-      weights: of the rows, `[n]`.
-      held_out: which rows each member is judged by, booleans `[n, M]`.
-      first_half: which of these are in the first half of a member's, booleans `[n, M]`.
-      seed: what all random numbers follow from.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    form: TargetFormat
-    typical: np.ndarray
-    weights: np.ndarray
-    held_out: np.ndarray
-    first_half: np.ndarray
-    seed: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Kind:
-    """What sets members apart from others of the same architecture.
-
-    Attributes:
-      hidden: which of the predictions of trees each does not see, booleans `[M, T]`. None: there are none.
-      as_joint: whether they start as a Gaussian mixture of features and targets says.
-    """
-
-    hidden: np.ndarray | None = None
-    as_joint: bool = False
-
-    @property
-    def sees_trees(self) -> bool:
-        """Whether any of them sees the predictions of trees."""
-        return self.hidden is not None and not self.hidden.all()
-
-    @property
-    def judged_scales(self) -> float:
-        """What members' scales are multiplied by when they are judged."""
-        # Those that start alike disagree little, and do not broaden each other. In several dimensions the factor would
-        # let them learn far beyond their best.
-        return 1.0 if self.as_joint else JUDGED_SCALES
-
-    @property
-    def name(self) -> str:
-        """What members of the kind do that others do not."""
-        return "see trees" if self.sees_trees else "start as a joint mixture" if self.as_joint else ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """How it is learnt.
-
-    Attributes:
-      batch_size: rows in a batch.
-      max_steps: the largest number of batches.
-      patience: how many of them without an improvement end the training.
-      calibrate: whether the held-out rows say how broad predictions are.
-    """
-
-    batch_size: int
-    max_steps: int
-    patience: int
-    calibrate: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,66 +183,3 @@ def _judged(
     stopping.restore()
     model.set_weights(learner.get_weights())
     return judgement.crossed(*stopped_by, lesson.first_half)
-
-
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """A trained ensemble, of the kinds of members that count.
-
-    Attributes:
-      model: from features `[n, F]` to the mixture.
-      scores: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
-      ending: how the training ended: the longest one, and the reason of the kind that counts most.
-      kinds: those that count.
-      conformal: the scores of rows that members have not learnt from.
-      findings: what was found, a sentence for each fact.
-    """
-
-    model: Ensemble
-    scores: np.ndarray
-    ending: Ending
-    kinds: tuple[Kind, ...]
-    conformal: Conformal
-    findings: tuple[str, ...] = ()
-
-
-def together(workshop: Workshop, lesson: Lesson, kinds: Sequence[Trained]) -> Fitted:
-    """The members of all kinds as one ensemble, by the likelihood of the rows that they have not learnt from."""
-    weights = np.ones(1)
-    if len(kinds) > 1:
-        log_probs = np.stack([kind.log_probs() for kind in kinds], axis=1)
-        weights = stacking.kind_weights(log_probs, kinds[0].judged.weights)
-    kept = [kind for kind, weight in zip(kinds, weights) if weight]
-    ending = dataclasses.replace(
-        kinds[int(np.argmax(weights))].ending,
-        num_steps=max(kind.ending.num_steps for kind in kept),
-        best_steps=np.concatenate([kind.ending.best_steps for kind in kept]),
-    )
-    models, shares = [kind.model for kind in kept], weights[weights > 0]
-    if len(kept) > 1 and kept[0].calibration[0] is not None:
-        judged = kept[0].judged
-        own = [kind.calibrated_log_probs for kind in kept]
-        factor = stacking.common_factor(own, shares, judged.members, judged.weights)
-        for kind in kept:
-            kind.broaden(factor)
-
-    def together(models):  # as one ensemble, whose graph may not be needed
-        return lambda x: merge([model(x) for model in models], shares)
-
-    stopped = [models] if not all(kind.of_halves for kind in kept) else zip(*(kind.of_halves for kind in kept))
-    conformal = Conformal.of_held_out(
-        [together(models) for models in stopped],
-        lesson.x,
-        lesson.y,
-        lesson.form,
-        *(np.tile(rows, len(kept)) for rows in (lesson.held_out, lesson.first_half)),
-        lesson.weights,
-    )
-    scores = np.concatenate([kind.scores for kind in kept])
-    findings = [
-        f"The members that {trained.kind.name} have a weight of {weight:.2f}"
-        for trained, weight in zip(kinds, weights)
-        if len(kinds) > 1 and trained.kind.name
-    ]
-    counted = tuple(trained.kind for trained in kept)
-    return Fitted(workshop.together(models, shares), scores, ending, counted, conformal, tuple(findings))

@@ -11,6 +11,7 @@ import math
 import keras
 import numpy as np
 
+from tfmdn import validation
 from tfmdn.layers.features import TreeEmbedding
 from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import encoding, folds, targets
@@ -114,9 +115,25 @@ class Plan:
         return cls(num_trees, max(1, round(num_nodes / MOST_NODES)), parts_per_fold, seconds)
 
 
-def are_worth_trying(num_rows: int, num_outputs: int) -> bool:
-    """Whether trees are tried if nobody says so."""
-    return num_rows >= MIN_ROWS and num_outputs <= MOST_OUTPUTS
+def are_tried(
+    trees: bool | str, shape: tuple[int, int], num_outputs: int, is_default: bool, max_seconds: float | None
+) -> bool:
+    """Whether members are tried that see the predictions of trees.
+
+    Args:
+      trees: what was said of it: True, False or "auto".
+      shape: of the features.
+      num_outputs: the number of outputs.
+      is_default: whether the networks are the default ones.
+      max_seconds: how long the training may take, None for no limit.
+    """
+    expected = "True, False or 'auto'"
+    if not validation.is_auto("trees", trees, expected):
+        if trees not in (True, False):
+            raise ValueError(f"`trees` must be {expected}. Received: trees={trees!r}.")
+        return bool(trees) and shape[0] >= folds.MIN_CALIBRATED
+    has_time = max_seconds is None or Plan.of(*shape, num_outputs).seconds < MOST_OF_TIME * max_seconds
+    return is_default and has_time and shape[0] >= MIN_ROWS and num_outputs <= MOST_OUTPUTS
 
 
 def learned(
