@@ -106,21 +106,22 @@ def test_where_columns_of_trees_stand():
 
 
 @pytest.mark.parametrize(
-    ("trees", "rows", "num_outputs", "is_default", "max_seconds", "expected"),
+    ("trees", "shape", "num_outputs", "is_default", "max_seconds", "expected"),
     [
-        ("auto", tree_features.MIN_ROWS, 1, True, None, True),
-        ("auto", tree_features.MIN_ROWS - 1, 1, True, None, False),
-        ("auto", tree_features.MIN_ROWS, 1, False, None, False),
-        ("auto", tree_features.MIN_ROWS, tree_features.MOST_OUTPUTS + 1, True, None, False),
-        ("auto", 1_000_000, 1, True, 1_000.0, True),
-        ("auto", 1_000_000, 1, True, 5.0, False),
-        (False, 1_000, 1, True, None, False),
-        (True, 60, 1, False, 0.1, True),
-        (True, 39, 1, True, None, False),
+        ("auto", (tree_features.MIN_ROWS, 5), 1, True, None, True),
+        ("auto", (tree_features.MIN_ROWS - 1, 5), 1, True, None, False),
+        ("auto", (tree_features.MIN_ROWS, 5), 1, False, None, False),
+        ("auto", (tree_features.MIN_ROWS, 5), tree_features.MOST_OUTPUTS + 1, True, None, False),
+        ("auto", (1_000_000, 5), 1, True, 1_000.0, True),
+        ("auto", (1_000_000, 5), 1, True, 5.0, False),
+        ("auto", (1_000, tree_features.MIN_FEATURES - 1), 1, True, None, False),
+        (False, (1_000, 5), 1, True, None, False),
+        (True, (60, 5), 1, False, 0.1, True),
+        (True, (39, 5), 1, True, None, False),
     ],
 )
-def test_when_trees_are_tried(trees, rows, num_outputs, is_default, max_seconds, expected):
-    assert tree_features.are_tried(trees, (rows, 5), num_outputs, is_default, max_seconds) == expected
+def test_when_trees_are_tried(trees, shape, num_outputs, is_default, max_seconds, expected):
+    assert tree_features.are_tried(trees, shape, num_outputs, is_default, max_seconds) == expected
 
 
 @pytest.mark.parametrize("trees", ["always", 2, None])

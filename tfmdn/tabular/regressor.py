@@ -96,7 +96,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
       trees: whether to try members that see the predictions of trees (`tfmdn.features.TreeEmbedding`) among the
         features. If so, there are `n_estimators` of these and as many others, and rows that they have not learnt from
         say how much each kind counts. True: yes, from 40 rows on. "auto": with the default network, 300 rows or more,
-        at most 10 outputs, and unless it would take much of `max_seconds`. False: no.
+        3 features or more, at most 10 outputs, and unless it would take much of `max_seconds`. False: no.
       calibrate: whether to multiply all scales by the factor, and to give the background the weight, that suit rows
         which networks have not learnt from, see `tfmdn.Ensemble.calibrate`. Not done with fewer than 40 rows.
       intervals: whether each target is a pair (low, high) between which it lies, so that y is `(n, 2)`, or `(n, d, 2)`
