@@ -483,7 +483,7 @@ def test_choices_change_the_result(tiny, arguments):
 )
 def test_one_or_two_features_of_many_rows_have_more_layers(num_rows, num_features, units, averaged):
     x, y = np.zeros((num_rows, num_features)), np.zeros(num_rows)
-    design = Recipe()._settled(*x.shape, y)._design(num_rows, Layout(num_features), y, TargetFormat())
+    design = Recipe()._settled(*x.shape, y)._design(x, Layout(num_features), y, TargetFormat())
     assert (design.hidden_units, design.averaged) == (tuple(units), averaged)
 
 
@@ -532,7 +532,7 @@ def test_positive_targets():
 def test_correlated_outputs():
     mixture = fitted(y=TWO, covariance="full", settings=SMALL).predict_dist(X)
     correlations = tensors.parameters(mixture.components_distribution)["scale_tril"][..., 1, 0].numpy()
-    is_background = np.arange(6) % 3 == 2  # of two members
+    is_background = np.arange(correlations.shape[-1]) % 3 == 2  # of each member
     assert np.all(np.abs(correlations[:, ~is_background]) > 1e-6)
     assert np.all(correlations[:, is_background] == 0.0)
 
@@ -627,7 +627,7 @@ def test_only_kernels_decay():
 
 def test_limits_as_an_array():
     as_array, as_pair = (
-        Recipe(support=support)._settled(*X.shape, POSITIVE)._design(60, Layout(1), POSITIVE, TargetFormat())
+        Recipe(support=support)._settled(*X.shape, POSITIVE)._design(X, Layout(1), POSITIVE, TargetFormat())
         for support in (np.array([0.0, 5000.0]), (0.0, 5000.0))
     )
     assert as_array == as_pair
