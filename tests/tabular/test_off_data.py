@@ -42,6 +42,8 @@ def test_it_changes_what_is_said_off_the_data_alone(fits):
     assert honest.predict(gap) == pytest.approx(expected, rel=0.02)
     draws = honest.sample([[1e5, 0.0]], 1000, random_state=0)[0]
     assert scipy.stats.ks_2samp(draws, y).pvalue > 1e-3
+    low, high = honest.predict_interval([[1e5, 0.0]], 0.5, conformal=True)[0]
+    assert y.min() < low < y.mean() < high < y.max()
 
 
 def test_the_model_says_the_same_and_is_saved(fits, tmp_path):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import tfmdn
 from tfmdn.layers.features import TreeEmbedding
-from tfmdn.tabular import encoding, tree_features
+from tfmdn.tabular import encoding, targets, tree_features
 from tfmdn.tabular.composition import Composition
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
@@ -103,6 +103,30 @@ def test_where_columns_of_trees_stand():
     numbers, indicators, indicated, _ = wider.parts(found)
     np.testing.assert_array_equal(numbers[0], [0.0, 1.0, 9.0, 9.0])
     assert (indicators[0], indicated[0], wider.num_features) == (2.0, 3.0, 6)
+
+
+def columns_of(y, weights=1.0):
+    """What trees say of targets `[n, d]` by two features, standardised; None if there are none."""
+    x, parts = np.random.default_rng(1).normal(size=(len(y), 2)), np.arange(len(y)) % 20
+    form = targets.target_format(y, intervals=False)
+    found = tree_features.learned(x, y, form, np.full(len(y), weights), parts, seed=0)
+    return found and (found.columns - found.columns.mean(0)) / found.columns.std(0)
+
+
+def test_units_of_targets_and_weights_do_not_matter():
+    y = RNG.normal(size=(60, 1))
+    expected = columns_of(y)
+    for scale, weights in [(1.0, 1e-6), (1e-40, 1.0), (1e40, 1.0)]:
+        np.testing.assert_allclose(columns_of(scale * y, weights), expected, atol=1e-5)
+
+
+def test_outputs_that_few_folds_know():
+    """As of one laboratory alone. Two parts make a fold."""
+    y = RNG.normal(size=(60, 2))
+    y[np.arange(60) % 20 >= 4, 1] = np.nan
+    assert np.isfinite(columns_of(y)).all()
+    y[np.arange(60) % 20 >= 2, 1] = np.nan
+    assert columns_of(y) is None
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,8 @@ class Extra:
 
     def predictions(self, model: Any, x: np.ndarray, count: int) -> np.ndarray:
         """The mean and the standard deviation of the trees' predictions, `[n, 2]`."""
-        values = np.stack([tree.predict(np.float32(x)) for tree in model.estimators_])
+        single = np.float32(x)
+        values = np.stack([tree.predict(single) for tree in model.estimators_])
         return np.stack([model.predict(x), values.std(0)], 1)
 
     def columns(self, forest: tree_tensors.Forest, centres: tf.Tensor, x: tf.Tensor) -> list[tf.Tensor]:
@@ -203,6 +204,8 @@ def _best_size(most: int, models: list, x, y, weights, folds: Sequence[Fold]) ->
         def errors(model, fold, rows, size=size):
             model.set_params(max_iter=size)
             _fit(model, x, y, weights, fold.learnt)
+            if not len(rows):  # of an output that is not known in this fold
+                return np.zeros(size)
             squares = (np.square(predicted - y[rows]) for predicted in model.staged_predict(x[rows]))
             return np.array([square.sum() if weights is None else square @ weights[rows] for square in squares])
 
@@ -229,4 +232,5 @@ def _side_by_side(function: Callable, *columns: Sequence) -> list:
             return function(*arguments)
 
     tasks = (joblib.delayed(run)(*arguments) for arguments in zip(*columns))
-    return joblib.Parallel(n_jobs=joblib.cpu_count(), prefer="threads")(tasks)
+    # In threads, whatever a user's `joblib.parallel_config` says: models change.
+    return joblib.Parallel(n_jobs=joblib.cpu_count(), require="sharedmem")(tasks)

@@ -24,6 +24,7 @@ TOLERANCE, MOST_DOUBLINGS = 1e-10, 60
 MOST_SURPRISED = 3.0
 # What chance alone brings a ratio of squares below.
 SMALLEST_RATIO = 0.25
+TINY = np.finfo(float).tiny
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,7 +53,8 @@ class Members:
 
     def by_member(self, values: np.ndarray) -> np.ndarray:
         """The mean of what components say `[..., n, C]`, for each member: `[..., n, M]`."""
-        return np.add.reduceat(self.weights * values, self.starts, -1) / self.shares
+        # Off the data, where another member has all of the weight, it is 0.
+        return np.add.reduceat(self.weights * values, self.starts, -1) / np.maximum(self.shares, TINY)
 
     def cumulative(self, y: np.ndarray, judges: np.ndarray | None = None) -> np.ndarray:
         """The probability of values up to y `[..., n]`.
@@ -168,7 +170,7 @@ def together(values: np.ndarray, shares: np.ndarray, judges: np.ndarray) -> np.n
     count = judges.shape[-1]
     weights = shares[..., :count] * judges
     others = shares[..., count:]
-    judged = (weights * values[..., :count]).sum(-1) / weights.sum(-1)
+    judged = (weights * values[..., :count]).sum(-1) / np.maximum(weights.sum(-1), TINY)
     return (1.0 - others.sum(-1)) * judged + (others * values[..., count:]).sum(-1)
 
 
@@ -203,7 +205,7 @@ def narrowing(values: np.ndarray, shares: np.ndarray, held_out: np.ndarray, weig
     square, variance = (np.nansum(counts * part, 0) / counts.sum(0) for part in (squares, variances))
     share = 1.0 / np.average(size[:, 0], weights=weights)
     whole = square - (1.0 - 2.0 * share + 1.0 / num_units) * variance
-    ratio = (square - (1.0 - 1.0 / num_units) * variance) / np.maximum(whole, np.finfo(float).tiny)
+    ratio = (square - (1.0 - 1.0 / num_units) * variance) / np.maximum(whole, TINY)
     return np.where(np.isnan(ratio), 1.0, np.sqrt(np.clip(ratio, SMALLEST_RATIO, 1.0)))
 
 

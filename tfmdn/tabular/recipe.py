@@ -195,9 +195,7 @@ class Recipe:
             covariance=covariance,
             hidden_units=plan.hidden_units if isinstance(self.hidden_units, str) else self.hidden_units,
             batch_size=batch_size,
-            max_steps=plans.max_steps(plan, num_rows, batch_size)
-            if isinstance(self.max_steps, str)
-            else self.max_steps,
+            max_steps=max_steps,
         )
 
     def _coarse(self, y: np.ndarray) -> tuple[tuple | None, str | float | list | None]:

@@ -279,7 +279,8 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
             progress.show(f"growing trees on {len(x):,} x {x.shape[1]:,}", share=0.0)
             parts = folds.parts(len(x), np.random.default_rng(seed), groups)
             trees = tree_features.learned(x, y, form, weights, parts, seed)
-            x, layout = trees.beside(x, layout), layout.with_trees(trees.size)
+            if trees is not None:
+                x, layout = trees.beside(x, layout), layout.with_trees(trees.size)
         table, fits = Table(x, layout, y, form, weights, groups, seed, trees), {}
         for number, recipe in enumerate(recipes):
             if fits and progress.is_late:

@@ -38,6 +38,8 @@ COLUMNS = 3
 AGREED, LEAST_TWINS = 1e-6, 0.02
 # Of `max_seconds`, on one core.
 MOST_OF_TIME = 0.5
+# Targets of other scales are brought near 1: scikit-learn boosts in single precision, and takes tiny variances for 0.
+SCALES = 1e-3, 1e6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,8 +143,8 @@ def are_tried(
 
 def learned(
     x: np.ndarray, y: np.ndarray, form: TargetFormat, weights: np.ndarray, parts: np.ndarray, seed: int
-) -> TreeFeatures:
-    """Trees of features and targets.
+) -> TreeFeatures | None:
+    """Trees of features and targets; None if there is an output of which one fold alone knows anything.
 
     Args:
       x: features `[n, F]`.
@@ -155,6 +157,10 @@ def learned(
     values = targets.known(y, form)
     values = values.reshape(len(values), math.prod(values.shape[1:]))
     plan = Plan.of(*x.shape, values.shape[1])
+    # Of few groups there are fewer parts.
+    own_folds = parts // (plan.parts_per_fold if parts.max() == folds.NUM_PARTS - 1 else 1)
+    if any(len(np.unique(own_folds[np.isfinite(column)])) < 2 for column in values.T):
+        return None
     layer = TreeEmbedding(
         num_trees=plan.num_trees,
         num_extra_trees=EXTRA_TREES,
@@ -164,6 +170,16 @@ def learned(
         name="trees",
         dtype="float64",
     )
-    # Of few groups there are fewer parts.
-    parts_per_fold = plan.parts_per_fold if parts.max() == folds.NUM_PARTS - 1 else 1
-    return TreeFeatures(layer, layer.cross_fit(x, values, parts // parts_per_fold, weights))
+    # scikit-learn has a smallest weight of a leaf.
+    return TreeFeatures(layer, layer.cross_fit(x, _scaled(values), own_folds, weights / weights.mean()))
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    """Targets `[n, d]`, those of scales that trees do not know in others: networks standardise what trees predict."""
+    exponents = np.zeros(values.shape[1], int)
+    for number, column in enumerate(values.T):
+        largest = np.nanmax(np.abs(column))
+        spread = largest and largest * np.nanstd(column / largest)  # whose squares are finite
+        if spread and not SCALES[0] <= spread <= SCALES[1]:
+            exponents[number] = -np.frexp(spread)[1]
+    return np.ldexp(values, exponents)
