@@ -138,8 +138,9 @@ def test_when_it_is_worth_a_try(name):
     assert joint_starts.are_continuous(x, y) == expected
 
 
-def test_rows_with_gaps_do_not_count():
-    y = np.where(np.arange(len(Y))[:, np.newaxis] < 100, np.nan, Y)
+@pytest.mark.parametrize("unknown", [np.nan, -1e9])
+def test_rows_with_gaps_or_far_out_do_not_count(unknown):
+    y = np.where(np.arange(len(Y))[:, np.newaxis] < 100, unknown, Y)
     first = joint_starts.JointMixture(X, y, 2, 0.01).start(head_of().raw_outputs)
     second = joint_starts.JointMixture(X[100:], Y[100:], 2, 0.01).start(head_of().raw_outputs)
     np.testing.assert_array_equal(first.factors, second.factors)

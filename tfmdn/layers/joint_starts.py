@@ -14,8 +14,9 @@ from tfmdn.layers import outputs, products, starts
 
 # How far components that begin as the same normal start from its centre, in units of its scales.
 APART = 0.1
-# Rows that a mixture is fitted to.
-MOST_ROWS = 20_000
+# Rows that a mixture is fitted to, and how far out their targets may be: beside the squares of farther ones small
+# scales would have no digits.
+MOST_ROWS, FARTHEST = 20_000, 1e3
 # Whether it is worth a try: how many rows there must be for each coordinate, the largest number of features, and how
 # many values a feature needs, since a normal could become narrow around one of few.
 LEAST_ROWS, MOST_FEATURES, LEAST_VALUES = 20, 12, 30
@@ -63,7 +64,7 @@ class JointMixture:
 
     def __init__(self, x: np.ndarray, y: np.ndarray, num_components: int, min_scale: float):
         self._rows = np.concatenate([np.clip(x, -products.LIMIT, products.LIMIT), y], 1)
-        self._is_finite = np.isfinite(self._rows).all(1)
+        self._is_finite = np.isfinite(self._rows).all(1) & (np.abs(y) <= FARTHEST).all(1)
         self._features = x.shape[1]
         self._fitted = gaussian_mixtures.fit_joint(self._chosen(), num_components, min_scale)
 
