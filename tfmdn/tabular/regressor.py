@@ -53,8 +53,9 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         the held-out rows are most likely under, at five times the cost.
       family: the kind of component, see `tfmdn.MDNLayer`.
       covariance: "diag", "spherical" or "full" for several outputs, see `tfmdn.MDNLayer`. "auto" means "full" for 2 to
-        10 outputs (with a given `support` to 3) with normal components, else "diag".
-      n_estimators: the number of networks M.
+        10 outputs (with a given `support` to 3) with normal components, else "diag". Of correlated outputs of up to 12
+        numbers there are also networks that start as a Gaussian mixture of both, see `tfmdn.MDNLayer.adapt`.
+      n_estimators: the number of networks of each kind that is tried, see `trees` and `covariance`.
       network: a function that returns a new Keras model from standardised features `[n, F]` to hidden features
         `[n, H]`; the mixture's layer is put behind it. Behind the numbers stand indicators of what is missing and of
         categories, so that F may be more than the table's columns. If it has a parameter `seed`, it gets an integer for
@@ -70,10 +71,10 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
       max_steps: the largest number of batches to learn from. "auto" means 4,000, for one or two features and at least
         5,000 rows 6,000, and for more rows as many as 60 passes over them have, but at most 12,000.
       patience: training stops when no network has improved on its held-out rows for this many batches.
-      max_seconds: training stops at the end of the first 25 batches that end so many seconds after the beginning of
-        `fit`, or later, and what was best so far is kept; None for no limit. Calibration takes a few seconds more.
-        Of several numbers of components, which "auto" tries, each gets an equal part of the time that those before it
-        have left, and what there is no time for is not tried.
+      max_seconds: training stops when networks are next judged, every 25 to 100 batches, so many seconds after the
+        beginning of `fit`, or later, and what was best so far is kept; None for no limit. Calibration takes a few
+        seconds more. Of several kinds of networks, and numbers of components, which "auto" tries, each gets an equal
+        part of the time that those before it have left, and what there is no time for is not tried.
       min_scale: the smallest scale of a component, in units of the targets' scale; `calibrate` may halve it.
       support: where targets can lie: a pair (low, high) of numbers, None for no limit, or lists of these with one for
         each output; nothing is predicted outside. "auto": where at least 320 targets end abruptly, a limit is put just
@@ -114,11 +115,13 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
     Attributes:
       model_: the fitted Keras model, from a table's columns by name to the mixture, in original units: what it takes is
         what `model_inputs` returns. Of an array of numbers it takes rows `[n, F]`, and is a `tfmdn.Ensemble` if none
-        was missing. It can be exported with `tfmdn.export_saved_model`, and is not compiled.
+        was missing, no trees were tried and there is no `fallback`. It can be exported with
+        `tfmdn.export_saved_model`, and is not compiled.
       num_components_: the number of components, chosen if `num_components="auto"`.
-      n_steps_: the number of batches learnt from.
+      n_steps_: the number of batches learnt from, by the kind of networks that learnt from most.
       best_steps_: after how many of them each member was best on its held-out rows, `[M]`: what it was then is kept.
-      stopped_by_: what ended the training: "patience", "max_seconds" or "max_steps".
+        The M members are those of all kinds that count.
+      stopped_by_: what ended the training of the kind that counts most: "patience", "max_seconds" or "max_steps".
       findings_: what was found of the columns and the targets, a sentence for each fact, such as what is left out, and
         which values have a probability.
       held_out_scores_: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
@@ -289,7 +292,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
                 progress.say(f"num_components={recipe.num_components}")
             left = len(recipes) - number
             fits[recipe.num_components] = recipe.fit(table, progress, left)
-        self.num_components_ = min(fits, key=lambda count: fits[count].scores.mean())
+        self.num_components_ = min(fits, key=lambda count: fits[count].loss)
         best = fits[self.num_components_]
         self.held_out_scores_, self.findings_ = best.scores, (*encoded.findings, *best.findings)
         self.n_steps_, self.best_steps_ = best.ending.num_steps, best.ending.best_steps

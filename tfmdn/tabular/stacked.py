@@ -27,6 +27,7 @@ class Fitted:
     Attributes:
       model: from features `[n, F]` to the mixture.
       scores: the held-out negative log-likelihood of each member `[M]`, of targets in standard units.
+      loss: the mean of these, in which each kind counts by its weight.
       ending: how the training ended: the longest one, and the reason of the kind that counts most.
       kinds: those that count.
       conformal: the scores of rows that members have not learnt from.
@@ -35,6 +36,7 @@ class Fitted:
 
     model: Ensemble
     scores: np.ndarray
+    loss: float
     ending: Ending
     kinds: tuple[Kind, ...]
     conformal: Conformal
@@ -73,11 +75,13 @@ def together(workshop: Workshop, lesson: Lesson, kinds: Sequence[Trained]) -> Fi
         *(np.tile(rows, len(kept)) for rows in (lesson.held_out, lesson.first_half)),
         lesson.weights,
     )
-    scores = np.concatenate([kind.scores for kind in kept])
+    scores = [kind.scores for kind in kept]
+    loss = float(np.dot(shares, np.mean(scores, 1)))
     findings = [
         f"The members that {trained.kind.name} have a weight of {weight:.2f}"
         for trained, weight in zip(kinds, weights)
         if len(kinds) > 1 and trained.kind.name
     ]
     counted = tuple(trained.kind for trained in kept)
-    return Fitted(workshop.together(models, shares), scores, ending, counted, conformal, tuple(findings))
+    model = workshop.together(models, shares)
+    return Fitted(model, np.concatenate(scores), loss, ending, counted, conformal, tuple(findings))

@@ -32,7 +32,7 @@ class Stored:
     def save(self, path: str | os.PathLike) -> None:
         """Writes the fitted regressor to a file, which `load` reads. An earlier file stays as it is if that fails.
 
-        The file is Keras' (`keras.models.load_model` opens the ensemble in it), with the regressor's parameters beside.
+        The file is Keras' (`keras.models.load_model` opens the model in it), with the regressor's parameters beside.
         Unlike a pickle it holds no code. A `network` function is not in it: a loaded regressor predicts, but is
         fitted anew with the default network.
 
