@@ -56,6 +56,7 @@ OPTIONAL = {
     "pandas": set(),
     "matplotlib": set(),
     "narwhals": set(),
+    "threadpoolctl": set(),
 }
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): ast.parse(path.read_text())

@@ -307,6 +307,6 @@ def test_ensembles_are_judged_and_calibrated_by_what_is_known():
     np.testing.assert_allclose(stopping.scores(), expected, rtol=1e-5)
     # Rows of which nothing is known change nothing.
     factor = ensemble.calibrate(x, z, missing="ignore")
-    ensemble.scale_temperature.assign(1.0)
+    ensemble.scale_temperature.assign(tf.ones(ensemble.num_members))
     assert ensemble.calibrate(x[10:], z[10:], missing="ignore") == pytest.approx(factor, rel=1e-4)
     assert factor < 1.0

@@ -7,23 +7,17 @@ import tensorflow as tf
 
 import tfmdn
 from tfmdn.layers.features import TreeEmbedding
-from tfmdn.tabular import encoding, targets, tree_features
+from tfmdn.tabular import encoding, folds, targets, tree_features
 from tfmdn.tabular.composition import Composition
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
-SMALL = {"num_components": 2, "n_estimators": 2, "max_steps": 10, "hidden_units": (8,), "random_state": 0}
-ROWS = 120
+SMALL = {"num_components": 2, "n_estimators": 2, "max_steps": 200, "hidden_units": (8,), "random_state": 0}
+ROWS = 240
 RNG = np.random.default_rng(0)
-X = pd.DataFrame(
-    {
-        "number": RNG.normal(size=ROWS),
-        "gaps": np.where(RNG.random(ROWS) < 0.2, np.nan, RNG.normal(size=ROWS)),
-        "text": RNG.choice(["a", "b", "c"], ROWS),
-    }
-)
-TWO = np.stack([np.floor(2.0 * X["number"]), (X["text"] == "a") + RNG.normal(size=ROWS)], 1)
-Y = TWO[:, 0]
-TWO_WITH_GAPS = np.where(RNG.random(TWO.shape) < 0.2, np.nan, TWO)
+X = RNG.uniform(0.0, 20.0, (ROWS, 3))
+Y = np.floor(X[:, 0]) % 4 + 0.1 * RNG.normal(size=ROWS)
+FRAME = pd.DataFrame({"gaps": np.where(RNG.random(ROWS) < 0.2, np.nan, X[:, 1]), "text": RNG.choice(["a", "b"], ROWS)})
+TWO_WITH_GAPS = np.where(RNG.random((ROWS, 2)) < 0.2, np.nan, np.stack([Y, (FRAME["text"] == "a") + X[:, 2]], 1))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -47,51 +41,41 @@ def weigh(kind, patch):
 
 
 @pytest.mark.parametrize(("kind", "members"), [("trees", 2), ("none", 2), ("both", 4)])
-def test_what_is_kept_answers_everywhere(kind, members, monkeypatch, tmp_path):
+def test_what_is_kept(kind, members, monkeypatch):
     weigh(kind, monkeypatch)
-    regressor = fitted(y=TWO_WITH_GAPS, trees=True)
+    regressor = fitted(trees=True)
     parts = Composition.of(regressor.model_)
     assert parts.ensemble.num_members == len(regressor.best_steps_) == len(regressor.held_out_scores_) == members
     weights = np.exp(parts.ensemble.member_log_weights)
     np.testing.assert_allclose(weights, {"both": [0.125, 0.125, 0.375, 0.375]}.get(kind, [0.5, 0.5]))
     assert any(isinstance(layer, TreeEmbedding) for layer in parts.encoding.layers) == (kind != "none")
     assert "weight of" in regressor.findings_[-1]
-    expected = regressor.predict(X)
+    # Rows of other predictions of trees, which members without trees do not see.
+    rows = tf.constant([[0.3, 1.0, 1.0, 1.0, 1.0, 0.1], [0.3, 1.0, 1.0, -2.0, -1.0, 0.5]], tf.float64)
+    assert (np.diff(parts.ensemble(rows).mean()) != 0.0) == (kind != "none")
+
+
+def test_it_answers_the_same_everywhere(monkeypatch, tmp_path):
+    weigh("trees", monkeypatch)
+    regressor = fitted(FRAME, TWO_WITH_GAPS, trees=True)
+    expected = regressor.predict(FRAME)
     regressor.save(tmp_path / "regressor.keras")
-    np.testing.assert_array_equal(tfmdn.MDNRegressor.load(tmp_path / "regressor.keras").predict(X), expected)
-    if kind != "trees":
-        return  # to export takes seconds
+    np.testing.assert_array_equal(tfmdn.MDNRegressor.load(tmp_path / "regressor.keras").predict(FRAME), expected)
     tfmdn.export_saved_model(regressor.model_, tmp_path / "exported")
     served = tf.saved_model.load(tmp_path / "exported").signatures["serving_default"]
-    raw = {name: tf.constant(column) for name, column in regressor.model_inputs(X).items()}
+    raw = {name: tf.constant(column) for name, column in regressor.model_inputs(FRAME).items()}
     np.testing.assert_allclose(served(**raw)["mean"], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_members_without_trees_do_not_see_them(monkeypatch):
-    x = X[["number"]].to_numpy()
-    for kind, sees in (("none", False), ("trees", True)):
-        weigh(kind, monkeypatch)
-        ensemble = Composition.of(fitted(x, trees=True).model_).ensemble
-        rows = np.array([[0.3, 1.0, 1.0, 0.1], [0.3, -2.0, -1.0, 0.5]])
-        means = ensemble(tf.constant(rows)).mean().numpy()
-        assert (means[0] != means[1]) == sees
-
-
-def test_the_rows_that_are_learnt_from_have_columns_of_trees_that_have_not_seen_them(monkeypatch):
-    x, rows = X[["number"]].to_numpy(), np.arange(ROWS)
-    seen = {}
-
-    def cross_fit(layer, x, y, folds, weights):
-        seen["folds"] = folds
-        return original(layer, x, y, folds, weights)
-
-    original = TreeEmbedding.cross_fit
-    monkeypatch.setattr(TreeEmbedding, "cross_fit", cross_fit)
-    for size, num_folds in ((3, 10), (60, 2)):
-        tfmdn.MDNRegressor(**SMALL, trees=True).fit(x, Y, groups=rows // size)
-        assert len(np.unique(seen["folds"])) == num_folds
-        for group in np.split(seen["folds"], ROWS // size):
-            assert len(set(group)) == 1
+@pytest.mark.parametrize(("size", "num_folds"), [(1, 10), (3, 10), (120, 2)])
+def test_groups_are_in_one_fold(size, num_folds, monkeypatch):
+    seen = []
+    monkeypatch.setattr(TreeEmbedding, "cross_fit", lambda _layer, x, y, own_folds, weights: seen.append(own_folds))
+    parts = folds.parts(ROWS, np.random.default_rng(0), np.arange(ROWS) // size)
+    tree_features.learned(X, Y, targets.target_format(Y, intervals=False), np.ones(ROWS), parts, seed=0)
+    assert len(np.unique(seen[0])) == num_folds
+    for group in np.split(seen[0], ROWS // size):
+        assert len(set(group)) == 1
 
 
 def test_where_columns_of_trees_stand():
@@ -156,10 +140,6 @@ def test_refused(trees):
 
 def test_held_out_rows_tell_whether_trees_help():
     """A staircase is found by trees at once. Of targets that are noise they say nothing."""
-    x, noise = RNG.uniform(0.0, 20.0, (400, 1)), RNG.normal(size=400)
-    weights = []
-    for y in (np.floor(x[:, 0]) % 4 + 0.1 * noise, noise):
-        regressor = fitted(x, y, trees=True, max_steps=200, batch_size=64)
-        weights.append(float(regressor.findings_[-1].split()[-1]))
-    assert weights[0] > 0.9
-    assert weights[1] < 0.7
+    found = [float(fitted(y=y, trees=True).findings_[-1].split()[-1]) for y in (Y, RNG.normal(size=ROWS))]
+    assert found[0] > 0.9
+    assert found[1] < 0.7

@@ -6,6 +6,7 @@ Shapes in comments: B batch, N rows, F features, C centres, D coordinates of the
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -79,7 +80,7 @@ class Extrapolation(MarginalFallback):
 
     longest_way = math.inf
 
-    def __init__(self, novelty: float = 1e-3, num_points: int = 500, num_components: int = 3, **kwargs):
+    def __init__(self, novelty: float = 1e-3, num_points: int = 500, num_components: int = 3, **kwargs: Any):
         super().__init__(novelty, num_points, num_components, **kwargs)
 
     def _add_state(self, features: int, size: int) -> None:

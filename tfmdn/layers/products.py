@@ -5,6 +5,8 @@ Shapes in comments: F features.
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -39,11 +41,12 @@ class Products(keras.layers.Layer):
 
     Example:
 
-    >>> tfmdn.features.Products()(np.array([[1.0, 2.0, 10.0]])).numpy().round(1).tolist()
+    >>> products = tfmdn.features.Products(dtype="float64")
+    >>> products(np.array([[1.0, 2.0, 10.0]])).numpy().round(1).tolist()
     [[1.0, 2.0, 4.0, 0.3, 0.6, 1.2, 1.2, 2.4, 4.8]]
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
 

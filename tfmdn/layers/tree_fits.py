@@ -5,8 +5,10 @@ Shapes in comments: n rows, F features.
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -223,7 +225,6 @@ def _fit(model: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, r
 
 def _side_by_side(function: Callable, *columns: Sequence) -> list:
     """What a function returns for each row of the columns, computed on all cores."""
-    import joblib
     import threadpoolctl
 
     def run(*arguments):
@@ -231,6 +232,5 @@ def _side_by_side(function: Callable, *columns: Sequence) -> list:
         with threadpoolctl.threadpool_limits(1 if len(columns[0]) > 1 else None, user_api="openmp"):
             return function(*arguments)
 
-    tasks = (joblib.delayed(run)(*arguments) for arguments in zip(*columns))
-    # In threads, whatever a user's `joblib.parallel_config` says: models change.
-    return joblib.Parallel(n_jobs=joblib.cpu_count(), require="sharedmem")(tasks)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(run, *columns))

@@ -300,7 +300,8 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         self._conformal, encoder = best.conformal, encoded.model
         if trees is not None:
             encoder = trees.encoding(encoded.model, encoded.layout, any(kind.sees_trees for kind in best.kinds))
-        progress.show("looking for what is unlike the table", share=1.0)
+        if novelty is not None:
+            progress.show("looking for what is unlike the table", share=1.0)
         fallback = off_data.learned(novelty, x, encoded.layout, y, form, weights)
         self.model_ = Composition(encoder, best.model, fallback).model()
 
