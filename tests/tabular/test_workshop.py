@@ -40,10 +40,11 @@ def num_graphs(monkeypatch):
 
 SEVERAL = {"n_estimators": 2}
 NOISY = {**SEVERAL, "x_noise": 1.0, "y_noise": 1.0, "support": (-100.0, 100.0)}
+TREES = {**SEVERAL, "trees": True}
 
 
-@pytest.mark.by_default("noisy")
-@pytest.mark.parametrize("arguments", [SEVERAL, NOISY], ids=["", "noisy"])
+@pytest.mark.by_default("noisy", "trees")
+@pytest.mark.parametrize("arguments", [SEVERAL, NOISY, TREES], ids=["", "noisy", "trees"])
 def test_the_second_fit_traces_nothing(num_graphs, arguments):
     fitted(**arguments).predict(X)
     before = num_graphs()
@@ -54,8 +55,8 @@ def test_the_second_fit_traces_nothing(num_graphs, arguments):
     assert num_graphs() == before
 
 
-@pytest.mark.by_default("noisy")
-@pytest.mark.parametrize("arguments", [SEVERAL, NOISY], ids=["", "noisy"])
+@pytest.mark.by_default("noisy", "trees")
+@pytest.mark.parametrize("arguments", [SEVERAL, NOISY, TREES], ids=["", "noisy", "trees"])
 def test_a_fit_does_not_depend_on_those_before(arguments):
     first = fitted(**arguments)
     mixture, scores = first.predict_dist(X), first.held_out_scores_

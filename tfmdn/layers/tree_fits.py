@@ -232,5 +232,10 @@ def _side_by_side(function: Callable, *columns: Sequence) -> list:
         with threadpoolctl.threadpool_limits(1 if len(columns[0]) > 1 else None, user_api="openmp"):
             return function(*arguments)
 
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+    with concurrent.futures.ThreadPoolExecutor(_num_cores()) as threads:
         return list(threads.map(run, *columns))
+
+
+def _num_cores() -> int:
+    """Those that the process may use, where the system says which."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

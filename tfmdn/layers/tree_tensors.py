@@ -16,6 +16,8 @@ import tensorflow as tf
 
 # So many trees are looked at side by side: more take more memory, fewer more time for few rows.
 TREES_PER_STEP = 64
+# Of these there may be any number in a graph, so that it serves the trees of other tables, too.
+ANY_NUMBER = ("roots", "left", "features", "numbers", "x")
 
 
 class Tree(NamedTuple):
@@ -114,9 +116,11 @@ def sums(forest: Forest, x: tf.Tensor, centres: tf.Tensor | None = None) -> tupl
     arguments = [*map(tf.convert_to_tensor, forest), x, *([] if centres is None else [tf.convert_to_tensor(centres)])]
     if not tf.executing_eagerly():
         return _sums(*arguments)
-    specs = [tf.TensorSpec(value.shape, value.dtype) for value in arguments]
-    specs[len(forest)] = tf.TensorSpec([None, x.shape[-1]], x.dtype)
-    return _traced(tuple(specs))(*arguments)
+    specs = {
+        name: tf.TensorSpec([None, *value.shape[1:]] if name in ANY_NUMBER else value.shape, value.dtype)
+        for name, value in zip((*Forest._fields, "x", "centres"), arguments)
+    }
+    return _traced(tuple(specs.values()))(*arguments)
 
 
 @functools.lru_cache(maxsize=32)
@@ -130,6 +134,7 @@ def _sums(baseline, roots, left, features, numbers, depth, x, centres=None) -> t
     x = tf.reshape(x, [-1])
     rows = tf.range(num_rows) * num_features
     num_steps, num_parallel, num_groups = roots.shape
+    num_steps = tf.shape(roots)[0] if num_steps is None else num_steps
 
     def down(level, nodes):  # [C, G, n]
         feature = tf.cast(tf.gather(features, nodes), tf.int32)

@@ -273,7 +273,12 @@ class Recipe:
                 break
             progress.begin(left * len(kinds) - number)
             target = min(one.loss for one in trained) + trainings.MOST_BEHIND if trained else None
-            trained.append(trainings.train(workshop, lesson, schedule, progress, kind, target))
+            try:
+                trained.append(trainings.train(workshop, lesson, schedule, progress, kind, target))
+            except trainings.Diverged as error:
+                if kind is kinds[-1] and not trained:
+                    raise
+                progress.say(f"Members that {kind.name or 'are plain'} are left out: {str(error).rstrip('.')}")
         return stacked.together(workshop, lesson, trained)
 
 

@@ -28,6 +28,10 @@ SHARED_ROWS = 10
 MOST_BEHIND = 0.1
 
 
+class Diverged(ValueError):
+    """The held-out likelihood of a member was never finite."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Trained:
     """Members of one kind, trained.
@@ -125,7 +129,7 @@ def train(
         dtype="float64",
     )
     if not np.isfinite(stopping.best_scores).all():
-        raise ValueError(
+        raise Diverged(
             "Training diverged: the held-out likelihood was never finite. Received: "
             f"learning_rate={workshop.design.learning_rate}, network={workshop.design.network}. "
             "Try a smaller learning rate."
