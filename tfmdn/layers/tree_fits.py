@@ -113,9 +113,11 @@ class Extra:
 
     def predictions(self, model: Any, x: np.ndarray, count: int) -> np.ndarray:
         """The mean and the standard deviation of the trees' predictions, `[n, 2]`."""
-        single = np.float32(x)
-        values = np.stack([tree.predict(single) for tree in model.estimators_])
-        return np.stack([model.predict(x), values.std(0)], 1)
+        single, mean = np.float32(x), model.predict(x)
+        square = np.zeros(len(x))
+        for tree in model.estimators_:  # one by one, for the sake of memory
+            square += np.square(tree.predict(single) - mean)
+        return np.stack([mean, np.sqrt(square / len(model.estimators_))], 1)
 
     def columns(self, forest: tree_tensors.Forest, centres: tf.Tensor, x: tf.Tensor) -> list[tf.Tensor]:
         """Those for rows `[n, F]` of float64, of each output: two tensors `[d, n]`.
