@@ -118,7 +118,8 @@ def used_names(tree):
 
 
 def test_what_others_keep_private_is_used_in_one_place():
-    own = {name for tree in MODULES.values() for name in own_names(tree)} | {"_replace", "_asdict", "_fields"}  # of named tuples
+    of_named_tuples = {"_replace", "_asdict", "_fields"}
+    own = {name for tree in MODULES.values() for name in own_names(tree)} | of_named_tuples
     places = {
         (module, name)
         for module in set(MODULES) - INTERNALS
