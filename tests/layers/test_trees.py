@@ -169,6 +169,16 @@ def test_trees_are_fitted_by_and_by(monkeypatch):
     )
 
 
+@pytest.mark.parametrize("kind", ["boosted", "extra"])
+def test_rows_of_weight_0_are_not_learnt_from_for_new_rows_either(kind):
+    weights = (np.arange(len(X)) % 3 > 0).astype(float)
+    layer, expected = layer_of(kind), layer_of(kind)
+    layer.adapt(X, Y, FOLDS, weights)
+    counted = weights > 0
+    expected.adapt(X[counted], Y[counted], FOLDS[counted])
+    np.testing.assert_allclose(layer(X), expected(X), rtol=1e-6, atol=1e-6)
+
+
 def test_extra_trees_of_a_part_of_the_rows():
     few = layer_of("extra", rows_per_extra_tree=10)
     few.adapt(X, Y, FOLDS)

@@ -189,7 +189,7 @@ def cross_fitted(
     columns = np.empty((len(x), predictions[0].shape[1]))
     for fold, values in zip(folds, predictions):
         columns[fold.judged] = values
-    rows = np.flatnonzero(np.isfinite(y) if weights is None else np.isfinite(y) & (weights > 0))
+    rows = np.flatnonzero(np.isfinite(y))
     (last,) = _side_by_side(lambda model: _fit(model, x, y, weights, rows), [kind.regressor(seed, count, len(rows))])
     return columns, kind.trees(last)
 

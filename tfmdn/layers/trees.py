@@ -125,7 +125,8 @@ class TreeEmbedding(keras.layers.Layer):
             raise ValueError(f"`y` must be targets of the {len(x)} rows, [n] or [n, d]. Received: shape {y.shape}.")
         weights = validation.row_weights(sample_weight, len(x))
         folds = self._random_folds(len(x)) if folds is None else _checked_folds(folds, len(x))
-        selections = [_selections(column, weights, folds, number) for number, column in enumerate(y.T)]
+        y = np.where(weights[:, np.newaxis] > 0.0, y, np.nan)  # what does not count is as what is not known
+        selections = [_selections(column, folds, number) for number, column in enumerate(y.T)]
         weights = None if (weights[weights > 0] == 1.0).all() else weights
         rng = np.random.default_rng(self.seed)
         columns, forests = [], []
@@ -246,9 +247,9 @@ def _checked_folds(folds: ArrayLike, num_rows: int) -> np.ndarray:
     return folds
 
 
-def _selections(y: np.ndarray, weights: np.ndarray, folds: np.ndarray, output: int) -> list[tree_fits.Fold]:
+def _selections(y: np.ndarray, folds: np.ndarray, output: int) -> list[tree_fits.Fold]:
     """Of each fold which rows the targets `[n]` of an output may be learnt from, and the others."""
-    counts = np.isfinite(y) & (weights > 0)
+    counts = np.isfinite(y)
     selections = []
     for fold in np.unique(folds):
         is_own = folds == fold
