@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import tfmdn
 from tfmdn.layers.features import TreeEmbedding
-from tfmdn.tabular import encoding, folds, targets, tree_features
+from tfmdn.tabular import encoding, folds, targets, trainings, tree_features
 from tfmdn.tabular.composition import Composition
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
@@ -53,6 +53,21 @@ def test_what_is_kept(kind, members, monkeypatch):
     # Rows of other predictions of trees, which members without trees do not see.
     rows = tf.constant([[0.3, 1.0, 1.0, 1.0, 1.0, 0.1], [0.3, 1.0, 1.0, -2.0, -1.0, 0.5]], tf.float64)
     assert (np.diff(parts.ensemble(rows).mean()) != 0.0) == (kind != "none")
+
+
+def test_a_kind_that_diverges_is_left_out(monkeypatch, capsys):
+    train = trainings.train
+
+    def without_trees(workshop, lesson, schedule, progress, kind, target):
+        if kind.sees_trees:
+            raise trainings.Diverged("It diverged.")
+        return train(workshop, lesson, schedule, progress, kind, target)
+
+    monkeypatch.setattr(trainings, "train", without_trees)
+    parts = Composition.of(fitted(trees=True, verbose=1).model_)
+    assert "Members that see trees are left out: It diverged." in capsys.readouterr().out
+    assert parts.ensemble.num_members == 2
+    assert not any(isinstance(layer, TreeEmbedding) for layer in parts.encoding.layers)
 
 
 def test_it_answers_the_same_everywhere(monkeypatch, tmp_path):
