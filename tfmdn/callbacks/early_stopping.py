@@ -15,6 +15,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from tfmdn import validation
+from tfmdn.ensembles.calibration import effective_rows
 from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.scores.targets import TargetFormat
 
@@ -115,7 +116,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         shares = shares / shares.sum(0)
         judgements = [counted, *halves] if len(halves) == 2 else halves
         self._totals = np.stack([(shares * rows).sum(0) for rows in judgements])
-        self._num_rows = np.stack([_effective_rows(shares * rows) for rows in judgements])
+        self._num_rows = np.stack([effective_rows(shares * rows) for rows in judgements])
         most = max(half.sum(0).max() for half in halves)  # one graph is for both halves
         self._halves = [_rows_of_members(x, y, half, shares, most) for half in halves]
         self._num_members = held_out.shape[1]
@@ -258,11 +259,6 @@ def _best(model: Ensemble, form: TargetFormat, num_judgements: int) -> _Best:
 def _part(rows: tuple, part: slice) -> tuple:
     """Some of the rows `[M, V, ...]` of each member."""
     return keras.tree.map_structure(lambda values: tf.constant(values[:, part]), rows)
-
-
-def _effective_rows(shares: np.ndarray) -> np.ndarray:
-    """How many equal rows say as much as rows of such shares `[n, M]`, of each member (Kish 1965): `[M]`."""
-    return np.square(shares.sum(0)) / np.square(shares).sum(0)
 
 
 def _rows_of_members(x, y: ArrayLike, held_out: np.ndarray, shares: np.ndarray, size: int) -> list[tuple]:

@@ -193,9 +193,9 @@ def _shares(members: np.ndarray, log_weights: np.ndarray | None) -> np.ndarray:
     return scipy.special.softmax(logits, axis=1)
 
 
-def effective_rows(weights: np.ndarray) -> float:
-    """How many equal rows say as much as rows of such weights `[R]` (Kish 1965)."""
-    return weights.sum() ** 2 / np.square(weights).sum()
+def effective_rows(weights: np.ndarray) -> np.ndarray | float:
+    """How many equal rows say as much as rows of such weights `[R, ...]` (Kish 1965): `[...]`."""
+    return np.square(weights.sum(0)) / np.square(weights).sum(0)
 
 
 def most_likely(log_probs: Callable[[float], np.ndarray], weights: np.ndarray) -> float:

@@ -33,6 +33,11 @@ class Layout:
         return self.numbers + self.indicators + len(self.indicated) + len(self.embedded)
 
     @property
+    def measured(self) -> Layout:
+        """The layout of the features without predictions of trees."""
+        return dataclasses.replace(self, numbers=self.numbers - self.trees, trees=0)
+
+    @property
     def is_plain(self) -> bool:
         """Whether all are numbers."""
         return self.num_features == self.numbers

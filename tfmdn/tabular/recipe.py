@@ -133,7 +133,7 @@ class Recipe:
         values = targets.representative(y, form)
         # Rows count in the units and the limits of the targets as they do in the training.
         typical = values[folds.by_weight(weights)]
-        settled = self._as_of(form)._settled(len(x), layout.num_features - layout.trees, typical)
+        settled = self._as_of(form)._settled(len(x), layout.measured.num_features, typical)
         findings = (*targets.description(y, form), *settled._description(typical))
         for finding in findings:
             progress.say(finding)
@@ -241,15 +241,15 @@ class Recipe:
                 }.items()
             ),
             hidden_units=self.hidden_units,
-            has_bins=self.network is None and layout.num_features - layout.trees >= plans.MIN_BINNED_FEATURES,
-            is_joint=self._is_joint(x[:, : layout.numbers - layout.trees], y, form),
+            has_bins=self.network is None and layout.measured.num_features >= plans.MIN_BINNED_FEATURES,
+            is_joint=self._is_joint(x[:, : layout.measured.numbers], y, form),
             network=self.network,
             x_noise=self.x_noise,
             y_noise=self.y_noise,
             learning_rate=self.learning_rate,
             warm_up=10 + self.max_steps // 100,
             weight_decay=self.weight_decay,
-            averaged=plans.plan(len(x), layout.num_features - layout.trees).averaged,
+            averaged=plans.plan(len(x), layout.measured.num_features).averaged,
         )
 
     def _is_joint(self, numbers: np.ndarray, y: np.ndarray, form: TargetFormat) -> bool:

@@ -63,12 +63,12 @@ def together(workshop: Workshop, lesson: Lesson, kinds: Sequence[Trained]) -> Fi
         for kind in kept:
             kind.broaden(factor)
 
-    def together(models):  # as one ensemble, whose graph may not be needed
+    def mixed(models):  # as one ensemble, whose graph may not be needed
         return lambda x: merge([model(x) for model in models], shares)
 
     stopped = [models] if not all(kind.of_halves for kind in kept) else zip(*(kind.of_halves for kind in kept))
     conformal = Conformal.of_held_out(
-        [together(models) for models in stopped],
+        [mixed(models) for models in stopped],
         lesson.x,
         lesson.y,
         lesson.form,

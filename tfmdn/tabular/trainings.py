@@ -134,10 +134,11 @@ def train(
             f"learning_rate={workshop.design.learning_rate}, network={workshop.design.network}. "
             "Try a smaller learning rate."
         )
-    model, found, factor, weight = workshop.learnt(), None, None, None
+    of_halves, model = _of_halves(workshop, stopping), workshop.learnt()
+    found = factor = weight = None
     if len(lesson.x) >= folds.MIN_CALIBRATED:
         progress.show("calibrating", share=1.0)
-        found = _judged(model, learner, stopping, lesson, y)
+        found = _judged(model, of_halves, lesson, y)
         weight = found.background
         if schedule.calibrate:
             factor, weight = found.calibrated()
@@ -145,7 +146,6 @@ def train(
             learner.set_weights(model.get_weights())
     scores, ending = stopping.scores(factor or 1.0), training.ending()
     progress.say(f"{ending}, held-out loss {scores.mean():.4f}, {progress.seconds:.0f} s")
-    of_halves = _of_halves(workshop, stopping)
     for half in of_halves:
         half.set_calibration(factor or 1.0, weight or None)
     for one, (name, value) in itertools.product((model, *of_halves), units.statistics.items()):
@@ -165,25 +165,12 @@ def _of_halves(workshop: Workshop, stopping: EnsembleEarlyStopping) -> tuple[Ens
     return tuple(models)
 
 
-def _judged(
-    model: Ensemble, learner: Ensemble, stopping: EnsembleEarlyStopping, lesson: Lesson, y: np.ndarray
-) -> Judgement:
+def _judged(model: Ensemble, of_halves: tuple[Ensemble, ...], lesson: Lesson, y: np.ndarray) -> Judgement:
     """What members think of held-out targets `[n, *E]`: each of those by which it was not stopped, if it has halves.
 
     A row that has chosen what a member is like finds it better than others would. So each half of a member's rows
     judges the member that the other half alone would have stopped.
     """
-
-    def judged():
-        return model.judged(lesson.x, y, lesson.held_out, lesson.weights, **dataclasses.asdict(lesson.form))
-
-    if not stopping.has_halves:
-        return judged()
-    stopped_by = []
-    for half in (0, 1):
-        stopping.restore(half)
-        model.set_weights(learner.get_weights())
-        stopped_by.append(judged())
-    stopping.restore()
-    model.set_weights(learner.get_weights())
-    return judgement.crossed(*stopped_by, lesson.first_half)
+    options = dataclasses.asdict(lesson.form)
+    found = [one.judged(lesson.x, y, lesson.held_out, lesson.weights, **options) for one in of_halves or (model,)]
+    return judgement.crossed(*found, lesson.first_half) if of_halves else found[0]

@@ -97,7 +97,7 @@ class Workshop:
 
     def _measured(self, numbers):
         """The numbers `[n, ...]` that are not predictions of trees."""
-        return numbers[:, : self.design.layout.numbers - self.design.layout.trees]
+        return numbers[:, : self.design.layout.measured.numbers]
 
     def _prepared(self, inputs: keras.KerasTensor) -> tuple[keras.KerasTensor | None, list, list[keras.layers.Layer]]:
         """Of features `[n, F]` the standardised numbers, the others, and the layers of these that start at random."""
