@@ -1,13 +1,16 @@
 """The snippets of the pages run as they stand, in order, with names that a reader has: data, and a vector model.
 
-python tests/test_readme.py     # without pytest: in an environment that has no more than the README installs
+python tests/test_readme.py             # without pytest: in an environment that has no more than the README installs
+python tests/test_readme.py PAGE ...    # pages whose first line names packages, as in <!-- needs: mlflow skops -->
 """
 
 import contextlib
+import importlib.util
 import io
 import os
 import pathlib
 import re
+import sys
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,13 +22,24 @@ import numpy as np
 import tfmdn
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", "examples/README.md", "saved_models/README.md", "benchmarks/README.md"]
+FIRST_PAGES = ["README.md", "CONTRIBUTING.md", "examples/README.md", "saved_models/README.md", "benchmarks/README.md"]
+PAGES = FIRST_PAGES + sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
 SPLIT = {"new": slice(0, 8), "test": slice(8, 28), "val": slice(28, 48)}
+
+
+def text_of(page):
+    return (ROOT / page).read_text() if (ROOT / page).exists() else ""
+
+
+def needs(page):
+    """The packages that a page's snippets import beyond those of the README's main command."""
+    match = re.match(r"<!-- needs: ([\w. ]+) -->\n", text_of(page))
+    return match[1].split() if match else []
 
 
 def snippets(page):
     """The code blocks of a page, each with the number of its first line."""
-    text = (ROOT / page).read_text() if (ROOT / page).exists() else ""
+    text = text_of(page)
     for match in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         yield text[: match.start(1)].count("\n"), match[1]
 
@@ -76,21 +90,29 @@ def run_snippets(page):
     return count
 
 
-def run_pages(folder):
+def run_pages(pages, folder):
     (folder / "saved_models").symlink_to(ROOT / "saved_models")
     os.chdir(folder)
-    return {page: run_snippets(page) for page in PAGES}
+    return {page: run_snippets(page) for page in pages}
 
 
 def test_snippets_are_found():
-    """They are run by .ci/run, in an environment that has no more than the README installs."""
+    """They are run by .ci/run, in an environment that has no more than the README installs, or than a page names."""
     counts = {page: len([compile(code, page, "exec") for _, code in snippets(page)]) for page in PAGES}
     assert counts["README.md"] >= 6
     assert counts["saved_models/README.md"] == 1
 
 
+def test_what_pages_need_stands_in_their_first_line():
+    assert not any("needs:" in text_of(page) and not needs(page) for page in PAGES)
+    assert not any(map(needs, FIRST_PAGES))
+
+
 if __name__ == "__main__":
+    pages = sys.argv[1:] or [page for page in PAGES if not needs(page)]
+    if lacking := [name for page in pages for name in needs(page) if importlib.util.find_spec(name) is None]:
+        sys.exit(f"{', '.join(pages)}: not installed: {', '.join(lacking)}")
     with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
-        counts = run_pages(pathlib.Path(name))
+        counts = run_pages(pages, pathlib.Path(name))
         os.chdir(ROOT)
     print(f"Snippets: {counts}")
