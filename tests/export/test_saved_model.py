@@ -11,7 +11,7 @@ from cases import SCALAR_COMPONENTS, case_name
 
 import tfmdn
 from tfmdn.distributions import tensors
-from tfmdn.export import saved_model
+from tfmdn.export import signatures
 
 X = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
 EXPORTED = [
@@ -189,7 +189,7 @@ def test_a_subclassed_model(tmp_path):
     # Of one that was called, the signature is known.
     called = Subclassed()
     called(X)
-    assert saved_model._input_specs(called, None) == saved_model._input_specs(model, signature)
+    assert signatures.input_specs(called, None, ()) == signatures.input_specs(model, signature, ())
     with pytest.raises(ValueError, match="The model is not built"):
         tfmdn.export_saved_model(Subclassed(), tmp_path / "unbuilt")
 
@@ -322,3 +322,13 @@ def test_a_model_without_a_mixture(tmp_path):
     with pytest.raises(ValueError, match=r"names of the outputs.*must differ. Received: .*'a_mean'"):
         tfmdn.export_saved_model(keras.Model(inputs, {"a": head, "a_mean": plain}), tmp_path / "model")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_regressor_is_exported_by_its_model(exported, tmp_path):
+    regressor = tfmdn.MDNRegressor()
+    with pytest.raises(ValueError, match=r"not fitted: call its `fit` .*Received: MDNRegressor\(\)"):
+        tfmdn.export_saved_model(regressor, tmp_path / "model")
+    regressor.model_, _ = exported(PLAIN)
+    assert signatures.keras_model(regressor) is regressor.model_
+    with pytest.raises(TypeError, match=r"a Keras model, an Ensemble or a fitted MDNRegressor. Received: str"):
+        tfmdn.export_saved_model("model", tmp_path / "model")

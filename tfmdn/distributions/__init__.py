@@ -16,6 +16,7 @@
 - `merging`: several mixtures as one.
 - `gaussian_mixtures`: scikit-learn's.
 - `tensor_like`: what makes a mixture a tensor for TensorFlow, Keras and NumPy.
+- `named`: the tensors of models' outputs by name, as exported models give them.
 - `type_specs`: the names that SavedModels know our distributions by.
 
 Of components:

@@ -1,5 +1,6 @@
 """Files for where a model runs.
 
+- `signatures`: what an exported model is asked, in all formats.
 - `saved_model`: SavedModels that load without tfmdn, TFP and Keras.
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import os
 import pathlib
 import shutil
@@ -13,11 +12,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmdn.distributions.mixture import Mixture
+from tfmdn.distributions.named import join, named_tensors
+from tfmdn.export import signatures
+
+# What the signatures take beside the model's inputs.
+ARGUMENTS = {"y", "q", "num_samples", "seed"}
 
 
 def export_saved_model(
-    model: keras.Model, path: str | os.PathLike, input_signature: Any = None, verbose: bool = False
+    model: keras.Model | signatures.HasModel,
+    path: str | os.PathLike,
+    input_signature: Any = None,
+    verbose: bool = False,
 ) -> None:
     """Writes a model whose output is a mixture as a SavedModel with everything a server is asked for.
 
@@ -40,16 +46,17 @@ def export_saved_model(
     stays as it is.
 
     Args:
-      model: a built Keras model whose output is an `MDNLayer`'s, or a dictionary of such outputs and of tensors.
+      model: a built Keras model whose output is an `MDNLayer`'s, or a dictionary of such outputs and of tensors; or
+        a fitted `MDNRegressor`, whose `model_` is written.
       path: the folder to write. An earlier SavedModel there is replaced; anything else is not touched.
       input_signature: the structure of `keras.InputSpec` or `tf.TensorSpec` of the inputs, needed only for a subclassed
         model that has not been called.
       verbose: whether to print where it was written.
 
     Raises:
-      TypeError: if the model's output is not a mixture, or a dictionary with one.
-      ValueError: if the model is not built, if names of its inputs cannot be arguments or names of its outputs are
-        not different, or if `path` is a file, a folder of other things, or not writable.
+      TypeError: if the model's output is not a mixture, or a dictionary with one; or if it is no model.
+      ValueError: if the model is not built, or the regressor not fitted, if names of its inputs cannot be arguments or
+        names of its outputs are not different, or if `path` is a file, a folder of other things, or not writable.
 
     Example:
 
@@ -60,18 +67,15 @@ def export_saved_model(
     >>> sorted(served)
     ['loc', 'logits', 'mean', 'probs', 'scale', 'stddev']
     """
-    inputs = _input_specs(model, input_signature)
+    model = signatures.keras_model(model)
+    inputs = signatures.input_specs(model, input_signature, ARGUMENTS)
     path = pathlib.Path(path)
     _check_replaceable(path)
-
-    def outputs(x) -> dict[str, Mixture | tf.Tensor]:
-        output = model(x, training=False)
-        return output if isinstance(output, dict) else {"": output}
-
-    endpoints = {"serving_default": (lambda x: _named_tensors(outputs(x)), {})}
-    for key, target in _targets(outputs, inputs).items():
+    outputs = signatures.outputs_by_key(model)
+    endpoints = {"serving_default": (lambda x: named_tensors(outputs(x)), {})}
+    for key, target in signatures.targets(outputs, inputs).items():
         for name, question in _questions(lambda x, key=key: outputs(x)[key], target).items():
-            endpoints[_join(key, name)] = question
+            endpoints[join(key, name)] = question
     archive = keras.export.ExportArchive()
     archive.track(model)
     for name, (function, arguments) in endpoints.items():
@@ -80,25 +84,6 @@ def export_saved_model(
     _write_in_place(archive, path)
     if verbose:
         print(f"Wrote a SavedModel with the signatures {', '.join(endpoints)} to {path}")
-
-
-def _named_tensors(outputs: dict[str, Mixture | tf.Tensor]) -> dict[str, tf.Tensor]:
-    """All that a server is told of the outputs, by name."""
-    named = [
-        (_join(key, name), tensor) for key, output in outputs.items() for name, tensor in _tensors_of(output).items()
-    ]
-    if len(dict(named)) < len(named):
-        raise ValueError(
-            "The names of the outputs, with those of a mixture's tensors behind them, must differ. "
-            f"Received: {[name for name, _ in named]}. Give the outputs other keys."
-        )
-    return dict(named)
-
-
-def _tensors_of(output: Mixture | tf.Tensor) -> dict[str, tf.Tensor]:
-    if not isinstance(output, Mixture):
-        return {"": output}
-    return {**output._asdict(), "probs": output.mixture_distribution.probs_parameter(), "stddev": output.stddev()}
 
 
 def _questions(mixture: Callable, target: tf.TensorSpec) -> dict[str, tuple[Callable, dict[str, tf.TensorSpec]]]:
@@ -119,72 +104,6 @@ def _questions(mixture: Callable, target: tf.TensorSpec) -> dict[str, tuple[Call
         "sample": (sample, {"num_samples": integer, "seed": integer}),
         "quantile": (quantile, {"q": tf.TensorSpec([None], target.dtype)}),
     }
-
-
-def _join(key: str, name: str) -> str:
-    return "_".join(filter(None, (str(key), name)))
-
-
-def _input_specs(model: keras.Model, input_signature):
-    """The structure of `tf.TensorSpec` of the model's inputs, with a free batch size; a single input is called x."""
-    if input_signature is None:
-        input_signature = _inputs_of(model)
-    single = not keras.tree.is_nested(input_signature) or len(keras.tree.flatten(input_signature)) == 1
-
-    if not single:
-        _check_names([tensor.name for tensor in keras.tree.flatten(input_signature)])
-
-    def spec(tensor):
-        shape = tuple(tensor.shape)
-        return tf.TensorSpec((None, *shape[1:]), tensor.dtype or "float32", "x" if single else tensor.name)
-
-    return keras.tree.map_structure(spec, input_signature)
-
-
-def _check_names(names: list) -> None:
-    """Several inputs become arguments of the signatures, beside the signatures' own."""
-    fits = [
-        str(name).isascii()
-        and str(name).isidentifier()
-        and not keyword.iskeyword(name)
-        and not str(name).startswith("_")
-        for name in names
-    ]
-    taken = {"self", "y", "q", "num_samples", "seed"}
-    if not all(fits) or taken & set(names) or len({str(name).lower() for name in names}) < len(names):
-        raise ValueError(
-            "The names of several inputs become arguments of the signatures: each must be a Python name in ASCII, "
-            f"differ from the others not only in case, and not be one of {sorted(taken)}. "
-            f"Received: inputs named {names}. Give keras.Input(..., name=...) other names."
-        )
-
-
-def _inputs_of(model: keras.Model):
-    try:
-        return model.input  # functional and sequential models
-    except (AttributeError, ValueError):
-        pass
-    shape = (model.get_build_config() or {}).get("input_shape")  # subclassed models that were called
-    if shape is None:
-        raise ValueError(
-            "The model is not built, so that its inputs are not known. Call it on data once, or give "
-            f"`input_signature`, for example keras.InputSpec(shape=(None, 3)). Received: model={model.name!r}."
-        )
-    return keras.KerasTensor(shape, dtype=model.input_dtype)
-
-
-def _targets(outputs: Callable, inputs) -> dict[str, tf.TensorSpec]:
-    """Shape and dtype of each mixture's targets, which are those of the tensor that the mixture stands for."""
-    traced = tf.function(outputs).get_concrete_function(inputs).structured_outputs
-    mixtures = {key: output for key, output in traced.items() if isinstance(output, Mixture)}
-    if not mixtures or not all(isinstance(output, (Mixture, tf.Tensor)) for output in traced.values()):
-        kinds = ", ".join(type(output).__name__ for output in traced.values())
-        raise TypeError(
-            "export_saved_model needs a model whose output is that of an MDNLayer, or a dictionary of such outputs and "
-            "of tensors: name the heads of a model by keras.Model(model.inputs, {'name': head, ...}). "
-            f"Received: a model whose output is {kinds}."
-        )
-    return {key: tf.TensorSpec(mixture.shape, mixture.dtype) for key, mixture in mixtures.items()}
 
 
 def _check_replaceable(path: pathlib.Path) -> None:
