@@ -191,12 +191,12 @@ def test_the_public_names():
     assert {namespace: " ".join(names) for namespace, names in by_namespace.items()} == {
         "": "BackupAndRestore CRPS ComponentHealth ComponentHealthWarning EnergyScore Ensemble EnsembleEarlyStopping "
         "MDNLayer MarginalFallback Mixture ModelCheckpoint MultiWorkerMirroredStrategy NegativeLogLikelihood "
-        "PinballLoss crps energy_score export_saved_model fit generate merge negative_log_likelihood pinball_loss "
-        "probability_integral_transform read_table MDNRegressor",
+        "PinballLoss as_tensors crps energy_score export_saved_model fit generate merge negative_log_likelihood "
+        "pinball_loss probability_integral_transform read_table MDNRegressor",
         "callbacks": "BackupAndRestore ComponentHealth ComponentHealthWarning EnsembleEarlyStopping ModelCheckpoint",
         "distributions": "CoarsenedNormal Mixture ReflectedMultivariateNormal ReflectedNormal merge",
         "ensembles": "Ensemble",
-        "export": "export_saved_model",
+        "export": "as_tensors export_saved_model",
         "features": "Calendar CategoryEmbedding CategoryIndicators DateParsing Imputation MissingIndicator "
         "NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Products Standardization TreeEmbedding",
         "layers": "Calendar CategoryEmbedding CategoryIndicators DateParsing Extrapolation Imputation MDNLayer "

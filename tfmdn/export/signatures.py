@@ -51,7 +51,7 @@ def input_specs(model: keras.Model, input_signature: Any, arguments: Collection[
       arguments: what the signatures take beside the inputs: no input can be called so.
     """
     if input_signature is None:
-        input_signature = _inputs_of(model)
+        input_signature = inputs_of(model)
     single = not keras.tree.is_nested(input_signature) or len(keras.tree.flatten(input_signature)) == 1
 
     if not single:
@@ -82,7 +82,8 @@ def _check_names(names: list, arguments: Collection[str]) -> None:
         )
 
 
-def _inputs_of(model: keras.Model):
+def inputs_of(model: keras.Model) -> Any:
+    """The structure of `keras.KerasTensor` that the model takes."""
     try:
         return model.input  # functional and sequential models
     except (AttributeError, ValueError):
@@ -104,12 +105,19 @@ def targets(outputs: Callable, inputs: Any) -> dict[str, tf.TensorSpec]:
       inputs: what `input_specs` returns.
     """
     traced = tf.function(outputs).get_concrete_function(inputs).structured_outputs
+    check_outputs(traced)
     mixtures = {key: output for key, output in traced.items() if isinstance(output, Mixture)}
-    if not mixtures or not all(isinstance(output, (Mixture, tf.Tensor)) for output in traced.values()):
-        kinds = ", ".join(type(output).__name__ for output in traced.values())
+    return {key: tf.TensorSpec(mixture.shape, mixture.dtype) for key, mixture in mixtures.items()}
+
+
+def check_outputs(outputs: Any) -> None:
+    """Raises a TypeError unless it is a mixture, or a dictionary of mixtures and tensors with at least one mixture."""
+    outputs = list(outputs.values()) if isinstance(outputs, dict) else [outputs]
+    has_mixture = any(isinstance(output, Mixture) for output in outputs)
+    if not has_mixture or not all(isinstance(output, (Mixture, tf.Tensor)) for output in outputs):
+        kinds = ", ".join(type(output).__name__ for output in outputs)
         raise TypeError(
             "An export needs a model whose output is that of an MDNLayer, or a dictionary of such outputs and "
             "of tensors: name the heads of a model by keras.Model(model.inputs, {'name': head, ...}). "
             f"Received: a model whose output is {kinds}."
         )
-    return {key: tf.TensorSpec(mixture.shape, mixture.dtype) for key, mixture in mixtures.items()}
