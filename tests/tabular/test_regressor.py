@@ -281,6 +281,23 @@ def test_copies_predict_the_same(tiny, copied, tmp_path):
         assert list(np.atleast_1d(getattr(again, name))) == list(np.atleast_1d(value))
 
 
+def kinds_of(value):
+    """The types of what a structure is made of."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    parts = value if isinstance(value, (list, tuple)) else []
+    return {type(value)}.union(*map(kinds_of, parts))
+
+
+def test_pickles_are_of_plain_types(tiny):
+    """Skops asks which types it may load: no more than the regressor's own is to be named."""
+    table = fitted(pd.DataFrame({"x": X[:, 0], "text": np.where(Y > 0.0, "a", "b")}))
+    for regressor in (tiny, table):
+        kinds = kinds_of(regressor.__getstate__())
+        assert kinds <= {bool, bytes, dict, float, int, list, np.ndarray, str, tuple, type(None)}
+    assert sklearn.base.clone(table).__getstate__() == sklearn.base.clone(table).get_params()
+
+
 @pytest.mark.by_default("saved_and_loaded")
 @pytest.mark.parametrize("copied", [saved_and_loaded, COPIES["pickle"]])
 def test_copies_of_other_networks_predict_the_same(copied, tmp_path):

@@ -95,14 +95,22 @@ class Stored:
         self.model_ = model
 
     def __getstate__(self):
+        """Of plain types alone: skops, which asks what types it may load, need know of none but this class."""
         state = super().__getstate__()
         if "model_" in state:
-            state = {**state, "model_": content_of(self.model_)}
+            state = {
+                **state,
+                "_columns": self._columns and self._columns.to_config(),
+                "_conformal": self._conformal.to_config(),
+                "model_": content_of(self.model_),
+            }
         return state
 
     def __setstate__(self, state):
         super().__setstate__(state)
         if "model_" in state:
+            self._columns = state["_columns"] and Columns.from_config(state["_columns"])
+            self._conformal = Conformal.from_config(state["_conformal"])
             self.model_ = model_of(state["model_"])
 
 
