@@ -17,6 +17,7 @@
 - `gaussian_mixtures`: scikit-learn's.
 - `tensor_like`: what makes a mixture a tensor for TensorFlow, Keras and NumPy.
 - `named`: the tensors of models' outputs by name, as exported models give them.
+- `copies`: copies and pickles of mixtures.
 - `type_specs`: the names that SavedModels know our distributions by.
 
 Of components:

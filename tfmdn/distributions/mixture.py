@@ -11,8 +11,9 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import numerics, tfp_internals, validation
+from tfmdn import keras_internals, numerics, tfp_internals, validation
 from tfmdn.distributions import (
+    copies,
     cumulative,
     densities,
     gaussian_mixtures,
@@ -116,6 +117,9 @@ class Mixture(tensor_like.TensorLike, queries.Queries, cumulative.Cumulative, tf
     def _parameter_properties(cls, dtype, num_classes=None):
         # TFP asks a subclass with an __init__ of its own to say that the inherited properties are also its own.
         return super()._parameter_properties(dtype, num_classes)
+
+    def __reduce__(self):
+        return copies.masked_again, (copies.Made.of(self), keras_internals.mask_of(self))
 
     # Density
 
