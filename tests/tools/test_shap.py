@@ -1,0 +1,66 @@
+"""SHAP: what each feature adds to a quantile, a mean or a spread; the parts sum to the prediction."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import tfmdn
+
+shap = pytest.importorskip("shap")
+LEVELS = [0.1, 0.5, 0.9]
+
+
+def test_quantiles(regressor, train, test):
+    def quantiles(rows):
+        return regressor.predict_quantiles(rows, LEVELS)
+
+    explained = shap.KernelExplainer(quantiles, train[0][:20])(test[0][:20], silent=True)
+    assert explained.shape == (20, 3, 3)  # rows, features, levels
+    np.testing.assert_allclose(explained.values.sum(1) + explained.base_values, quantiles(test[0][:20]), atol=1e-9)
+    np.testing.assert_allclose(explained.base_values[0], quantiles(train[0][:20]).mean(0))
+    # The first feature moves all quantiles, the second the outer ones apart, the third none.
+    size = np.abs(explained.values).mean(0)
+    assert (size[0] > 3 * size[2]).all()
+    spread = explained.values[:, 1, 2] - explained.values[:, 1, 0]
+    assert np.corrcoef(spread, np.abs(test[0][:20, 1]))[0, 1] > 0.5
+    shap.plots.beeswarm(explained[:, :, 2], show=False)
+    shap.plots.waterfall(explained[0, :, 2], show=False)
+
+
+def test_a_frame_of_text_and_dates(of_frame, frame):
+    table = frame[0]
+
+    def quantiles(rows):
+        return of_frame.predict_quantiles(pd.DataFrame(rows, columns=table.columns), LEVELS).to_numpy()
+
+    explainer = shap.KernelExplainer(quantiles, table[:20])
+    values = explainer.shap_values(table[20:25], nsamples=200, silent=True)
+    assert values.shape == (5, 8, 3)
+    np.testing.assert_allclose(values.sum(1) + explainer.expected_value, quantiles(table[20:25]), atol=1e-9)
+    np.testing.assert_array_equal(quantiles(table[20:25].to_numpy()), of_frame.predict_quantiles(table[20:25], LEVELS))
+
+
+def test_several_outputs(of_two, train, test):
+    explained = shap.KernelExplainer(of_two.predict, train[0][:20])(test[0][:5], silent=True)
+    assert explained.shape == (5, 3, 2)
+    np.testing.assert_allclose(explained.values.sum(1) + explained.base_values, of_two.predict(test[0][:5]), atol=1e-9)
+
+
+def test_gradients(train, test):
+    x, y = np.float32(train[0]), np.float32(train[1])
+    head = tfmdn.MDNLayer(3)
+    head.adapt(y)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(16, "silu"), head])
+    model.compile(keras.optimizers.Adam(1e-2), tfmdn.NegativeLogLikelihood())
+    model.fit(x, y, epochs=10, verbose=0)
+    tensors = tfmdn.as_tensors(model)
+    for name in ("mean", "stddev"):
+        one = keras.Model(tensors.input, keras.layers.Reshape((1,))(tensors.output[name]))
+        explainer = shap.GradientExplainer(one, x[:50])
+        rows = np.float32(test[0][:4])
+        values = explainer.shap_values(rows, nsamples=2000, rseed=0)
+        assert values.shape == (4, 3, 1)
+        # Expected gradients: the sum is the prediction minus the mean of the background, up to their noise.
+        expected = one.predict(rows, verbose=0) - one.predict(x[:50], verbose=0).mean()
+        np.testing.assert_allclose(values.sum(1), expected, atol=0.3)
