@@ -4,6 +4,7 @@ TensorFlow is imported where tests are collected: with pytest-xdist not in the p
 """
 
 import gc
+import importlib.util
 import os
 import sys
 
@@ -15,6 +16,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
+# Files that import a package which is not installed have no doctests to collect.
+collect_ignore = [] if importlib.util.find_spec("skpro") else ["tfmdn/integrations/skpro.py"]
 # tests/covering.py: the option --exhaustive. tests/workers.py: processes of their own.
 pytest_plugins = ["covering", "workers"]
 

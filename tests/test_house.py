@@ -47,15 +47,24 @@ ROOMS = {
         "validation",
     },
     "export": {"distributions"},
+    "integrations": {"distributions", "numerics", "tabular"},
 }
 # Where names are used that Keras, TFP and others keep to themselves.
 INTERNALS = {"keras_internals", "sklearn_internals", "tfp_internals"}
 # What an extra installs. The modules named import it when they are imported, the others when it is used.
 OPTIONAL = {
-    "sklearn": {"tabular.answers", "tabular.inputs", "tabular.regressor", "tabular.storage", "tabular.targets"},
-    "pandas": set(),
+    "sklearn": {
+        "integrations.skpro",
+        "tabular.answers",
+        "tabular.inputs",
+        "tabular.regressor",
+        "tabular.storage",
+        "tabular.targets",
+    },
+    "pandas": {"integrations.skpro"},
     "matplotlib": set(),
     "narwhals": set(),
+    "skpro": set(),
     "threadpoolctl": set(),
 }
 MODULES = {

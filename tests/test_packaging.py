@@ -63,9 +63,9 @@ def modules_of_the_core():
 
 
 def distributions(names):
-    """Those that bring the modules of other packages."""
+    """Those that bring the modules of other packages. One that is not installed has the name of its module."""
     packages = {name.partition(".")[0] for name in names} - {"tfmdn", *sys.stdlib_module_names}
-    return {importlib.metadata.packages_distributions()[package][0] for package in packages}
+    return {importlib.metadata.packages_distributions().get(package, [package])[0] for package in packages}
 
 
 def test_the_core_declares_what_it_imports():
