@@ -56,7 +56,7 @@ def test_autolog(train, test):
     np.testing.assert_array_equal(again(x_test).log_prob(y_test), mixture.log_prob(y_test))
     assert isinstance(again.loss, tfmdn.NegativeLogLikelihood)
     served = mlflow.pyfunc.load_model(logged.model_uri)
-    np.testing.assert_array_equal(np.ravel(served.predict(np.float32(x_test))), model.predict(x_test, verbose=0))
+    np.testing.assert_array_equal(np.ravel(served.predict(x_test)), model.predict(x_test, verbose=0))
 
 
 @pytest.mark.parametrize("flavour", ["tensorflow", "keras"])
