@@ -33,6 +33,7 @@ ROOMS = {
     "ensembles": {"distributions", "keras_internals", "layers", "scores", "validation"},
     "callbacks": {"distributions", "ensembles", "files", "keras_internals", "layers", "scores", "validation"},
     "plots": {"distributions", "files", "numerics", "scores", "validation"},
+    "export": {"distributions", "ensembles", "keras_internals", "layers"},
     "tabular": {
         "callbacks",
         "distributions",
@@ -46,7 +47,6 @@ ROOMS = {
         "training",
         "validation",
     },
-    "export": {"distributions"},
     "integrations": {"distributions", "numerics", "tabular"},
 }
 # Where names are used that Keras, TFP and others keep to themselves.

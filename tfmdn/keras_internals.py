@@ -102,6 +102,16 @@ def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
     return list(model._flatten_layers())
 
 
+def is_functional(model: keras.Model) -> bool:
+    """Whether it is a graph of operations, which `run_through` goes through."""
+    return hasattr(model, "_run_through_graph")
+
+
+def run_through(model: keras.Model, inputs, call: Callable):
+    """What a functional model returns if `call(operation, *args, **kwargs)` is done in the place of each operation."""
+    return model._run_through_graph(inputs, call_fn=call)
+
+
 def set_direction(metric: keras.metrics.Metric, direction: str) -> None:
     """Tells callbacks with `mode="auto"` whether more of a metric is better, "up", or less, "down"."""
     metric._direction = direction

@@ -2,6 +2,9 @@
 
 - `signatures`: what an exported model is asked, in all formats.
 - `tensor_view`: a Keras model whose outputs are plain tensors.
+- `single_precision`: models anew in float32, of which the `operations` are done one after the other on `numbers`.
+  `replacements` are what stands in the place of tfmdn's layers: `single_layers`, `single_trees`, the `members` of
+  ensembles.
 - `saved_model`: SavedModels that load without tfmdn, TFP and Keras.
 """
 

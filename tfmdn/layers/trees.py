@@ -86,7 +86,7 @@ class TreeEmbedding(keras.layers.Layer):
             raise ValueError("`num_trees` or `num_extra_trees` must be above 0. Received: 0 for both.")
         self.supports_masking = True
         self._sizes = None
-        self._forests = []
+        self.forests = []
 
     def cross_fit(
         self,
@@ -130,7 +130,7 @@ class TreeEmbedding(keras.layers.Layer):
         weights = None if (weights[weights > 0] == 1.0).all() else weights
         rng = np.random.default_rng(self.seed)
         columns, forests = [], []
-        for kind in self._kinds():
+        for kind in self.kinds:
             fitted = [
                 tree_fits.cross_fitted(kind, x, column, weights, own_folds, int(rng.integers(2**31)))
                 for column, own_folds in zip(y.T, selections)
@@ -152,7 +152,9 @@ class TreeEmbedding(keras.layers.Layer):
         """Does what `cross_fit` does, and keeps the predictions of the rows to itself."""
         self.cross_fit(x, y, folds, sample_weight)
 
-    def _kinds(self) -> list[tree_fits.Boosted | tree_fits.Extra]:
+    @property
+    def kinds(self) -> list[tree_fits.Boosted | tree_fits.Extra]:
+        """Which trees there are, in the order of their columns."""
         kinds = []
         if self.num_trees:
             kinds.append(tree_fits.Boosted(self.num_trees, self.learning_rate, self.num_leaves, self.rows_per_leaf))
@@ -174,7 +176,7 @@ class TreeEmbedding(keras.layers.Layer):
             ],
         }
         self.centres = adaptation.add_statistic(self, "centres", np.zeros(outputs), "float64")
-        self._forests = [
+        self.forests = [
             tree_tensors.Forest(
                 *(
                     adaptation.add_statistic(self, f"{name}_{index}", value, str(value.dtype))
@@ -204,7 +206,7 @@ class TreeEmbedding(keras.layers.Layer):
     def call(self, inputs):
         x = tf.reshape(tf.cast(inputs, tf.float64), [-1, self._sizes["features"]])
         columns = []
-        for kind, forest in zip(self._kinds(), self._forests):
+        for kind, forest in zip(self.kinds, self.forests):
             columns += kind.columns(forest, tf.convert_to_tensor(self.centres), x)  # [d, n]
         columns = tf.transpose(tf.concat(columns, 0))  # [n, T]
         shape = tf.concat([tf.shape(inputs)[:-1], columns.shape[-1:]], 0)
@@ -214,7 +216,7 @@ class TreeEmbedding(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         if self._sizes is None:
             self.build(input_shape)
-        return (*input_shape[:-1], self._sizes["outputs"] * sum(kind.num_columns for kind in self._kinds()))
+        return (*input_shape[:-1], self._sizes["outputs"] * sum(kind.num_columns for kind in self.kinds))
 
     def get_config(self):
         return {
