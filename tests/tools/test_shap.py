@@ -47,20 +47,28 @@ def test_several_outputs(of_two, train, test):
     np.testing.assert_allclose(explained.values.sum(1) + explained.base_values, of_two.predict(test[0][:5]), atol=1e-9)
 
 
-def test_gradients(train, test):
-    x, y = np.float32(train[0]), np.float32(train[1])
+def sums_of_gradients(model, background, rows):
+    """The sum of each row's SHAP values, and what it ought to be: the prediction minus the mean of the background."""
+    values = shap.GradientExplainer(model, background).shap_values(rows, nsamples=2000, rseed=0)
+    assert values.shape[:2] == rows.shape
+    expected = model.predict(rows, verbose=0) - model.predict(background, verbose=0).mean()
+    return np.reshape(values.sum(1), -1), expected
+
+
+@pytest.mark.parametrize("name", ["mean", "stddev"])
+def test_gradients(name, train, test):
+    keras.utils.set_random_seed(0)
     head = tfmdn.MDNLayer(3)
-    head.adapt(y)
+    head.adapt(train[1])
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(16, "silu"), head])
     model.compile(keras.optimizers.Adam(1e-2), tfmdn.NegativeLogLikelihood())
-    model.fit(x, y, epochs=10, verbose=0)
-    tensors = tfmdn.as_tensors(model)
-    for name in ("mean", "stddev"):
-        one = keras.Model(tensors.input, keras.layers.Reshape((1,))(tensors.output[name]))
-        explainer = shap.GradientExplainer(one, x[:50])
-        rows = np.float32(test[0][:4])
-        values = explainer.shap_values(rows, nsamples=2000, rseed=0)
-        assert values.shape == (4, 3, 1)
-        # Expected gradients: the sum is the prediction minus the mean of the background, up to their noise.
-        expected = one.predict(rows, verbose=0) - one.predict(x[:50], verbose=0).mean()
-        np.testing.assert_allclose(values.sum(1), expected, atol=0.3)
+    tfmdn.fit(model, *map(np.float32, train), epochs=10, verbose=0)
+    sums, expected = sums_of_gradients(
+        tfmdn.as_tensors(model, name), np.float32(train[0][:50]), np.float32(test[0][:4])
+    )
+    np.testing.assert_allclose(sums, expected, atol=0.3)  # they are means of draws
+
+
+def test_gradients_of_a_regressor(regressor, train, test):
+    sums, expected = sums_of_gradients(tfmdn.as_tensors(regressor, "mean"), train[0][:50], test[0][:4])
+    np.testing.assert_allclose(sums, expected, atol=0.3)

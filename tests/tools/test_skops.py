@@ -1,5 +1,6 @@
 """skops: a regressor in a file that holds no code."""
 
+import keras
 import numpy as np
 import pytest
 from sklearn.pipeline import make_pipeline
@@ -33,3 +34,14 @@ def test_pipelines_and_what_is_not_fitted(train, small, tmp_path):
     np.testing.assert_array_equal(again.predict(train[0]), pipeline.predict(train[0]))
     new = skops_io.loads(skops_io.dumps(tfmdn.MDNRegressor(**small)), trusted=OURS)
     assert new.get_params() == tfmdn.MDNRegressor(**small).get_params()
+
+
+def network():
+    return keras.Sequential([keras.layers.Dense(8, "tanh")])
+
+
+def test_a_network_of_one_s_own_is_to_be_trusted_as_well(train, small):
+    content = skops_io.dumps(tfmdn.MDNRegressor(**small, network=network).fit(*train))
+    types = skops_io.get_untrusted_types(data=content)
+    assert set(types) == {*OURS, f"{__name__}.network"}
+    assert skops_io.loads(content, trusted=types).network is network

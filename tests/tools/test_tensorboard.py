@@ -26,7 +26,7 @@ def test_scalars(tmp_path, train):
     model = keras.Sequential([keras.Input((3,)), head])
     model.compile("adam", tfmdn.NegativeLogLikelihood(), metrics=["mae", tfmdn.metrics.CRPS()])
     health = tfmdn.ComponentHealth(train)
-    board = keras.callbacks.TensorBoard(tmp_path, write_graph=False)
+    board = keras.callbacks.TensorBoard(tmp_path, histogram_freq=1)
     history = model.fit(
         *train, batch_size=50, epochs=2, validation_data=train, callbacks=[health, board], verbose=0
     ).history

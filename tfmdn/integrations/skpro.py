@@ -119,7 +119,7 @@ class MixtureDistribution(BaseDistribution):
         columns = range(self.mixture.event_shape[0])
         return tf.stack([self.mixture.marginal(column).log_prob(y[..., column]) for column in columns], -1)
 
-    def pdfnorm(self, a=2):
+    def pdfnorm(self, a: float = 2) -> pd.DataFrame | float:
         """As skpro's: from draws, but from all of them at once."""
         if a == 1:
             return super().pdfnorm(a)
@@ -191,7 +191,7 @@ class MixtureDistribution(BaseDistribution):
         return table.sum(1, keepdims=True) if self.ndim else table
 
     @classmethod
-    def get_test_params(cls, parameter_set="default"):
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict]:
         """What skpro's tests make instances of: one column, two columns, and a single number."""
         logits, loc = (
             tf.constant([[0.0, 1.0], [2.0, 0.0], [1.0, 1.0]]),
@@ -251,7 +251,7 @@ class MDNProbaRegressor(BaseProbaRegressor):
         return MixtureDistribution(self.regressor_.predict_dist(X), X.index, pd.Index(self.regressor_.target_names_))
 
     @classmethod
-    def get_test_params(cls, parameter_set="default"):
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict]:
         """What skpro's tests make instances of: small ones, which learn little."""
         small = {"num_components": 2, "max_steps": 20, "hidden_units": (8,), "random_state": 0}
         return [
