@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import pathlib
+import tempfile
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 
@@ -23,30 +24,36 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 
 
 def score(job: _job.Job) -> None:
-    ray.init(
-        num_cpus=job.num_workers + 1,  # one for reading and writing
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=2**28,
-        runtime_env={"working_dir": str(FOLDER)},
-        _temp_dir=str(job.folder / "ray"),
-    )
+    # Not in the job's folder: the paths of sockets in it may have 107 characters.
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as temporary:
+        ray.init(
+            num_cpus=job.num_workers + 1,  # one for reading and writing
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=2**28,
+            runtime_env={"working_dir": str(FOLDER)},
+            _temp_dir=temporary,
+        )
+        try:
+            score_by_actors(job)
+        finally:
+            ray.shutdown()
+
+
+def score_by_actors(job: _job.Job) -> None:
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    try:
-        # In blocks of some batches: of 128 MB, as it would have them, a million rows are one block, and one actor's.
-        rows = ray.data.read_parquet(job.rows).repartition(target_num_rows_per_block=job.rows_in_file)
-        scores = rows.map_batches(
-            _scorer.Scorer,  # the class: each actor makes one, and loads the model once
-            fn_constructor_args=(job.model, job.log),
-            compute=ray.data.ActorPoolStrategy(size=job.num_workers),
-            num_cpus=1,
-            batch_size=job.batch_size,
-        )
-        scores.write_parquet(job.scores)
-    finally:
-        ray.shutdown()
+    # In blocks of some batches: of 128 MB, as it would have them, a million rows are one block, and one actor's.
+    rows = ray.data.read_parquet(job.rows).repartition(target_num_rows_per_block=job.rows_in_file)
+    scores = rows.map_batches(
+        _scorer.Scorer,  # the class: each actor makes one, and loads the model once
+        fn_constructor_args=(job.model, job.log),
+        compute=ray.data.ActorPoolStrategy(size=job.num_workers),
+        num_cpus=1,
+        batch_size=job.batch_size,
+    )
+    scores.write_parquet(job.scores)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 FOLDER = pathlib.Path(__file__).parents[2] / "examples" / "clusters"
 ENGINES = {"spark": "pyspark", "ray_data": "ray", "beam": "apache_beam"}
@@ -115,3 +117,35 @@ def test_rows_agree_with_model_inputs(modules):
     for name, column in inputs.items():
         dtype = "string" if name == "city" else "float64"
         np.testing.assert_array_equal(scorer.raw(rows[name].to_numpy(), dtype), column)
+
+
+@pytest.mark.parametrize(("num_files", "num_workers"), [(1, 1), (4, 2), (5, 2)])
+def test_workers_of_a_training_share_the_files(modules, tmp_path, num_files, num_workers):
+    """Each row is one worker's, all have as many batches, and each epoch has the same."""
+    import multi_worker
+
+    paths = multi_worker.write_files(tmp_path, "train", num_files, first_seed=0)
+    datasets = [multi_worker.read_files(paths, index, num_workers) for index in range(num_workers)]
+    epochs = [[[y.numpy() for _, y in dataset] for dataset in datasets] for _ in range(2)]
+    np.testing.assert_equal(*epochs)
+    batches = [batch for worker in epochs[0] for batch in worker]
+    whole = num_files // num_workers * multi_worker.ROWS_IN_FILE // multi_worker.BATCH_SIZE
+    assert len(batches) == whole * num_workers
+    assert {len(batch) for batch in batches} == {multi_worker.BATCH_SIZE}
+    written = np.concatenate([pd.read_parquet(path)[multi_worker.TARGET] for path in paths]).astype("float32")
+    assert not Counter(np.concatenate(batches).tolist()) - Counter(written.tolist())
+
+
+def test_density_of_made_up_targets(modules):
+    """It integrates to 1, and its cumulative distribution at the targets is uniform."""
+    import _deliveries
+
+    rows, minutes = _deliveries.made_up(0, 100)
+    grid = np.linspace(1.0, 1_000.0, 10_000)
+    levels = []
+    for number, target in enumerate(minutes):
+        density = np.exp(_deliveries.log_density(rows.iloc[[number] * len(grid)], grid))
+        cdf = np.cumsum(density) * (grid[1] - grid[0])
+        assert cdf[-1] == pytest.approx(1.0, abs=1e-3)
+        levels.append(np.interp(target, grid, cdf))
+    assert scipy.stats.kstest(levels, "uniform").pvalue > 0.01
