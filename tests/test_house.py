@@ -33,7 +33,7 @@ ROOMS = {
     "ensembles": {"distributions", "keras_internals", "layers", "scores", "validation"},
     "callbacks": {"distributions", "ensembles", "files", "keras_internals", "layers", "scores", "validation"},
     "plots": {"distributions", "files", "numerics", "scores", "validation"},
-    "export": {"distributions", "ensembles", "keras_internals", "layers"},
+    "export": {"distributions", "ensembles", "files", "keras_internals", "layers"},
     "tabular": {
         "callbacks",
         "distributions",
@@ -63,6 +63,8 @@ OPTIONAL = {
     },
     "pandas": {"integrations.skpro"},
     "matplotlib": set(),
+    "onnx": set(),
+    "tf2onnx": set(),
     "narwhals": set(),
     "skpro": set(),
     "threadpoolctl": set(),
@@ -200,12 +202,13 @@ def test_the_public_names():
     assert {namespace: " ".join(names) for namespace, names in by_namespace.items()} == {
         "": "BackupAndRestore CRPS ComponentHealth ComponentHealthWarning EnergyScore Ensemble EnsembleEarlyStopping "
         "MDNLayer MarginalFallback Mixture ModelCheckpoint MultiWorkerMirroredStrategy NegativeLogLikelihood "
-        "PinballLoss as_tensors crps energy_score export_saved_model fit generate merge negative_log_likelihood "
+        "PinballLoss as_tensors crps energy_score export_litert export_onnx export_saved_model fit generate merge "
+        "negative_log_likelihood "
         "pinball_loss probability_integral_transform read_table MDNRegressor",
         "callbacks": "BackupAndRestore ComponentHealth ComponentHealthWarning EnsembleEarlyStopping ModelCheckpoint",
         "distributions": "CoarsenedNormal Mixture ReflectedMultivariateNormal ReflectedNormal merge",
         "ensembles": "Ensemble",
-        "export": "as_tensors export_saved_model",
+        "export": "as_tensors export_litert export_onnx export_saved_model",
         "features": "Calendar CategoryEmbedding CategoryIndicators DateParsing Imputation MissingIndicator "
         "NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Products Standardization TreeEmbedding",
         "layers": "Calendar CategoryEmbedding CategoryIndicators DateParsing Extrapolation Imputation MDNLayer "

@@ -41,6 +41,8 @@ from tfmdn.distributions import Mixture as Mixture
 from tfmdn.distributions import merge as merge
 from tfmdn.ensembles import Ensemble as Ensemble
 from tfmdn.export import as_tensors as as_tensors
+from tfmdn.export import export_litert as export_litert
+from tfmdn.export import export_onnx as export_onnx
 from tfmdn.export import export_saved_model as export_saved_model
 from tfmdn.generation import generate as generate
 from tfmdn.layers import MarginalFallback as MarginalFallback

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
 from tfmdn.distributions.mixture import Mixture
 
 
-def named_tensors(outputs: Mixture | tf.Tensor | Mapping[str, Mixture | tf.Tensor]) -> dict[str, tf.Tensor]:
+def named_tensors(
+    outputs: Mixture | tf.Tensor | Mapping[str, Mixture | tf.Tensor], of_mixture: Callable | None = None
+) -> dict[str, tf.Tensor]:
     """All that is told of a model's outputs, by name.
 
     Args:
       outputs: a mixture, or a dictionary of mixtures and of tensors.
+      of_mixture: what gives the tensors of a mixture by their names, if not what its own methods say.
 
     Returns:
       Of a mixture `logits`, `probs`, each component parameter under its name in TFP, `mean` and `stddev`. Of a
@@ -23,7 +26,13 @@ def named_tensors(outputs: Mixture | tf.Tensor | Mapping[str, Mixture | tf.Tenso
       ValueError: if two of the names are the same.
     """
     outputs = outputs if isinstance(outputs, Mapping) else {"": outputs}
-    named = [(join(key, name), tensor) for key, output in outputs.items() for name, tensor in _tensors(output).items()]
+    named = [
+        (join(key, name), tensor)
+        for key, output in outputs.items()
+        for name, tensor in (
+            (of_mixture or _of_mixture)(output) if isinstance(output, Mixture) else {"": output}
+        ).items()
+    ]
     if len(dict(named)) < len(named):
         raise ValueError(
             "The names of the outputs, with those of a mixture's tensors behind them, must differ. "
@@ -37,7 +46,6 @@ def join(key: str, name: str) -> str:
     return "_".join(filter(None, (str(key), name)))
 
 
-def _tensors(output: Mixture | tf.Tensor) -> dict[str, tf.Tensor]:
-    if not isinstance(output, Mixture):
-        return {"": output}
-    return {**output._asdict(), "probs": output.mixture_distribution.probs_parameter(), "stddev": output.stddev()}
+def _of_mixture(mixture: Mixture) -> dict[str, tf.Tensor]:
+    probs, stddev = mixture.mixture_distribution.probs_parameter(), mixture.stddev()
+    return {**mixture._asdict(), "probs": probs, "stddev": stddev}

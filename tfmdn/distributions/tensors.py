@@ -30,6 +30,11 @@ def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
     Raises:
       NotImplementedError: if the distribution is made of other distributions, or has batch axes of unknown number.
     """
+    return _broadcast_batch(*parameters_as_given(components))
+
+
+def parameters_as_given(components: tfd.Distribution) -> tuple[dict[str, tf.Tensor], dict[str, int]]:
+    """The same, not broadcast, and how many axes of each are those of a batch."""
     inner = under_independent(components)
     is_rescaled = isinstance(inner, rescaled.Rescaled)
     kind, arguments = (inner.plain_kind, inner.plain_arguments()) if is_rescaled else (type(inner), inner.parameters)
@@ -48,7 +53,7 @@ def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
             )
         values[name] = tf.convert_to_tensor(value, dtype_hint=dtype_hint)
         batch_ndims[name] = values[name].shape.rank - properties.event_ndims
-    return _broadcast_batch(values, batch_ndims)
+    return values, batch_ndims
 
 
 def read(mixture: tfd.MixtureSameFamily) -> dict[str, tf.Tensor]:

@@ -6,7 +6,18 @@
   `replacements` are what stands in the place of tfmdn's layers: `single_layers`, `single_trees`, the `members` of
   ensembles.
 - `saved_model`: SavedModels that load without tfmdn, TFP and Keras.
+- `litert`, `onnx`: files for where there is no TensorFlow.
+
+What these two are made of, in float32 and operations that both have:
+
+- `endpoints`: the signatures as graphs.
+- `single_precision`: the model up to its mixture.
+- `portable`: what is asked of the mixture.
+- `portable_families`, `portable_joint`: of its components, independent or correlated.
+- `elementary`: special functions.
 """
 
+from tfmdn.export.litert import export_litert as export_litert
+from tfmdn.export.onnx import export_onnx as export_onnx
 from tfmdn.export.saved_model import export_saved_model as export_saved_model
 from tfmdn.export.tensor_view import as_tensors as as_tensors

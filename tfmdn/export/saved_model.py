@@ -73,7 +73,8 @@ def export_saved_model(
     _check_replaceable(path)
     outputs = signatures.outputs_by_key(model)
     endpoints = {"serving_default": (lambda x: named_tensors(outputs(x)), {})}
-    for key, target in signatures.targets(outputs, inputs).items():
+    for key, mixture in signatures.mixtures(outputs, inputs).items():
+        target = tf.TensorSpec(mixture.shape, mixture.dtype)
         for name, question in _questions(lambda x, key=key: outputs(x)[key], target).items():
             endpoints[join(key, name)] = question
     archive = keras.export.ExportArchive()

@@ -97,8 +97,8 @@ def inputs_of(model: keras.Model) -> Any:
     return keras.KerasTensor(shape, dtype=model.input_dtype)
 
 
-def targets(outputs: Callable, inputs: Any) -> dict[str, tf.TensorSpec]:
-    """Shape and dtype of each mixture's targets, which are those of the tensor that the mixture stands for.
+def mixtures(outputs: Callable, inputs: Any) -> dict[str, Mixture]:
+    """The mixtures among the outputs by their keys, of a graph that is complete: to be asked for shapes.
 
     Args:
       outputs: what `outputs_by_key` returns.
@@ -106,8 +106,7 @@ def targets(outputs: Callable, inputs: Any) -> dict[str, tf.TensorSpec]:
     """
     traced = tf.function(outputs).get_concrete_function(inputs).structured_outputs
     check_outputs(traced)
-    mixtures = {key: output for key, output in traced.items() if isinstance(output, Mixture)}
-    return {key: tf.TensorSpec(mixture.shape, mixture.dtype) for key, mixture in mixtures.items()}
+    return {key: output for key, output in traced.items() if isinstance(output, Mixture)}
 
 
 def check_outputs(outputs: Any) -> None:

@@ -1,0 +1,90 @@
+"""Special functions of elementary operations, against SciPy's in float64."""
+
+import numpy as np
+import pytest
+import scipy.special as special
+import scipy.stats as stats
+import tensorflow as tf
+
+from tfmdn.export import elementary
+
+Z = np.concatenate([np.linspace(-12, 12, 2401), np.geomspace(1e-6, 13, 200), [0.0]])
+ABOVE_1 = np.concatenate([np.linspace(1, 20, 500), np.geomspace(1, 1e12, 500)])
+UNIT = np.concatenate([np.linspace(1e-3, 1, 500), np.geomspace(1e-6, 1, 100)])
+POSITIVE = np.concatenate([np.linspace(0.01, 30, 2000), np.geomspace(1e-2, 1e12, 500)])
+SMALL = np.concatenate([np.linspace(-0.99, 5, 2001), np.geomspace(1e-9, 0.9, 200), -np.geomspace(1e-9, 0.9, 200)])
+# function, points, what it is, its error relative to the value, or absolute where the value passes 0 or the argument's
+# last digit counts.
+CASES = {
+    "log1p": (elementary.log1p, SMALL, np.log1p, 3e-7, 0),
+    "expm1": (elementary.expm1, np.concatenate([SMALL, [-50.0, 30.0]]), np.expm1, 6e-7, 0),
+    "excess_of_exp": (elementary.excess_of_exp, SMALL, lambda x: np.expm1(x) - x, 1e-6, 1e-17),
+    "upper_tail": (elementary.upper_tail, Z, stats.norm.sf, 6e-7, 1e-38),
+    "log_upper_tail": (elementary.log_upper_tail, np.append(Z, [1e3, 1e6]), stats.norm.logsf, 8e-7, 0),
+    "normal_density": (elementary.normal_density, Z, stats.norm.pdf, 6e-7, 0),
+    "upper_normal_quantile": (
+        elementary.upper_normal_quantile,
+        np.concatenate([np.linspace(1e-3, 0.5, 500), np.geomspace(1e-37, 0.5, 200)]),
+        stats.norm.isf,
+        4e-7,
+        3e-7,
+    ),
+    "stirling_remainder": (
+        elementary.stirling_remainder,
+        ABOVE_1[ABOVE_1 < 1e3],
+        lambda c: special.gammaln(c) - ((c - 0.5) * np.log(c) - c + 0.5 * np.log(2 * np.pi)),
+        1e-6,
+        1e-11,
+    ),
+    "half_step_remainder": (
+        elementary.half_step_remainder,
+        ABOVE_1[ABOVE_1 < 1e3],
+        lambda c: special.gammaln(c + 0.5) - special.gammaln(c) - 0.5 * np.log(c),
+        1e-6,
+        1e-11,
+    ),
+    "log_gamma_of_one_plus": (
+        elementary.log_gamma_of_one_plus,
+        UNIT,
+        lambda a: special.gammaln(1 + a),
+        4e-7,
+        1e-7,
+    ),
+    "log_gamma_ratio": (
+        elementary.log_gamma_ratio,
+        UNIT[UNIT > 1e-3],
+        lambda a: special.gammaln(1 + 2 * a) - 2 * special.gammaln(1 + a),
+        1e-6,
+        1e-14,
+    ),
+    "log_scaled_i0": (elementary.log_scaled_i0, POSITIVE, lambda k: np.log(special.i0e(k)), 4e-7, 3e-7),
+    "log_bessel_ratio": (
+        elementary.log_bessel_ratio,
+        POSITIVE[POSITIVE < 1e6],
+        lambda k: np.log(special.i1e(k) / special.i0e(k)),
+        1e-6,
+        5e-7,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_against_scipy(name):
+    function, points, expected, relative, absolute = CASES[name]
+    x = np.float32(points)
+    np.testing.assert_allclose(function(tf.constant(x)), expected(np.float64(x)), rtol=relative, atol=absolute)
+
+
+def test_between_in_both_tails():
+    start = np.float32(np.concatenate([np.linspace(-10, 9, 500), [-9.0, 5.0]]))
+    end = start + np.float32(1.0)
+    expected = np.where(
+        start > 0, stats.norm.sf(start) - stats.norm.sf(end), stats.norm.cdf(end) - stats.norm.cdf(start)
+    )
+    np.testing.assert_allclose(elementary.between(tf.constant(start), tf.constant(end)), expected, rtol=2e-6)
+
+
+def test_log_sum_exp():
+    values = np.float32([[0.0, 1.0, -200.0], [-np.inf, 3.0, -np.inf], [-np.inf] * 3, [-1e30, -1e30, -np.inf]])
+    expected = np.logaddexp.reduce(np.float64(values), -1)
+    np.testing.assert_allclose(elementary.log_sum_exp(tf.constant(values), -1), expected, rtol=1e-6)
