@@ -33,6 +33,9 @@ NAMES = {
     "_keras_mask": masked_tensor,
     "_initial_epoch": model,
     "train_function": model,
+    "_symbolic_build": model,
+    "_compile_loss": model,
+    "_compile_metrics": model,
     "_flatten_layers": model,
     "_direction": keras.metrics.MeanSquaredError,
 }

@@ -52,11 +52,42 @@ def require_masks() -> None:
 # The loop of `fit`
 
 
-def is_placeholder(value) -> bool:
-    """Whether it is the bare placeholder that Keras, under a strategy, passes to losses and metrics at first."""
-    if tf.executing_eagerly() or not tf.distribute.has_strategy():
-        return False  # what a model returns that ends without an `MDNLayer` may be a placeholder too
-    return getattr(getattr(value, "op", None), "type", None) == "Placeholder"
+def build_losses_on_distributions() -> None:
+    """Lets losses and metrics have the model's own output when Keras, under a strategy, first creates their state.
+
+    Keras calls them on placeholders then, which have the shape and the dtype of the output, but no `log_prob`.
+    """
+    build = keras.Model._symbolic_build
+    if hasattr(build, "__wrapped__"):  # by an earlier import of this module
+        return
+
+    @functools.wraps(build)
+    def build_on_outputs(self, iterator=None, data_batch=None):
+        states = [self._compile_metrics, self._compile_loss]
+        states = [state for state in states if state is not None and not state.built]
+        if states and data_batch is not None:
+            _build_on_outputs(self, states, data_batch)
+        return build(self, iterator=iterator, data_batch=data_batch)
+
+    keras.Model._symbolic_build = build_on_outputs
+
+
+def _build_on_outputs(model: keras.Model, states: list, data_batch) -> None:
+    """Builds what holds the metrics and the losses of a model by calling it, if the model outputs a distribution."""
+
+    @tf.autograph.experimental.do_not_convert
+    def call(data_batch):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data_batch)
+        outputs = model(x, training=False)
+        if any(hasattr(output, "log_prob") for output in keras.tree.flatten(outputs)):
+            for state in states:  # weights, of which an ensemble has some by member, make no difference to it
+                getattr(state, "update_state", state)(y, outputs)
+
+    specs = keras.tree.map_structure(
+        lambda value: None if value is None else tf.TensorSpec(value.shape, value.dtype), data_batch
+    )
+    with keras.StatelessScope(), keras.SymbolicScope():
+        tf.function(call).get_concrete_function(specs)
 
 
 def initial_epoch(model: keras.Model) -> int | None:

@@ -61,9 +61,6 @@ class ScoreLoss(keras.losses.Loss):
     def __call__(
         self, y_true: ArrayLike, y_pred: tfd.Distribution, sample_weight: ArrayLike | None = None
     ) -> tf.Tensor:
-        if keras_internals.is_placeholder(y_pred):
-            # Under a tf.distribute strategy Keras first calls the loss on bare placeholders, to create its state.
-            return super().__call__(y_true, tf.zeros(tf.shape(y_pred)[:1]))
         y_true = self.target_format.reconcile(y_true, y_pred)
         mask = keras_internals.mask_of(y_pred)
         if not self.target_format.is_plain:

@@ -258,3 +258,5 @@ def _draw_index(n, probs: tf.Tensor, batch_shape: tf.Tensor, seed) -> tf.Tensor:
 # TensorFlow looks for the class itself, and does not take a base class for it.
 tf.experimental.dispatch_for_api(tf.expand_dims, {"input": Mixture})(tensor_like.expand_dims)
 tf.experimental.dispatch_for_api(tf.cast, {"x": Mixture})(tensor_like.cast)
+# Under a strategy Keras would call losses on placeholders that have no `log_prob`.
+keras_internals.build_losses_on_distributions()

@@ -59,8 +59,6 @@ class ScoreMetric(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch: targets, the mixture and, if given, one weight for each row or for each example."""
-        if keras_internals.is_placeholder(y_pred):
-            return
         y_true = self.target_format.reconcile(y_true, y_pred)
         weights = weighting.target_weights(self.target_format, y_true, y_pred, sample_weight, self.dtype)
         y_true = self.target_format.only(weights != 0, y_true)
