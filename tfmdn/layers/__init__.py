@@ -1,6 +1,8 @@
 """From features to a distribution: the head of a network, and layers before and behind it.
 
 - `mdn`: the head, `MDNLayer`.
+- `keras_mdn_layer`: weights of a trained layer of that package.
+- `time_distributed`: Keras' `TimeDistributed` keeps distributions.
 - `families`: one record for each kind of component, of all that differs between kinds.
 - `specs`: what a component of a head is, with everything settled.
 - `links`: how raw outputs become scales.
@@ -29,6 +31,7 @@
 - `kernels`: how they tell these from the others.
 """
 
+from tfmdn.layers import time_distributed as time_distributed
 from tfmdn.layers.calendar import Calendar as Calendar
 from tfmdn.layers.categories import CategoryEmbedding as CategoryEmbedding
 from tfmdn.layers.categories import CategoryIndicators as CategoryIndicators

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from tfmdn import keras_internals, validation
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.distributions.tensor_like import conversion_name
-from tfmdn.layers import adaptation, families, joint_starts, outputs, specs, starts
+from tfmdn.layers import adaptation, families, joint_starts, keras_mdn_layer, outputs, specs, starts
 from tfmdn.layers import background as background_lib
 from tfmdn.layers.ends import Ends
 from tfmdn.layers.units import Units
@@ -293,6 +293,39 @@ class MDNLayer(keras.layers.Layer):
         self.dense.kernel.assign(tf.concat([self.dense.kernel[:-size], tf.cast(start.kernel, self.variable_dtype)], 0))
         self.dense.bias.assign(start.bias)
         self.component_factors.assign(start.factors)
+
+    @classmethod
+    def from_keras_mdn_layer(
+        cls, weights: Sequence[ArrayLike], event_shape: int | tuple[int, ...], epsilon: float = 1e-7, **kwargs: Any
+    ) -> MDNLayer:
+        """The head that a trained `MDN` of the package keras-mdn-layer is, with its weights: the same density.
+
+        Args:
+          weights: what its `get_weights()` returns.
+          event_shape: its `output_dimension`; or `()` for a scalar where that is 1.
+          epsilon: what it adds to its scales: `keras.config.epsilon()` where it was trained.
+          **kwargs: arguments of the layer that leave the density as it is, such as `name` or `convert_to_tensor`.
+
+        Raises:
+          ValueError: if the weights are not those of such a layer with that output dimension.
+
+        Example:
+
+        >>> arrays = [np.zeros((8, 10)), np.zeros(10), np.zeros((8, 10)), np.zeros(10), np.zeros((8, 5)), np.zeros(5)]
+        >>> layer = tfmdn.MDNLayer.from_keras_mdn_layer(arrays, event_shape=2)
+        >>> layer.num_components, layer(np.zeros((3, 8))).event_shape
+        (5, TensorShape([2]))
+        """
+        size = math.prod(validation.event_shape(event_shape))
+        weights = keras_mdn_layer.checked(weights, size)
+        bounds = {"min_scale": epsilon, "max_scale": keras_mdn_layer.NO_CEILING}
+        layer = cls(len(weights[5]), event_shape, scale_activation="elu+1", **{**bounds, **kwargs})
+        layer.build((None, len(weights[0])))
+        kernel, bias = keras_mdn_layer.kernel_and_bias(weights, layer.raw_outputs)
+        layer.dense.kernel.assign(kernel)
+        layer.dense.bias.assign(bias)
+        layer.built = True
+        return layer
 
     def _unit_factors(self) -> np.ndarray:
         return np.tile(np.eye(*self.event_shape), (self.num_components, 1, 1))
