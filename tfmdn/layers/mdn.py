@@ -224,7 +224,8 @@ class MDNLayer(keras.layers.Layer):
         if self.background:
             logits = background_lib.logits_with(logits, tf.convert_to_tensor(self.background_weight))
             values = background_lib.values_with(values, self.spec)
-        location, scale = self.target_location[..., tf.newaxis], self.target_scale[..., tf.newaxis]  # [E, 1]
+        # Not `[..., tf.newaxis]`, of which OpenVINO makes garbage if it is a scalar (docs/openvino.md).
+        location, scale = tf.expand_dims(self.target_location, -1), tf.expand_dims(self.target_scale, -1)  # [E, 1]
         return Mixture(
             tfd.Categorical(logits=logits),
             self.spec.distribution(location, scale, self._ends(), **values),
@@ -233,7 +234,7 @@ class MDNLayer(keras.layers.Layer):
 
     def _ends(self) -> dict[str, tf.Tensor]:
         """What the components are made of where they end: arguments of their distribution `[*E, K]`, or nothing."""
-        values = {name: getattr(self, name)[..., tf.newaxis] for name in self.ends.names}  # [E, 1]
+        values = {name: tf.expand_dims(getattr(self, name), -1) for name in self.ends.names}  # [E, 1]
         return self.ends.arguments(values, self.num_components, has_background=bool(self.background))
 
     def adapt(self, y: ArrayLike | tf.data.Dataset, x: ArrayLike | None = None) -> None:
