@@ -15,6 +15,7 @@ import tfmdn
 
 pytest.importorskip("skpro")
 from skpro.metrics import CRPS, LogLoss
+from skpro.metrics.survival import SPLL
 from skpro.utils import check_estimator
 
 from tfmdn.integrations.skpro import MDNProbaRegressor, MixtureDistribution
@@ -89,6 +90,30 @@ def test_several_outputs_are_joint(of_two, train, test):
     np.testing.assert_allclose(b.pdf(0.5)["b"], np.exp(mixture.marginal(1).log_prob(0.5).numpy())[[3, 1]])
 
 
+def test_censored_targets_are_at_least_what_they_are(train, small):
+    x, y = pd.DataFrame(train[0]), 2.0 * train[0][:, 0] + np.random.default_rng(0).normal(size=200)
+    y = pd.DataFrame({"y": y})
+    seen, censored = y.clip(upper=1.0), (y > 1.0).astype(int)
+    estimator = MDNProbaRegressor(tfmdn.MDNRegressor(**small))
+    aware, naive = estimator.clone().fit(x, seen, censored), estimator.clone().fit(x, seen)
+    rows = pd.DataFrame([[1.5, 0.0, 0.0]])  # the targets' mean is 3
+    assert aware.predict(rows).loc[0, "y"] > 1.5
+    assert naive.predict(rows).loc[0, "y"] < 1.3
+    predicted = aware.predict_proba(x[:50])
+    expected = np.where(y[:50] > 1.0, predicted.surv(1.0), predicted.pdf(y[:50]))
+    assert SPLL()(seen[:50], predicted, C_true=censored[:50]) == pytest.approx(-np.log(expected).mean(), rel=1e-6)
+    assert aware.regressor.intervals is False
+
+
+def test_several_censored_outputs(train, small):
+    x, y = pd.DataFrame(train[0]), pd.DataFrame({"a": train[1], "b": train[0][:, 2]})
+    censored = pd.DataFrame({"a": y["a"] > 1.0, "b": False}).astype(int)
+    fitted = MDNProbaRegressor(tfmdn.MDNRegressor(**small)).fit(x, y.clip(upper=1.0), censored)
+    rows = pd.DataFrame([[1.5, 0.0, 0.0]])
+    assert list(fitted.predict(rows)) == list(fitted.predict_proba(rows).columns) == ["a", "b"]
+    assert fitted.predict(rows).loc[0, "a"] > 1.5
+
+
 @pytest.mark.parametrize("kind", [tfd.Normal, tfd.Laplace, tfd.Logistic])
 def test_energy_is_an_expected_distance(kind):
     probs, loc, scale = (tf.constant(values, tf.float64) for values in ([0.3, 0.7], [-1.0, 2.0], [0.5, 0.5]))
@@ -101,6 +126,8 @@ def test_energy_is_an_expected_distance(kind):
     np.testing.assert_allclose(distribution.energy(0.5), to_half, rtol=1e-4)
     np.testing.assert_allclose(distribution.energy(), 2 * scipy.integrate.simpson(cdf * (1 - cdf), x=grid), rtol=1e-4)
     np.testing.assert_allclose(distribution.ppf(distribution.cdf(0.7)), 0.7)
+    np.testing.assert_allclose(distribution.surv(0.7), 1.0 - distribution.cdf(0.7))
+    assert distribution.surv(12.0) > 0.0  # right in the tail, where 1 - cdf is rounded
     np.testing.assert_allclose(distribution.pdfnorm(), scipy.integrate.simpson(density**2, x=grid), rtol=0.1)
     np.testing.assert_allclose(distribution.pdfnorm(3), scipy.integrate.simpson(density**3, x=grid), rtol=0.1)
 

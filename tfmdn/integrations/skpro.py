@@ -96,6 +96,9 @@ class MixtureDistribution(BaseDistribution):
     def _cdf(self, x):
         return self._table(self.mixture.cdf(self._events(x)))
 
+    def _surv(self, x):
+        return self._table(self.mixture.survival_function(self._events(x)))
+
     def _ppf(self, p):
         return self._table(self.mixture.quantile(self._events(p)))
 
@@ -207,10 +210,11 @@ class MDNProbaRegressor(BaseProbaRegressor):
     """`tfmdn.MDNRegressor` as an estimator of skpro: what it predicts is a `MixtureDistribution`.
 
     It goes into skpro's pipelines, searches, metrics and ensembles. Of several outputs the distribution is a joint one.
+    Targets that are censored, as the 1 in `C` of `fit(X, y, C)` say, are known to be no less than they are.
 
     Args:
-      regressor: the settings, an `MDNRegressor`, which is cloned and stays as it is. None means the default ones. Their
-        names for searches begin with `regressor__`.
+      regressor: the settings, an `MDNRegressor` without `intervals`, which is cloned and stays as it is. None means the
+        default ones. Their names for searches begin with `regressor__`.
 
     Attributes:
       regressor_: the fitted `MDNRegressor`.
@@ -231,6 +235,7 @@ class MDNProbaRegressor(BaseProbaRegressor):
     _tags: ClassVar[dict] = {
         "capability:multioutput": True,
         "capability:missing": True,
+        "capability:survival": True,
         "X_inner_mtype": "pd_DataFrame_Table",
         "y_inner_mtype": "pd_DataFrame_Table",
     }
@@ -239,16 +244,22 @@ class MDNProbaRegressor(BaseProbaRegressor):
         self.regressor = regressor
         super().__init__()
 
-    def _fit(self, X, y):
+    def _fit(self, X, y, C=None):
         settings = MDNRegressor() if self.regressor is None else sklearn.base.clone(self.regressor)
+        self._names = y.columns
+        if C is not None and (C.to_numpy() != 0).any():
+            low = y.to_numpy(float)  # [n, d]
+            y = np.stack([low, np.where(C.to_numpy() != 0, np.inf, low)], -1)
+            settings.set_params(intervals=True)
         self.regressor_ = settings.fit(X, y)
         return self
 
     def _predict(self, X):
-        return self.regressor_.predict(X)
+        mean = np.reshape(self.regressor_.predict(X), (len(X), -1))
+        return pd.DataFrame(mean, index=X.index, columns=self._names)
 
     def _predict_proba(self, X):
-        return MixtureDistribution(self.regressor_.predict_dist(X), X.index, pd.Index(self.regressor_.target_names_))
+        return MixtureDistribution(self.regressor_.predict_dist(X), X.index, self._names)
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict]:
