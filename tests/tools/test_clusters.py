@@ -34,7 +34,7 @@ def test_rows_are_scored_as_by_the_regressor(engine, tmp_path):
     if engine == "spark" and not shutil.which("java"):
         pytest.skip("Spark needs Java")
     folder = tmp_path / "kept"
-    command = [sys.executable, FOLDER / f"{engine}.py", "--quick", "--folder", folder]
+    command = [sys.executable, FOLDER / f"{engine}.py", "--quick", "--workers", "1", "--folder", folder]
     environment = {**os.environ, "PYTHONPATH": str(FOLDER.parents[1])}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
