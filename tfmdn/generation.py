@@ -46,7 +46,8 @@ def generate(
     seed: int | tf.Tensor | None = None,
     temperature: float | tf.Tensor = 1.0,
     scale_temperature: float | tf.Tensor = 1.0,
-) -> Sequences:
+    return_state: bool = False,
+) -> Sequences | tuple[Sequences, Any, Any]:
     """Draws a batch of sequences, step by step, in one graph.
 
     In each step, `outputs, state = step(features, state)`. The outputs are distributions or tensors, one or a structure
@@ -78,10 +79,14 @@ def generate(
       temperature: above 0; the weights of every `tfmdn.Mixture` are sharper below 1, see `Mixture.temper`. Other
         distributions are drawn from as they are.
       scale_temperature: above 0; the scales of its components are multiplied by it.
+      return_state: whether to return what a next call goes on from, too. A loop of one's own, with `num_steps=1` and
+        what changes between the steps, such as the temperatures or what somebody plays, takes a millisecond or two a
+        step: the graph is the same for all of them.
 
     Returns:
       A named tuple of the draws, `[B, T, ...]` in the structure of the outputs, and of the sequences' lengths, `[B]`.
-      What follows the end of a sequence is 0.
+      What follows the end of a sequence is 0. With `return_state` a tuple of this, of the features that the next step
+      would see, and of the state before it.
 
     Raises:
       TypeError: if an output is neither a distribution nor a tensor.
@@ -102,6 +107,16 @@ def generate(
            [ 1.,  0.,  1.,  2.,  0.,  0.]], dtype=float32)
     >>> walks.lengths.numpy()
     array([6, 2, 4], dtype=int32)
+
+    Step by step, each with a temperature of its own:
+
+    >>> place, state, rng = tf.zeros(1), (), np.random.default_rng(0)
+    >>> for t in range(3):
+    ...     drawn, place, state = tfmdn.generate(
+    ...         step, place, state, 1, seed=t, temperature=rng.uniform(0.5, 2.0), return_state=True
+    ...     )
+    >>> drawn.draws.shape, place.shape
+    (TensorShape([1, 1]), TensorShape([1]))
     """
     tensors = tf.nest.map_structure(tf.convert_to_tensor, (features, state))
     temperatures = (
@@ -117,7 +132,8 @@ def generate(
     )
     # In a graph the loop is a part of that graph alone, and a number of steps that is known there stays known.
     loop = _compiled(step, next_features, stop) if tf.executing_eagerly() else _Loop(step, next_features, stop)
-    return loop(*tensors, *settings)
+    sequences, (features, state) = loop(*tensors, *settings)
+    return (sequences, features, state) if return_state else sequences
 
 
 @functools.lru_cache(maxsize=CACHE_SIZE)
@@ -133,7 +149,7 @@ class _Loop:
     next_features: Callable | None
     stop: Callable | None
 
-    def __call__(self, features, state, num_steps, seed, *temperatures) -> Sequences:
+    def __call__(self, features, state, num_steps, seed, *temperatures) -> tuple[Sequences, tuple]:
         def advance(t, features, state):
             outputs, state = self._call_step(features, state)
             draws = _draw(outputs, tf.random.experimental.stateless_fold_in(seed, t), *temperatures)
@@ -153,8 +169,8 @@ class _Loop:
         )
         running = tf.fill(tf.shape(tf.nest.flatten(draws)[0])[:1], True)
         recorded = self._record(0, draws, running, tf.zeros_like(running, tf.int32), arrays)
-        *_, lengths, arrays = tf.while_loop(goes_on, body, (1, carried, *recorded))
-        return Sequences(tf.nest.map_structure(_batch_first, arrays), lengths)
+        _, carried, _, lengths, arrays = tf.while_loop(goes_on, body, (1, carried, *recorded))
+        return Sequences(tf.nest.map_structure(_batch_first, arrays), lengths), carried
 
     def _call_step(self, features, state):
         if isinstance(self.step, keras.Model):

@@ -380,7 +380,7 @@ def test_the_model_is_exported(regressor, tmp_path):
     tfmdn.export_saved_model(regressor.model_, tmp_path / "saved_model")
     loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
     # As many rows as `predict` has in a batch: products of other matrices are rounded otherwise.
-    rows = np.resize(X, (chunks.FEW_ROWS, 1))
+    rows = np.resize(X, (256, 1))
     served = loaded.signatures["serving_default"](x=tf.constant(rows))
     np.testing.assert_allclose(served["mean"][: len(X)], regressor.predict(X), rtol=1e-5)
 

@@ -6,10 +6,12 @@ A kind answers where its distribution is defined, or here if it is one of TFP's.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn.distributions.folding import normal_cdf, normal_density
 from tfmdn.distributions.grids import Grid
 
 tfd = tfp.distributions
@@ -75,6 +77,12 @@ def width(components: tfd.Distribution) -> tf.Tensor:
     return components.stddev()
 
 
+@functools.singledispatch
+def cumulative(components: tfd.Distribution) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """The function of y that searches for quantiles ask for P(Y <= y) and the density, again and again."""
+    return lambda y: (components.cdf(y), components.prob(y))
+
+
 def has_jumps(components: tfd.Distribution) -> bool:
     """Whether single values of univariate components can have a probability."""
     return bool(atoms(components)) or grid(components) is not None
@@ -90,6 +98,17 @@ def difference(components: tfd.Distribution, first: tf.Tensor, second: tf.Tensor
     """first - second, by the shorter way round where values are periodic."""
     turn, difference = period(components), first - second
     return difference if turn is None else difference - turn * tf.round(difference / turn)
+
+
+@cumulative.register
+def _(components: tfd.Normal):
+    loc, inverse_scale = components.loc, 1.0 / components.scale
+
+    def at(y):
+        z = (y - loc) * inverse_scale
+        return normal_cdf(z), normal_density(z) * inverse_scale
+
+    return at
 
 
 @period.register

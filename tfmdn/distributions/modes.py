@@ -156,15 +156,22 @@ def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor) -> tf.Tensor:
     parts = SHORTER_STEPS if kinds.may_overshoot(components) else []
     narrowest = tf.reduce_min(kinds.width(tensors.under_independent(components)), -1 - event_rank)  # [B, E]
     rounding = 4.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps
+    is_periodic = kinds.period(components) is not None
+
+    def moved(y):
+        responsibilities = mixture.posterior_marginal(y).probs_parameter()  # [S, B, K]
+        end = tf.ensure_shape(move(responsibilities, y), y.shape)  # a graph may not know it
+        if not parts:
+            return end
+        shorter = tf.stack([y + part * (end - y) for part in (1.0, *parts)])
+        return numerics.choose(shorter, tf.argmax(mixture.log_prob(shorter), 0))
 
     def step(index, y, _):
-        responsibilities = mixture.posterior_marginal(y).probs_parameter()  # [S, B, K]
-        moved = tf.ensure_shape(move(responsibilities, y), y.shape)  # a graph may not know it
-        if len(parts):
-            shorter = tf.stack([y + part * (moved - y) for part in (1.0, *parts)])
-            moved = numerics.choose(shorter, tf.argmax(mixture.log_prob(shorter), 0))
+        first = moved(y)
+        second = moved(first)
+        end = second if is_periodic else _farther(mixture, y, first, second, narrowest)
         still = tf.maximum(1e-6 * narrowest, rounding * tf.abs(y))
-        return index + 1, moved, tf.reduce_any(tf.abs(kinds.difference(components, moved, y)) > still)
+        return index + 2, end, tf.reduce_any(tf.abs(kinds.difference(components, end, y)) > still)
 
     _, ends, _ = tf.while_loop(
         lambda index, _, moving: moving & (index < MAX_STEPS), step, (0, starts, tf.constant(True))
@@ -172,6 +179,27 @@ def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor) -> tf.Tensor:
     # A Laplace's peak is a cusp that a climb comes close to but never meets: it may have started there.
     has_climbed = _heights(mixture, ends) > _heights(mixture, starts)
     return tf.where(numerics.with_trailing_axes(has_climbed, event_rank), ends, starts)
+
+
+def _farther(mixture, y: tf.Tensor, first: tf.Tensor, second: tf.Tensor, narrowest: tf.Tensor) -> tf.Tensor:
+    """Where a climb of two steps from y leads to if it goes on so, as far as that is higher, `[S, *B, *E]`.
+
+    The steps become shorter by a factor near 1 where components overlap, so that hundreds would be needed. What is left
+    of them is added up as by Varadhan and Roland (2008, "Simple and globally convergent methods for accelerating the
+    convergence of any EM algorithm"), up to the width of the narrowest component, lest a peak be passed over.
+    """
+    event_rank = mixture.event_shape.rank
+    axes = list(range(-event_rank, 0))
+    tiny = tf.constant(np.finfo(mixture.dtype.as_numpy_dtype).tiny, mixture.dtype)
+    step = first - y
+    bend = (second - first) - step
+    squares = (tf.reduce_sum(tf.square(way / narrowest), axes, keepdims=True) for way in (step, bend))
+    ratio = tf.maximum(tf.sqrt(next(squares) / tf.maximum(next(squares), tiny)), 1.0)
+    way = y + 2.0 * ratio * step + tf.square(ratio) * bend - second
+    longest = tf.sqrt(tf.reduce_sum(tf.square(way / narrowest), axes, keepdims=True))
+    end = second + way / tf.maximum(longest, 1.0)
+    heights = [_heights(mixture, point) for point in (second, end)]
+    return tf.where(numerics.with_trailing_axes(heights[1] > heights[0], event_rank), end, second)
 
 
 @functools.singledispatch

@@ -5,19 +5,22 @@ Shapes in comments: S samples, B batch, K components, E event.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn.distributions import jumps, kinds, tensors
+from tfmdn.distributions import jumps, kinds, roots, tensors
 
 tfd = tfp.distributions
+tnp = tf.experimental.numpy
 
 
 def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability: tf.Tensor, axis: int) -> tf.Tensor:
     """The y at which the weighted sum of cumulative probabilities is `probability`.
 
-    The search runs in float64: near 0.5 a float32 cumulative probability is too coarse to resolve a narrow component of
+    The search ends in float64: near 0.5 a float32 cumulative probability is too coarse to resolve a narrow component of
     small weight.
 
     Args:
@@ -40,42 +43,60 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     unmoved = kinds.unmoved(marginals)
     if unmoved is not None:
         return _quantile_of_moved(*unmoved, *jumps.atoms(marginals, logits, axis), logits, probability, axis)
-    marginals = tensors.map(lambda value: tf.cast(value, tf.float64), marginals)
-    weights = tf.nn.softmax(tf.cast(logits, tf.float64), axis)  # float32 weights would sum to 1 only within 1e-7
-    probability = tf.cast(probability, tf.float64)
+    return tf.cast(_root(marginals, logits, tf.cast(probability, tf.float64), axis), dtype)
 
-    def mix(function, y):
-        return tf.reduce_sum(weights * function(tf.expand_dims(y, axis)), axis)
 
-    mean = marginals.mean()
+def _root(marginals, logits, probability, axis) -> tf.Tensor:
+    """The quantiles in float64, of continuous components."""
+    values = tensors.parameters(marginals)
 
-    def cdf(y):
-        p = marginals.cdf(y)  # NaN outside the support of some of TFP's families, such as gamma
-        return tf.where(tf.math.is_nan(p), tf.cast(y > mean, p.dtype), p)
+    @tf.custom_gradient
+    def root(probability, logits, *parameters):
+        y = _searched(marginals, dict(zip(values, parameters)), logits, probability, axis)
 
-    bounds = _cantelli_bounds if kinds.period(marginals) is None else _cut
-    low, high = bounds(marginals, weights, probability, axis)
-    is_finite = tf.math.is_finite(low) & tf.math.is_finite(high)
-    root = tfp.math.find_root_chandrupatla(
-        lambda y: mix(cdf, y) - probability,
-        tf.where(is_finite, low, 0.0),
-        tf.where(is_finite, high, 0.0),
-        position_tolerance=1e-9 * tf.reduce_min(marginals.stddev(), axis),
-        max_iterations=100,
-    ).estimated_root
-    y = tf.where(is_finite, root, low + high)  # at 0 and 1 one bound is infinite, and the answer
-    limits = kinds.limits(marginals)
-    if limits is not None:  # or the limit is
-        lowest, highest = (limit + tf.zeros_like(weights) for limit in limits)
-        y = tf.maximum(tf.minimum(y, tf.reduce_max(highest, axis)), tf.reduce_min(lowest, axis))
-    y = tf.stop_gradient(y)
+        def gradient(upstream):
+            """That of one Newton step from the root (the implicit function theorem)."""
+            is_fixed = ~tf.math.is_finite(y)
+            at = tf.expand_dims(tf.where(is_fixed, tf.zeros_like(y), y), axis)
+            arguments = [probability, logits, *parameters]
+            with tf.GradientTape() as tape:
+                tape.watch(arguments)
+                weights = tf.nn.softmax(tf.cast(logits, tf.float64), axis)
+                wide = {name: tf.cast(value, tf.float64) for name, value in zip(values, parameters)}
+                components = tensors.with_parameters(marginals, wide)
+                slope = tf.stop_gradient(tf.reduce_sum(weights * components.prob(at), axis))
+                step = (probability - tf.reduce_sum(weights * components.cdf(at), axis)) / tf.maximum(slope, 1e-30)
+                step = tf.where(is_fixed, tf.zeros_like(step), step)
+            return tape.gradient(step, arguments, upstream, unconnected_gradients="zero")
 
-    # The gradient of the root is that of one Newton step from it (the implicit function theorem).
-    is_fixed = ~tf.math.is_finite(y)
-    root = tf.where(is_fixed, tf.zeros_like(y), y)
-    slope = tf.stop_gradient(mix(marginals.prob, root))
-    step = (probability - mix(marginals.cdf, root)) / tf.maximum(slope, 1e-30)
-    return tf.cast(tf.where(is_fixed, y, root + (step - tf.stop_gradient(step))), dtype)
+        return y, gradient
+
+    return root(probability, logits, *values.values())
+
+
+def _searched(marginals, values, logits, probability, axis) -> tf.Tensor:
+    """The same without a gradient, by one row of the search for each row of the batch and each coordinate."""
+    logits, *parameters = (tnp.moveaxis(value, axis, -1) for value in (logits, *values.values()))  # [*B, *E, K]
+    components = _common_shape(logits, *parameters)
+    shape = _common_shape(probability, tf.zeros(components[:-1], tf.bool))  # [*S, *B, *E]
+    num_rows_axes = max(value.shape.rank for value in (logits, *parameters)) - 1
+    leading = probability.shape.rank - num_rows_axes if probability.shape.rank > num_rows_axes else 0
+    rows, num_components = shape[leading:], components[-1]
+    num_rows, num_levels = tf.reduce_prod(rows), tf.reduce_prod(shape[:leading])
+
+    def as_rows(value):
+        return tf.reshape(tf.broadcast_to(value, tf.concat([rows, [num_components]], 0)), [num_rows, num_components])
+
+    levels = tf.transpose(tf.reshape(tf.broadcast_to(probability, shape), [num_levels, num_rows]))
+    of_rows = dict(zip(values, map(as_rows, parameters)))
+    return tf.reshape(tf.transpose(roots.search(marginals, of_rows, as_rows(logits), levels)), shape)
+
+
+def _common_shape(*tensors: tf.Tensor) -> tf.Tensor:
+    """The shape that tensors broadcast to, in a graph a constant if it is known."""
+    if all(tensor.shape.is_fully_defined() for tensor in tensors):
+        return tf.constant(np.broadcast_shapes(*(tuple(tensor.shape) for tensor in tensors)), tf.int32)
+    return functools.reduce(tf.broadcast_dynamic_shape, map(tf.shape, tensors))
 
 
 def _quantile_of_moved(latent, is_moved, low, high, logits, probability, axis) -> tf.Tensor:
@@ -103,26 +124,6 @@ def _quantile_of_moved(latent, is_moved, low, high, logits, probability, axis) -
     of_staying = tf.where(is_moved & tf.expand_dims(total > 0.0, axis), tf.constant(-np.inf, logits.dtype), logits)
     level = tf.where(is_below | is_above, level, 0.5 * tf.ones_like(level))
     return tf.where(is_below | is_above, mixture_quantile(latent, of_staying, level, axis), y)
-
-
-def _cantelli_bounds(marginals, weights, probability, axis) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cantelli's inequality: how far a quantile can be from the mean, in standard deviations of the mixture."""
-    mean = tf.reduce_sum(weights * marginals.mean(), axis)
-    within = tf.reduce_sum(weights * marginals.variance(), axis)
-    between = tf.reduce_sum(weights * tf.square(marginals.mean() - tf.expand_dims(mean, axis)), axis)
-    # A little wider than the inequality, which a two-point distribution meets with equality.
-    stddev = 1.001 * tf.sqrt(within + between)
-    odds = probability / (1.0 - probability)
-    low, high = mean - stddev / tf.sqrt(odds), mean + stddev * tf.sqrt(odds)
-    return tf.stop_gradient(low), tf.stop_gradient(high)
-
-
-def _cut(marginals, weights, probability, axis) -> tuple[tf.Tensor, tf.Tensor]:
-    """Where values that are periodic are cut."""
-    low, high = kinds.limits(marginals)
-    zeros = tf.reduce_sum(tf.zeros_like(weights * marginals.mean()), axis)
-    zeros += 0.0 * tf.sqrt(probability * (1.0 - probability))  # NaN outside of [0, 1]
-    return low + zeros, high + zeros
 
 
 def check_continuous(components: tfd.Distribution) -> None:

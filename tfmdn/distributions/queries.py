@@ -14,7 +14,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, numerics, validation
-from tfmdn.distributions import coarse_regions, coordinates, kinds, regions, tensors
+from tfmdn.distributions import coarse_regions, compiled, coordinates, kinds, regions, tensors
 from tfmdn.distributions import modes as modes_lib
 
 tfd = tfp.distributions
@@ -190,7 +190,8 @@ class Queries:
         >>> mixture.modes(3).points.numpy().round(3)
         array([ 2.066, -3.   ,    nan], dtype=float32)
         """
-        return modes_lib.modes(self, validation.positive_integer("max_modes", max_modes))
+        max_modes = validation.positive_integer("max_modes", max_modes)
+        return compiled.by_graph(modes_lib.modes, self, max_modes, axis=1)
 
     @numerics.unconverted
     def interval(self, coverage: float = 0.9, batch_size: int | None = None) -> tf.Tensor:
@@ -240,7 +241,7 @@ class Queries:
         # In float32 densities near a peak are equal to the last digit.
         mixture, coverage = tf.cast(self, tf.float64), validation.fraction("coverage", coverage)
         search = coarse_regions if kinds.has_jumps(self.components_distribution) else regions
-        return tf.cast(search.highest_density_region(mixture, coverage), self.dtype)
+        return tf.cast(compiled.by_graph(search.highest_density_region, mixture, coverage, axis=1), self.dtype)
 
     def _components_at(self, index: tf.Tensor) -> tfd.Distribution:
         """For each row the component whose number stands in `index` `[*B]`."""

@@ -155,7 +155,9 @@ class ReflectedNormal(Scalar, Reflected):
     def _cdf(self, y):
         interval, loc, scale, edges = self.parts()
         points = Points(interval, loc, scale, y)
-        below = between(points.reflected_low, points.itself) + between(points.reflected_high, edges.top)
+        # The centre lies within the limits: reflections at the lower one are on its left, at the upper on its right.
+        below = normal_cdf(points.itself) - normal_cdf(points.reflected_low)
+        below += normal_cdf(-points.reflected_high) - normal_cdf(-edges.top)
         return tf.clip_by_value(below / edges.total, 0.0, 1.0)
 
     def _survival_function(self, y):
@@ -228,6 +230,29 @@ class ReflectedNormal(Scalar, Reflected):
         cut = tf.math.ndtri(tf.where(interval.is_bounded, tail, 0.5))
         z = tf.where(interval.is_bounded, tf.where(z < 0.0, cut, -cut), z)
         return interval.fold(loc + scale * z)
+
+
+@kinds.cumulative.register
+def _(components: ReflectedNormal):
+    interval, loc, scale, edges = components.parts()
+    inverse_scale, inverse_total = 1.0 / scale, 1.0 / edges.total
+    beyond = normal_cdf(-edges.top)
+    # Where there is no limit its reflection is infinitely far.
+    from_low = tf.where(interval.has_low, 2.0 * interval.safe_low - loc, -math.inf)
+    from_high = tf.where(interval.has_high, 2.0 * interval.safe_high - loc, math.inf)
+
+    def at(y):
+        nearest = interval.clip(y)
+        z = [
+            (nearest - loc) * inverse_scale,
+            (from_low - nearest) * inverse_scale,
+            (nearest - from_high) * inverse_scale,
+        ]
+        itself, below, above = map(normal_cdf, z)
+        density = tf.add_n(list(map(normal_density, z))) * inverse_scale * inverse_total
+        return (itself - below + above - beyond) * inverse_total, tf.where(nearest == y, density, 0.0)
+
+    return at
 
 
 def _beyond(edges: Edges) -> tuple[tf.Tensor, tf.Tensor]:

@@ -158,6 +158,11 @@ class Ensemble(Learning, Calibrated, keras.Model):
         by_member = map(tf.convert_to_tensor, (self.scale_temperature, self.member_log_weights))
         return self.networks.merged(self._weights, inputs, *by_member)
 
+    def answer(self, inputs: Any, ask: Callable, *arguments: tf.Tensor) -> list[tf.Tensor]:
+        """What `ask(mixture, *arguments)` says of that mixture, in the same graph: see `Networks.answer`."""
+        by_member = map(tf.convert_to_tensor, (self.scale_temperature, self.member_log_weights))
+        return self.networks.answer(ask, arguments, self._weights, inputs, *by_member)
+
     def compute_output_spec(self, inputs, training=False):
         return self.networks.stacks[0].network.compute_output_spec(inputs, training=training)
 

@@ -39,6 +39,7 @@ class Networks:
         self._merged_in_graph = _graph(self._merged)
         self._log_probs_in_graph = _graph(_log_probs)
         self._is_traced = False
+        self._answers_in_graph = {}
 
     def __len__(self) -> int:
         """The number of networks M."""
@@ -80,6 +81,29 @@ class Networks:
     def _merged(self, weights, inputs, scale_temperature, log_weights):
         merged = self.merge(self.mixtures(weights, inputs, False, scale_temperature), log_weights)
         return merged, keras_internals.mask_of(merged)
+
+    def answer(
+        self, ask: Callable, arguments: Sequence, weights: Weights, inputs, scale_temperature, log_weights
+    ) -> list[tf.Tensor]:
+        """What `ask(mixture, *arguments)` says of the mixture of all members, from one graph for each `ask`.
+
+        Args:
+          ask: a function that returns tensors, which is kept.
+          arguments: tensors of one axis, of any size.
+          weights, inputs, scale_temperature, log_weights: as of `merged`.
+        """
+        if ask not in self._answers_in_graph:
+            by_member = tf.TensorSpec([len(self)], tf.float64)
+            rows = _specs((inputs, list(arguments)), any_number=True)
+            self._answers_in_graph[ask] = tf.function(
+                lambda inputs, arguments, weights, *by_member: ask(
+                    self._merged(weights, inputs, *by_member)[0], *arguments
+                ),
+                input_signature=[*rows, _specs(weights), by_member, by_member],
+                autograph=False,
+            )
+        by_member = tf.cast(scale_temperature, tf.float64), tf.cast(log_weights, tf.float64)
+        return self._answers_in_graph[ask](inputs, list(arguments), weights, *by_member)
 
     def merge(self, mixtures: list[Mixture], log_weights: tf.Tensor) -> Mixture:
         """The mixture of all members, of those of the stacks and the logarithms of their weights `[M]`.

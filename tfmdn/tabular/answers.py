@@ -22,7 +22,7 @@ from tfmdn.distributions.mixture import Mixture
 from tfmdn.plots import report
 from tfmdn.scores.likelihood import negative_log_likelihood
 from tfmdn.scores.targets import TargetFormat
-from tfmdn.tabular import chunks, evaluation, inputs, labels, tables, targets
+from tfmdn.tabular import chunks, evaluation, inputs, labels, questions, tables, targets
 from tfmdn.tabular.columns import Columns
 from tfmdn.tabular.composition import Composition
 from tfmdn.tabular.conformal import Conformal
@@ -79,11 +79,10 @@ class Answers:
                 )
             return self.predict_quantiles(X, quantiles)
         x, index = self._features(X)
-        questions = (Mixture.mean, Mixture.stddev) if return_std else (Mixture.mean,)
-        parts = [[ask(mixture).numpy() for ask in questions] for mixture in self._parts.predicted(x)]
+        ask = questions.mean_and_stddev if return_std else questions.mean
         results = [
-            labels.labelled(self._in_output_shape(np.concatenate(part)), index, self.target_names_)
-            for part in zip(*parts)
+            labels.labelled(self._in_output_shape(answer), index, self.target_names_)
+            for answer in self._parts.answers(x, ask)
         ]
         return tuple(results) if return_std else results[0]
 
@@ -111,13 +110,11 @@ class Answers:
             raise ValueError(f"`quantiles` must be a list of numbers between 0 and 1. Received: quantiles={quantiles}.")
         scores = self._scores(conformal)
         x, index = self._features(X)
-        parts = [
-            np.moveaxis(mixture.quantile(quantiles).numpy(), 0, -1)
-            if scores is None
-            else scores.quantiles(mixture, quantiles)
-            for mixture in self._parts.predicted(x)
-        ]
-        return labels.labelled(np.concatenate(parts), index, self.target_names_, columns=quantiles)
+        if scores is None:
+            (found,) = self._parts.answers(x, questions.quantiles, quantiles)
+        else:
+            found = np.concatenate([scores.quantiles(mixture, quantiles) for mixture in self._parts.predicted(x)])
+        return labels.labelled(found, index, self.target_names_, columns=quantiles)
 
     def predict_interval(
         self, X: ArrayLike, coverage: float = 0.9, conformal: bool | tuple[ArrayLike, ArrayLike] = False

@@ -6,11 +6,13 @@ Shapes in comments: n rows, F features.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.ensembles.ensemble import Ensemble
@@ -19,6 +21,8 @@ from tfmdn.layers.features import Imputation, MissingIndicator
 from tfmdn.tabular import chunks, encoding
 from tfmdn.tabular.inputs import Inputs
 
+# Graphs of compositions with a fallback that are kept.
+CACHE_SIZE = 8
 # How each part is known among the layers of the model.
 PARTS = {
     "encoding": lambda layer: layer.name == encoding.NAME,
@@ -68,7 +72,14 @@ class Composition:
 
     def features(self, raw: Inputs) -> np.ndarray:
         """What the networks see of a table, `[n, F]`."""
-        return encoding.features(self.encoding, raw)
+        return encoding.features(self.encoding, raw, may_trace=True)
+
+    def answers(self, features: np.ndarray, ask: Callable, *arguments: ArrayLike) -> list[np.ndarray]:
+        """What one of `questions` says of rows `[n, F]`: arrays `[n, ...]`. It is traced when it is first asked."""
+        arguments = [tf.constant(argument, tf.float64) for argument in arguments]
+        if self.fallback is None:
+            return chunks.answered(lambda rows: self.ensemble.answer(rows, ask, *arguments), features)
+        return chunks.answered(lambda rows: _in_graph(self, ask)(rows, *arguments), features)
 
     def predicted(self, features: np.ndarray) -> Iterator[Mixture]:
         """The distributions of rows `[n, F]`, some thousands at a time."""
@@ -81,3 +92,13 @@ class Composition:
     def _known(self, features):
         """What the fallback knows rows by: the first of the features, which are numbers."""
         return features[:, : self.fallback.num_features]
+
+
+@functools.lru_cache(maxsize=CACHE_SIZE)
+def _in_graph(composition: Composition, ask: Callable) -> Callable:
+    """`ask` of a composition with a fallback, which is its own."""
+
+    def answer(features, *arguments):
+        return ask(composition._predict(features), *arguments)
+
+    return tf.function(answer, reduce_retracing=True, autograph=False)

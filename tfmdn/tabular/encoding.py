@@ -6,7 +6,8 @@ Shapes in comments: n rows, N columns, F features.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -22,6 +23,8 @@ NAME = "encoding"
 
 # Rows that are encoded at once.
 CHUNK = 100_000
+# To trace an encoding takes as long as a hundred calls of a few rows.
+CALLS_BEFORE_TRACING = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,17 +115,43 @@ def _encoding(given, numbers, indicators, categories, findings) -> Encoding:
     return Encoding(keras.Model(given, outputs, name=NAME), layout, tuple(findings))
 
 
-def features(model: keras.Model | None, raw: Inputs) -> np.ndarray:
-    """The features `[n, F]` of a table, some rows at a time; the table itself if there is no model."""
+def features(model: keras.Model | None, raw: Inputs, may_trace: bool = False) -> np.ndarray:
+    """The features `[n, F]` of a table, some rows at a time; the table itself if there is no model.
+
+    Args:
+      model: from raw columns to features, or None.
+      raw: the table.
+      may_trace: whether the model may become a graph, as it does where it is called again and again.
+    """
     if model is None:
         return raw
+    call = _called(model, raw) if may_trace else model
 
     def of_rows(rows: slice) -> np.ndarray:
-        return model(keras.tree.map_structure(tf.constant, inputs.rows_of(raw, rows))).numpy()
+        return call(keras.tree.map_structure(tf.constant, inputs.rows_of(raw, rows))).numpy()
 
     num_rows = inputs.num_rows(raw)
     first = of_rows(slice(0, CHUNK))
+    if num_rows <= CHUNK:
+        return first
     table = np.empty((num_rows, first.shape[1]))
     for start in range(0, num_rows, CHUNK):
         table[start : start + CHUNK] = of_rows(slice(start, start + CHUNK)) if start else first
     return table
+
+
+# How often models were called, or the graphs that they became.
+_calls = weakref.WeakKeyDictionary()
+
+
+def _called(model: keras.Model, raw: Inputs) -> Callable:
+    """The model, or its graph from the time on from which one is worth it."""
+    count = _calls.get(model, 0)
+    if count == CALLS_BEFORE_TRACING:
+        own = weakref.proxy(model)  # a graph that held the model would keep it here
+        specs = keras.tree.map_structure(
+            lambda column: tf.TensorSpec([None, *column.shape[1:]], tf.constant(column[:1]).dtype), raw
+        )
+        count = tf.function(lambda columns: own(columns), input_signature=[specs], autograph=False)
+    _calls[model] = count if callable(count) else count + 1
+    return count if callable(count) else model
