@@ -193,6 +193,25 @@ def test_one_trace_serves_all_seeds_temperatures_and_numbers_of_steps():
     assert len(traces) == 4  # a graph without temperatures
 
 
+def test_one_step_a_call_goes_on_from_the_last(pen):
+    """Calls of one step, with the seeds that the steps of one call have, draw what that call draws."""
+    features, state = tf.zeros((3, 3)), [tf.zeros((3, 8)), tf.ones((3, 8))]
+    whole, *after = tfmdn.generate(pen, features, state, 4, next_features=point_of, seed=5, return_state=True)
+    # What a call draws first has the seed `fold_in(seed, 0)`: so the first of the calls is that of the first step.
+    first, *carried = tfmdn.generate(pen, features, state, 1, next_features=point_of, seed=5, return_state=True)
+    np.testing.assert_array_equal(first.draws["offset"], whole.draws["offset"][:, :1])
+    np.testing.assert_allclose(carried[0], point_of(first.draws)[:, 0])
+    expected = pen(features, state)[1]
+    for ours, truth in zip(carried[1], expected):
+        np.testing.assert_allclose(ours, truth, rtol=1e-6)
+    # And the last features and states are those after all steps.
+    np.testing.assert_allclose(after[0], point_of(whole.draws)[:, -1])
+    for t in range(1, 4):
+        expected = pen(point_of(whole.draws)[:, t - 1], expected)[1]
+    for ours, truth in zip(after[1], expected):
+        np.testing.assert_allclose(ours, truth, rtol=1e-5, atol=1e-6)
+
+
 def test_components_without_a_scale():
     def step(value, state):
         rates = tf.stack([value + 1.0, value + 50.0], -1)

@@ -55,6 +55,7 @@ def program(x: np.ndarray, y: np.ndarray) -> None:
     assert_type(tfmdn.datasets.robot_arm().sample(10, seed=0), tuple[np.ndarray, np.ndarray])
     sequences = tfmdn.generate(model, x, x, num_steps=10)
     assert_type(sequences, tfmdn.generation.Sequences)
+    assert_type(tfmdn.generate(model, x, x, 1, return_state=True)[0], tfmdn.generation.Sequences)
 
     tfmdn.MDNLayer("five")  # E: arg-type
     tfmdn.MDNRegressor(max_step=100)  # E: call-arg

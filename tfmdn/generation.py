@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import keras
 import tensorflow as tf
@@ -33,6 +33,38 @@ class Sequences(NamedTuple):
 
     draws: Any
     lengths: tf.Tensor
+
+
+@overload
+def generate(
+    step: Callable,
+    features: Any,
+    state: Any,
+    num_steps: int | tf.Tensor,
+    *,
+    next_features: Callable | None = None,
+    stop: Callable | None = None,
+    seed: int | tf.Tensor | None = None,
+    temperature: float | tf.Tensor = 1.0,
+    scale_temperature: float | tf.Tensor = 1.0,
+    return_state: Literal[False] = False,
+) -> Sequences: ...
+
+
+@overload
+def generate(
+    step: Callable,
+    features: Any,
+    state: Any,
+    num_steps: int | tf.Tensor,
+    *,
+    next_features: Callable | None = None,
+    stop: Callable | None = None,
+    seed: int | tf.Tensor | None = None,
+    temperature: float | tf.Tensor = 1.0,
+    scale_temperature: float | tf.Tensor = 1.0,
+    return_state: Literal[True],
+) -> tuple[Sequences, Any, Any]: ...
 
 
 def generate(

@@ -49,7 +49,7 @@ def fitted(kind):
 
 def rows_for(layer, largest=np.inf):
     """Rows of all kinds: values on thresholds and just beside them, far and infinite ones, missing ones."""
-    thresholds = np.unique(np.concatenate([forest.numbers.numpy() for forest in layer._forests]))[::7]
+    thresholds = np.unique(np.concatenate([forest.numbers.numpy() for forest in layer.forests]))[::7]
     values = np.concatenate([thresholds, np.nextafter(thresholds, -np.inf), np.nextafter(thresholds, np.inf)])
     values = np.concatenate([values, [np.inf, -np.inf, 1e300, -1e300, np.nan, np.nan, 0.0, -0.0, 5e-324]])
     values = np.clip(values, -largest, largest)
@@ -182,7 +182,7 @@ def test_rows_of_weight_0_are_not_learnt_from_for_new_rows_either(kind):
 def test_extra_trees_of_a_part_of_the_rows():
     few = layer_of("extra", rows_per_extra_tree=10)
     few.adapt(X, Y, FOLDS)
-    assert few._forests[0].left.shape[0] < fitted("extra")[0]._forests[0].left.shape[0] / 3
+    assert few.forests[0].left.shape[0] < fitted("extra")[0].forests[0].left.shape[0] / 3
 
 
 def test_infinite_features_are_far_ones():

@@ -6,6 +6,7 @@
 - `incomplete`: log likelihoods of targets of which not all coordinates are known, or not exactly.
 - `queries`: what else a mixture can be asked. The answers have files of their own:
 - `quantiles`: searched for, in both tails.
+- `roots`: the search, which is one graph for each kind of components.
 - `modes`: searched for by a mean shift.
 - `regions`: highest density regions.
 - `coordinates`: marginals and conditionals, which have a closed form.
@@ -13,6 +14,7 @@
 - `deviations`: expected distances, of which it is made.
 - `cells`: the integral that stands for those between all pairs of components.
 - `batching`: the same, for some rows at a time.
+- `compiled`: other searches, as one graph for all mixtures of a kind.
 - `merging`: several mixtures as one.
 - `gaussian_mixtures`: scikit-learn's.
 - `tensor_like`: what makes a mixture a tensor for TensorFlow, Keras and NumPy.

@@ -90,7 +90,7 @@ def _of_atoms_and_density(mixture, coverage) -> tf.Tensor:
     atoms = tf.where(exists, atoms, mean)
     probability = tf.where(exists, mixture.prob_of(atoms), 0.0)
     is_first = probability[0] >= probability[1]
-    before = tf.stack([tf.where(is_first, 0.0, probability[1]), tf.where(is_first, probability[0], 0.0)])
+    before = tf.stack([tf.where(~is_first, probability[1], 0.0), tf.where(is_first, probability[0], 0.0)])
     counts = (probability > LEAST_ATOM) & (before < coverage)
     rest = coverage - tf.reduce_sum(tf.where(counts, probability, 0.0), 0)
     next_to = tf.maximum(

@@ -48,8 +48,10 @@ class Modes(NamedTuple):
 
 def highest_density_point(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     """The y `[*B, *E]` of highest density, as far as a climb from some component's centre leads to it."""
-    points = _tops(mixture)
-    return tf.stop_gradient(numerics.choose(points, tf.argmax(_heights(mixture, points), 0)))
+    wide = _wide(mixture)
+    points = _tops(wide)
+    highest = numerics.choose(points, tf.argmax(_heights(wide, points), 0))
+    return tf.stop_gradient(tf.cast(highest, mixture.dtype))
 
 
 def modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
@@ -57,6 +59,7 @@ def modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
 
     Two climbs have reached the same peak if the density does not dip on the way from the lower to the higher end.
     """
+    dtype, mixture = mixture.dtype, _wide(mixture)
     points = _tops(mixture)  # [K, B, E]
     heights = _heights(mixture, points)  # [K, B]
     rounding = 32.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps * (1.0 + tf.abs(heights))
@@ -86,7 +89,15 @@ def modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
         take_highest,
         (0, heights, no_peaks, no_log_probs),
     )
-    return Modes(tf.stop_gradient(peaks), tf.stop_gradient(log_probs))
+    return Modes(*(tf.stop_gradient(tf.cast(values, dtype)) for values in (peaks, log_probs)))
+
+
+def _wide(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
+    """The mixture in float64, in which it can be told how much higher a step leads; itself if that is unknown."""
+    try:
+        return tensors.map(lambda value: tf.cast(value, tf.float64), mixture)
+    except NotImplementedError:
+        return mixture
 
 
 def _heights(mixture: tfd.MixtureSameFamily, y: tf.Tensor) -> tf.Tensor:
@@ -198,8 +209,9 @@ def _farther(mixture, y: tf.Tensor, first: tf.Tensor, second: tf.Tensor, narrowe
     way = y + 2.0 * ratio * step + tf.square(ratio) * bend - second
     longest = tf.sqrt(tf.reduce_sum(tf.square(way / narrowest), axes, keepdims=True))
     end = second + way / tf.maximum(longest, 1.0)
-    heights = [_heights(mixture, point) for point in (second, end)]
-    return tf.where(numerics.with_trailing_axes(heights[1] > heights[0], event_rank), end, second)
+    height, higher = (_heights(mixture, point) for point in (second, end))
+    rounding = 8.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps * (1.0 + tf.abs(height))
+    return tf.where(numerics.with_trailing_axes(higher > height + rounding, event_rank), end, second)
 
 
 @functools.singledispatch

@@ -240,8 +240,11 @@ class Queries:
             )
         # In float32 densities near a peak are equal to the last digit.
         mixture, coverage = tf.cast(self, tf.float64), validation.fraction("coverage", coverage)
-        search = coarse_regions if kinds.has_jumps(self.components_distribution) else regions
-        return tf.cast(compiled.by_graph(search.highest_density_region, mixture, coverage, axis=1), self.dtype)
+        if kinds.has_jumps(self.components_distribution):  # whose graph takes longer to trace than it saves
+            region = coarse_regions.highest_density_region(mixture, coverage)
+        else:
+            region = compiled.by_graph(regions.highest_density_region, mixture, coverage, axis=1)
+        return tf.cast(region, self.dtype)
 
     def _components_at(self, index: tf.Tensor) -> tfd.Distribution:
         """For each row the component whose number stands in `index` `[*B]`."""

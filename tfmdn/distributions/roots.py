@@ -17,6 +17,7 @@ import tensorflow_probability as tfp
 
 from tfmdn import numerics
 from tfmdn.distributions import compiled, kinds, tensors
+from tfmdn.distributions.folding import normal_density
 
 tfd = tfp.distributions
 
@@ -152,7 +153,11 @@ def _newton(
         is_below = cdf < probability
         low, high = tf.where(is_below, y, low), tf.where(is_below, high, y)
         reached = unbounded(cdf)
-        newton = (target - reached) * tf.exp(-half * tf.square(reached)) * (0.5 / np.pi) ** 0.5 / slope
+        away = probability - cdf
+        # The inverse of the normal distribution has fewer digits than the probabilities.
+        is_close = tf.abs(away) < 1e-2 * tf.minimum(probability, 1.0 - probability)
+        away = tf.where(is_close, away, (target - reached) * normal_density(reached))
+        newton = away / slope
         middle = half * (low + high)
         is_known = (cdf > 1e3 * tiny) & (cdf < 1.0 - half * epsilon)  # and neither 0 nor 1 but for rounding
         is_good = is_known & (y + newton > low) & (y + newton < high) & (tf.abs(newton) < half * last)

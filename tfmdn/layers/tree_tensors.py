@@ -131,15 +131,17 @@ def _traced(signature: tuple[tf.TensorSpec, ...]) -> Callable:
 
 def _sums(baseline, roots, left, features, numbers, depth, x, centres=None) -> tuple[tf.Tensor, tf.Tensor | None]:
     num_rows, num_features = tf.shape(x)[0], x.shape[-1]
-    x = tf.reshape(x, [-1])
-    rows = tf.range(num_rows) * num_features
+    # Before a row's features, where f is found at f, stand the same in the reverse order, where it is at -1 - f: there
+    # what is missing is less than no threshold and goes right, at f it is less than each.
+    at_f = tf.where(tf.math.is_nan(x), tf.constant(-np.inf, x.dtype), x)
+    x = tf.reshape(tf.concat([tf.reverse(x, [1]), at_f], 1), [-1])
+    rows = (2 * tf.range(num_rows) + 1) * num_features
     num_steps, num_parallel, num_groups = roots.shape
     num_steps = tf.shape(roots)[0] if num_steps is None else num_steps
 
     def down(level, nodes):  # [C, G, n]
-        feature = tf.cast(tf.gather(features, nodes), tf.int32)
-        value = tf.gather(x, rows + tf.maximum(feature, -1 - feature))
-        goes_left = (value <= tf.gather(numbers, nodes)) | (tf.math.is_nan(value) & (feature >= 0))
+        value = tf.gather(x, rows + tf.cast(tf.gather(features, nodes), tf.int32))
+        goes_left = value <= tf.gather(numbers, nodes)
         child = tf.gather(left, nodes)
         return level + 1, child + tf.cast((child != nodes) & ~goes_left, tf.int32)
 

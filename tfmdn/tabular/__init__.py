@@ -30,6 +30,7 @@
 - `folds`: which rows judge which network.
 - `conformal`: the ends of intervals that cover as often as they say.
 - `members`: what networks predict that have not learnt from a row.
+- `questions`: what is asked of many rows, as a part of the networks' graph.
 - `chunks`: predictions for many rows.
 - `evaluation`: how good they are, in a few figures.
 - `labels`: the names of columns and rows, in and out, and in files.
