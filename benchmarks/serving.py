@@ -68,7 +68,7 @@ def of_regressor(quick: bool) -> None:
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(ROWS, FEATURES))
-    settings = {"max_steps": 50, "n_estimators": 2} if quick else {"max_steps": 1_000}
+    settings = {"max_steps": 50, "n_estimators": 2} if quick else {"max_steps": 300}
     rows = []
     for kind, y in targets_of(x, rng).items():
         for as_frame in (False, True):

@@ -8,6 +8,7 @@
 - `quantiles`: searched for, in both tails.
 - `roots`: the search, which is one graph for each kind of components.
 - `modes`: searched for by a mean shift.
+- `climbs`: how that is brought to an end where it becomes slow.
 - `regions`: highest density regions.
 - `coordinates`: marginals and conditionals, which have a closed form.
 - `ranked_probability`: the CRPS, of values and of intervals.

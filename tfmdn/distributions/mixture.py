@@ -13,7 +13,6 @@ import tensorflow_probability as tfp
 
 from tfmdn import keras_internals, numerics, tfp_internals, validation
 from tfmdn.distributions import (
-    compiled,
     copies,
     cumulative,
     densities,
@@ -208,7 +207,7 @@ class Mixture(tensor_like.TensorLike, queries.Queries, cumulative.Cumulative, tf
 
     def _mode(self):
         """The point of highest density, found by fixed-point iteration from every component's centre. No gradient."""
-        return compiled.by_graph(modes_lib.highest_density_point, self)
+        return modes_lib.highest_density_point(self)
 
     def _mean(self):
         return super()._mean() if kinds.period(self.components_distribution) is None else von_mises.mean(self)

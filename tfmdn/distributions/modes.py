@@ -14,8 +14,10 @@ import tensorflow_probability as tfp
 
 from tfmdn import numerics
 from tfmdn.distributions import (
+    climbs,
     coarse_modes,
     coarsened,
+    compiled,
     folding,
     kinds,
     quantiles,
@@ -48,6 +50,10 @@ class Modes(NamedTuple):
 
 def highest_density_point(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     """The y `[*B, *E]` of highest density, as far as a climb from some component's centre leads to it."""
+    return _highest(mixture) if _has_jumps(mixture) else compiled.by_graph(_highest, mixture)
+
+
+def _highest(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     wide = _wide(mixture)
     points = _tops(wide)
     highest = numerics.choose(points, tf.argmax(_heights(wide, points), 0))
@@ -59,6 +65,12 @@ def modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
 
     Two climbs have reached the same peak if the density does not dip on the way from the lower to the higher end.
     """
+    if _has_jumps(mixture):  # whose graph takes longer to trace than it saves
+        return _modes(mixture, max_modes)
+    return compiled.by_graph(_modes, mixture, max_modes, axis=1)
+
+
+def _modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
     dtype, mixture = mixture.dtype, _wide(mixture)
     points = _tops(mixture)  # [K, B, E]
     heights = _heights(mixture, points)  # [K, B]
@@ -79,7 +91,7 @@ def modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
         log_prob = tf.where(height > -np.inf, mixture.log_prob(peak), -np.inf) if has_jumps else height
         return index + 1, remaining, peaks, tf.tensor_scatter_nd_update(log_probs, [[index]], [log_prob])
 
-    has_jumps = kinds.has_jumps(tensors.under_independent(mixture.components_distribution))
+    has_jumps = _has_jumps(mixture)
     axes = [0] if has_jumps else []  # of points on the way, side by side
     batch_shape = tf.shape(heights)[1:]
     no_peaks = tf.fill(tf.concat([[max_modes], tf.shape(points)[1:]], 0), tf.constant(np.nan, mixture.dtype))
@@ -98,6 +110,10 @@ def _wide(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
         return tensors.map(lambda value: tf.cast(value, tf.float64), mixture)
     except NotImplementedError:
         return mixture
+
+
+def _has_jumps(mixture: tfd.MixtureSameFamily) -> bool:
+    return kinds.has_jumps(tensors.under_independent(mixture.components_distribution))
 
 
 def _heights(mixture: tfd.MixtureSameFamily, y: tf.Tensor) -> tf.Tensor:
@@ -167,7 +183,9 @@ def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor) -> tf.Tensor:
     parts = SHORTER_STEPS if kinds.may_overshoot(components) else []
     narrowest = tf.reduce_min(kinds.width(tensors.under_independent(components)), -1 - event_rank)  # [B, E]
     rounding = 4.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps
-    is_periodic = kinds.period(components) is not None
+    # Neither the shorter way round nor between values with a probability.
+    may_leap = kinds.period(components) is None and not _has_jumps(mixture)
+    heights = functools.partial(_heights, mixture)
 
     def moved(y):
         responsibilities = mixture.posterior_marginal(y).probs_parameter()  # [S, B, K]
@@ -180,7 +198,7 @@ def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor) -> tf.Tensor:
     def step(index, y, _):
         first = moved(y)
         second = moved(first)
-        end = second if is_periodic else _farther(mixture, y, first, second, narrowest)
+        end = climbs.farther(heights, y, first, second, narrowest, event_rank) if may_leap else second
         still = tf.maximum(1e-6 * narrowest, rounding * tf.abs(y))
         return index + 2, end, tf.reduce_any(tf.abs(kinds.difference(components, end, y)) > still)
 
@@ -190,28 +208,6 @@ def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor) -> tf.Tensor:
     # A Laplace's peak is a cusp that a climb comes close to but never meets: it may have started there.
     has_climbed = _heights(mixture, ends) > _heights(mixture, starts)
     return tf.where(numerics.with_trailing_axes(has_climbed, event_rank), ends, starts)
-
-
-def _farther(mixture, y: tf.Tensor, first: tf.Tensor, second: tf.Tensor, narrowest: tf.Tensor) -> tf.Tensor:
-    """Where a climb of two steps from y leads to if it goes on so, as far as that is higher, `[S, *B, *E]`.
-
-    The steps become shorter by a factor near 1 where components overlap, so that hundreds would be needed. What is left
-    of them is added up as by Varadhan and Roland (2008, "Simple and globally convergent methods for accelerating the
-    convergence of any EM algorithm"), up to the width of the narrowest component, lest a peak be passed over.
-    """
-    event_rank = mixture.event_shape.rank
-    axes = list(range(-event_rank, 0))
-    tiny = tf.constant(np.finfo(mixture.dtype.as_numpy_dtype).tiny, mixture.dtype)
-    step = first - y
-    bend = (second - first) - step
-    squares = (tf.reduce_sum(tf.square(way / narrowest), axes, keepdims=True) for way in (step, bend))
-    ratio = tf.maximum(tf.sqrt(next(squares) / tf.maximum(next(squares), tiny)), 1.0)
-    way = y + 2.0 * ratio * step + tf.square(ratio) * bend - second
-    longest = tf.sqrt(tf.reduce_sum(tf.square(way / narrowest), axes, keepdims=True))
-    end = second + way / tf.maximum(longest, 1.0)
-    height, higher = (_heights(mixture, point) for point in (second, end))
-    rounding = 8.0 * np.finfo(mixture.dtype.as_numpy_dtype).eps * (1.0 + tf.abs(height))
-    return tf.where(numerics.with_trailing_axes(higher > height + rounding, event_rank), end, second)
 
 
 @functools.singledispatch

@@ -190,8 +190,7 @@ class Queries:
         >>> mixture.modes(3).points.numpy().round(3)
         array([ 2.066, -3.   ,    nan], dtype=float32)
         """
-        max_modes = validation.positive_integer("max_modes", max_modes)
-        return compiled.by_graph(modes_lib.modes, self, max_modes, axis=1)
+        return modes_lib.modes(self, validation.positive_integer("max_modes", max_modes))
 
     @numerics.unconverted
     def interval(self, coverage: float = 0.9, batch_size: int | None = None) -> tf.Tensor:
