@@ -67,7 +67,7 @@ def mixtures(model):
     return list(outputs.values()) if isinstance(outputs, dict) else [outputs]
 
 
-@pytest.mark.by_default("time_distributed", "time_distributed_model", "time_distributed_and_masked", "called_twice")
+@pytest.mark.by_default("time_distributed", "time_distributed_model", "time_distributed_and_masked")
 @pytest.mark.parametrize("name", MODELS)
 def test_it_is_the_mixture_of_the_head_alone(name, tmp_path):
     model = MODELS[name]()
