@@ -13,7 +13,8 @@ What these two are made of, in float32 and operations that both have:
 - `endpoints`: the signatures as graphs.
 - `single_precision`: the model up to its mixture.
 - `portable`: what is asked of the mixture.
-- `portable_families`, `portable_joint`: of its components, independent or correlated.
+- `portable_families`, `portable_limits`, `portable_joint`: of its components: without limits or a grid, with them, and
+  correlated.
 - `elementary`: special functions.
 """
 

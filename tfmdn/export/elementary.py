@@ -59,10 +59,10 @@ def clip(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
 def log1p(x: tf.Tensor) -> tf.Tensor:
     """log(1 + x) of x > -1. Near 0 by the series of the inverse hyperbolic tangent, which no optimisation undoes."""
     is_near = tf.abs(x) < 0.4
-    near = tf.where(is_near, x, tf.zeros_like(x))
+    near = tf.where(is_near, x, 0.0)
     s = near / (2.0 + near)
     series = polynomial([1.0 / (2 * i + 1) for i in range(7)], s * s)
-    return tf.where(is_near, 2.0 * s * series, tf.math.log(1.0 + tf.where(is_near, tf.zeros_like(x), x)))
+    return tf.where(is_near, 2.0 * s * series, tf.math.log(1.0 + tf.where(is_near, 0.0, x)))
 
 
 def expm1(x: tf.Tensor) -> tf.Tensor:
@@ -121,11 +121,12 @@ def normal_density(z: tf.Tensor) -> tf.Tensor:
 
 
 def between(start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
-    """The probability of a standard normal between the two, exact in both tails."""
+    """The probability of a standard normal between the two, of one shape, exact in both tails."""
     is_right = start > 0.0
-    # Of what is on the right its mirror image.
+    # Of what is on the right its mirror image. Both tails at once: a smaller graph.
     first, last = tf.where(is_right, -end, start), tf.where(is_right, -start, end)
-    return upper_tail(-last) - upper_tail(-first)
+    below_last, below_first = tf.split(upper_tail(-tf.concat([last, first], -1)), 2, -1)
+    return below_last - below_first
 
 
 def upper_normal_quantile(probability: tf.Tensor) -> tf.Tensor:

@@ -12,8 +12,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn.distributions import (
+    coarsened,
     gamma,
     gumbel,
+    reflected,
+    reflected_joint,
     rescaled,
     tensors,
     univariate,
@@ -23,6 +26,7 @@ from tfmdn.distributions import (
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.export import portable_families as families
 from tfmdn.export import portable_joint as joint
+from tfmdn.export import portable_limits as limits
 from tfmdn.export.elementary import log_sum_exp
 
 tfd = tfp.distributions
@@ -40,8 +44,13 @@ UNIVARIATE = {
     weibull.Weibull: families.Weibull,
     gumbel.Gumbel: families.Gumbel,
     von_mises.VonMises: families.VonMises,
+    reflected.ReflectedNormal: limits.Reflected,
+    coarsened.CoarsenedNormal: limits.Coarsened,
 }
-JOINT = {tfd.MultivariateNormalTriL: joint.Normal}
+JOINT = {
+    tfd.MultivariateNormalTriL: joint.Normal,
+    reflected_joint.ReflectedMultivariateNormal: joint.Reflected,
+}
 # A search for quantiles looks at PARTS - 1 points at a time, and ends at the last digit of float32: 8^8 = 2^24.
 PARTS, STEPS = 8, 8
 
@@ -229,7 +238,7 @@ def _in_full(values: dict[str, tf.Tensor], batch_rank: int, event_shape: list) -
 
     if all(map(is_full, values)):
         return values
-    zeros = [tf.zeros_like(logits)]
+    zeros = [tf.zeros_like(tf.nn.softmax(logits))]  # logits can be infinite, and ONNX multiplies by 0
     zeros[0] += tf.zeros_like(loc[..., 0] if event_shape else loc)  # [B, K]
     for _ in range(2):
         zeros.append(tf.expand_dims(zeros[-1], -1))

@@ -189,7 +189,7 @@ class Logistic(LocationScale):
 
     def _standard_tail(self, z, side):
         tail = tf.exp(-tf.abs(z))
-        return tf.where(side * z < 0.0, tail, tf.ones_like(tail)) / (1.0 + tail)
+        return tf.where(side * z < 0.0, tail, 1.0) / (1.0 + tail)
 
     def _standard_at(self, z):
         return log_upper_tail(-z) - log_upper_tail(z)
@@ -245,7 +245,7 @@ class Positive(Univariate):
 
     def log_prob(self, y):
         is_inside = y > 0.0
-        log_y = tf.math.log(tf.where(is_inside, y, tf.ones_like(y)))
+        log_y = tf.math.log(tf.where(is_inside, y, 1.0))
         log_prob = self.logarithm().log_prob(log_y) - log_y
         return log_prob + tf.math.log(tf.cast(is_inside, tf.float32))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfmdn import keras_internals
 from tfmdn.ensembles.ensemble import Ensemble
-from tfmdn.export import operations, replacements  # noqa: F401 - adds rules
+from tfmdn.export import operations, replacements, signatures  # noqa: F401 - adds rules
 from tfmdn.export.members import Joined
 from tfmdn.export.operations import FLOATS
 
@@ -43,7 +43,7 @@ def in_single_precision(model: keras.Model) -> keras.Model:
     if not _is_graph(model):
         _check_single(model)
         return model
-    inputs = keras.tree.map_structure(_input_like, model.input)
+    inputs = keras.tree.map_structure(_input_like, signatures.inputs_of(model))
     outputs = Conversion().model(model, inputs, _current_value)
     return keras.Model(inputs, keras.tree.map_structure(operations.plain, outputs), name=model.name)
 
