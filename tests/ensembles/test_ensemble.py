@@ -385,6 +385,18 @@ def test_exported_by_keras(build, tmp_path):
     assert_same_density(loaded.serve(X), expected)
 
 
+def test_exported_by_keras_to_litert_without_having_been_called(tmp_path):
+    ensemble = tfmdn.Ensemble([network(), network()])
+    ensemble.export(tmp_path / "model.tflite", format="litert", verbose=False)
+    runner = tf.lite.Interpreter(str(tmp_path / "model.tflite")).get_signature_runner("serving_default")
+    (name,) = runner.get_input_details()
+    mixture = ensemble(X)
+    for answer, value in runner(**{name: X}).items():
+        np.testing.assert_allclose(value, mixture._asdict()[answer], rtol=1e-5, atol=1e-5, err_msg=answer)
+    with pytest.raises(ValueError, match=r"Use tfmdn.export_onnx.*Received: format='onnx'"):
+        ensemble.export(tmp_path / "model.onnx", format="onnx")
+
+
 # Errors
 
 REFUSED = {

@@ -5,8 +5,10 @@ Shapes in comments: M members, B batch, E event, R rows to calibrate by.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -105,6 +107,38 @@ class Ensemble(Learning, Calibrated, keras.Model):
             return keras.tree.map_structure(lambda tensor: tensor.shape, self.input)
         except (AttributeError, ValueError):  # a subclassed network
             return (self.networks.stacks[0].network.get_build_config() or {}).get("input_shape")
+
+    def export(
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """As Keras' own, before it has been called as well: the inputs are then those of the networks.
+
+        `tfmdn.export_saved_model`, `export_litert` and `export_onnx` answer more.
+
+        Args:
+          filepath: where to write.
+          format: one of those of `keras.Model.export`, such as "litert", but "onnx".
+          verbose: whether to print where it was written.
+          input_signature: the structure of `keras.InputSpec` of the inputs. None means those of the networks.
+          **kwargs: passed on to Keras.
+
+        Raises:
+          ValueError: if the format is "onnx", of which Keras would make a file that nothing can read.
+        """
+        if format == "onnx":
+            raise ValueError(
+                "Keras would write operations that ONNX does not have. Use tfmdn.export_onnx(ensemble, path). "
+                "Received: format='onnx'."
+            )
+        if input_signature is None and format != "tf_saved_model":  # of which Keras reads the shapes it has noted
+            with contextlib.suppress(AttributeError, ValueError):  # a subclassed network
+                input_signature = [keras.tree.map_structure(_input_spec, self.input)]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def _stack_variables(self, network: keras.Model, models: list[keras.Model]) -> list[keras.Variable]:
         """Of each variable of the models one `[M, ...]`, which is trained if that of the network is."""
@@ -218,3 +252,7 @@ class Ensemble(Learning, Calibrated, keras.Model):
         # The values are those of the file, which is read next: any copies of the right shapes do.
         repeated = [model for model, size in zip(models, config.pop("sizes")) for _ in range(size)]
         return cls(repeated, **config)
+
+
+def _input_spec(tensor: keras.KerasTensor) -> keras.InputSpec:
+    return keras.InputSpec(shape=(None, *tensor.shape[1:]), dtype=tensor.dtype, name=tensor.name)
