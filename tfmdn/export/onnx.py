@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tfmdn import files
 from tfmdn.export import endpoints, signatures
@@ -62,6 +63,7 @@ def export_onnx(
         )
     function = found.by_name[signature].traced()
     proto, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=OPSET)
+    _hold_captured(proto, function.get_concrete_function())
     _check_operations(proto, signature)
     with files.replacement(path) as draft:
         draft.write_bytes(proto.SerializeToString())
@@ -77,6 +79,18 @@ def _imported() -> Any:
         raise ImportError("tfmdn.export_onnx needs tf2onnx: pip install 'tfmdn[onnx]'.") from error
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     return tf2onnx
+
+
+def _hold_captured(proto: Any, function: tf.types.experimental.ConcreteFunction) -> None:
+    """Makes constants of tensors that tf2onnx takes for inputs: those that layers hold, as `Normalization` its mean."""
+    import onnx
+
+    captures = function.graph.captures
+    values = {inner.name: tensor for tensor, inner in captures if tensor.dtype != tf.resource}
+    for captured in [found for found in proto.graph.input if found.name in values]:
+        value = onnx.numpy_helper.from_array(values[captured.name].numpy(), captured.name)
+        proto.graph.initializer.append(value)
+        proto.graph.input.remove(captured)
 
 
 def _check_operations(proto: Any, signature: str) -> None:

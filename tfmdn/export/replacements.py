@@ -1,4 +1,4 @@
-"""What stands in the place of tfmdn's layers in single precision.
+"""What stands in the place of layers in single precision: tfmdn's, and Keras' that keep more than weights.
 
 Importing it adds the rules to those of `operations`.
 """
@@ -24,6 +24,15 @@ from tfmdn.layers.mdn import MDNLayer
 @rule(NoiseRegularization)
 def _(operation: Operation, inputs: Any, **_: Any) -> Any:
     return inputs
+
+
+@rule(keras.layers.Normalization)
+def _(operation: Operation, inputs: Any, **_: Any) -> keras.KerasTensor:
+    copy = operation.copy()
+    outputs = copy(plain(inputs))
+    operation.assign_to(copy)
+    copy.finalize_state()  # it computes with tensors that it makes of its weights
+    return outputs
 
 
 @rule(Standardization)
