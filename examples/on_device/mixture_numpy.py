@@ -66,8 +66,9 @@ class Mixture:
         (scale,) = (own[name] for name in SCALES if name in own)
         scale = scale[self._inward] if self._tril is None else np.linalg.norm(scale, axis=-1)
         values |= {"loc": own["loc"][self._inward], "scale": scale}
-        values = {name: np.broadcast_to(value, values["loc"].shape) for name, value in values.items()}
-        p = self._p = types.SimpleNamespace(**values)  # each [B, K, D]
+        # Each [B, K, D]. For infinity LiteRT writes the largest float32.
+        values = {k: np.where(np.abs(v) > 3e38, np.copysign(np.inf, v), v) for k, v in values.items()}
+        p = self._p = types.SimpleNamespace(**{k: np.broadcast_to(v, values["loc"].shape) for k, v in values.items()})
         p.is_moved, self._is_reflected = p.is_moved > 0.5, bool(np.any(np.isfinite([p.mirror_low, p.mirror_high])))
         if self._is_reflected:  # a normal is cut off one width beyond two limits, and broader is as good as uniform
             p.loc, p.scale = _fold(p.loc, p), np.minimum(p.scale, 8.0 * (p.mirror_high - p.mirror_low))
@@ -185,8 +186,7 @@ def _on_grid(y, p, rounded=np.rint):
     return np.where((p.resolution > 0.0) & np.isfinite(y), p.origin + rounded((y - p.origin) / step) * step, y)
 
 
-def _at_limits(y, p):
-    """y as float64, where the limits were float32."""
+def _at_limits(y, p):  # which were float32
     for limit in (p.least, p.most, p.mirror_low, p.mirror_high):
         is_there = np.isfinite(limit) & (np.abs(y - limit) <= 1e-6 * np.abs(limit) + 1e-9 * p.scale)
         y = np.where(is_there, limit, y)
