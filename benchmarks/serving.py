@@ -69,29 +69,25 @@ def of_regressor(quick: bool) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(ROWS, FEATURES))
     settings = {"max_steps": 50, "n_estimators": 2} if quick else {"max_steps": 300}
-    rows = []
     for kind, y in targets_of(x, rng).items():
-        for as_frame in (False, True):
-            if as_frame and kind != "no limits":
-                continue
-            table = pd.DataFrame(x, columns=list("abcdefgh")) if as_frame else x
-            many = pd.concat([table] * 4)[:MANY] if as_frame else np.resize(x, (MANY, FEATURES))
-            regressor = tfmdn.MDNRegressor(random_state=0, trees=True, **settings).fit(table, y)
-            name = f"{kind}, {'a frame' if as_frame else 'arrays'}"
-            one = table[:1]
-            rows += [
-                row_of(f"{name}: `predict`, 1 row", lambda r=regressor, one=one: r.predict(one)),
-                row_of(
-                    f"{name}: `predict_quantiles`, 1 row", lambda r=regressor, one=one: r.predict_quantiles(one, LEVELS)
-                ),
-                row_of(f"{name}: `predict`, 10,000 rows", lambda r=regressor, many=many: r.predict(many), 4),
-                row_of(
-                    f"{name}: `predict_quantiles`, 10,000 rows",
-                    lambda r=regressor, many=many: r.predict_quantiles(many, LEVELS),
-                    4,
-                ),
-            ]
-    print_table("MDNRegressor, 3,000 rows of 8 features", ["", "ms", "s, first call"], rows)
+        regressor = tfmdn.MDNRegressor(random_state=0, trees=True, **settings).fit(x, y)
+        print_regressor(f"{kind}, arrays", regressor, x[:1], np.resize(x, (MANY, FEATURES)))
+        if kind == "no limits":
+            frame = pd.DataFrame(x, columns=list("abcdefgh"))
+            regressor = tfmdn.MDNRegressor(random_state=0, trees=True, **settings).fit(frame, y)
+            print_regressor(f"{kind}, frames", regressor, frame[:1], pd.concat([frame] * 4)[:MANY])
+
+
+def print_regressor(name: str, regressor: tfmdn.MDNRegressor, one: object, many: object) -> None:
+    asks = {
+        "`predict`, 1 row": lambda: regressor.predict(one),
+        "`predict_quantiles`, 1 row": lambda: regressor.predict_quantiles(one, LEVELS),
+        "`predict`, 10,000 rows": lambda: regressor.predict(many),
+        "`predict_quantiles`, 10,000 rows": lambda: regressor.predict_quantiles(many, LEVELS),
+    }
+    rows = [row_of(ask, function, 4 if "10,000" in ask else 50) for ask, function in asks.items()]
+    size = regressor.predict_dist(one).mixture_distribution.logits.shape[-1]
+    print_table(f"MDNRegressor of 3,000 rows x 8, {name}: {size} components", ["", "ms", "s, first call"], rows)
 
 
 def of_peers(quick: bool) -> None:

@@ -14,7 +14,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, numerics, validation
-from tfmdn.distributions import coarse_regions, compiled, coordinates, kinds, regions, tensors
+from tfmdn.distributions import coarse_regions, coordinates, kinds, regions, tensors
 from tfmdn.distributions import modes as modes_lib
 
 tfd = tfp.distributions
@@ -239,11 +239,8 @@ class Queries:
             )
         # In float32 densities near a peak are equal to the last digit.
         mixture, coverage = tf.cast(self, tf.float64), validation.fraction("coverage", coverage)
-        if kinds.has_jumps(self.components_distribution):  # whose graph takes longer to trace than it saves
-            region = coarse_regions.highest_density_region(mixture, coverage)
-        else:
-            region = compiled.by_graph(regions.highest_density_region, mixture, coverage, axis=1)
-        return tf.cast(region, self.dtype)
+        search = coarse_regions if kinds.has_jumps(self.components_distribution) else regions
+        return tf.cast(search.highest_density_region(mixture, coverage), self.dtype)
 
     def _components_at(self, index: tf.Tensor) -> tfd.Distribution:
         """For each row the component whose number stands in `index` `[*B]`."""
