@@ -15,7 +15,7 @@ import tempfile
 
 from environments import ROOT, build, environment, pip_install, requirements, run, section, smoke, tools
 
-PROGRAMS = ("core", "plots", "sklearn", "tables")
+PROGRAMS = ("core", "litert", "onnx", "plots", "sklearn", "tables")
 
 
 def supported() -> list[str]:
@@ -51,7 +51,7 @@ def check(which: str, version: str, wheel: pathlib.Path, folder: pathlib.Path, *
         return
     python = environment(which, python)
     pip_install(python, "--force-reinstall", "--no-deps", wheel)
-    pip_install(python, "--upgrade", "--upgrade-strategy", "eager", f"{wheel}[plots,sklearn,tables]", *constraints)
+    pip_install(python, "--upgrade", "--upgrade-strategy", "eager", f"{wheel}[{','.join(PROGRAMS[1:])}]", *constraints)
     print(run(python, "-m", "pip", "freeze", "--all"))
     for program in PROGRAMS:
         smoke(python, program, folder)

@@ -17,7 +17,7 @@ import tempfile
 
 from environments import ROOT, build, environment, pip_install, run, section, smoke, tools
 
-EXTRAS = ("plots", "sklearn", "tables")
+EXTRAS = ("litert", "onnx", "plots", "sklearn", "tables")
 # Large: only whether pip finds versions that go together. The README's commands install `examples` and `test`,
 # .ci/integrations.py installs `tools` and `clusters`.
 RESOLVED = ("benchmarks", "cuda")
