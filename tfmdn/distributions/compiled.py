@@ -62,26 +62,26 @@ def _kind(distribution: tfd.Distribution) -> Hashable:
     return type(distribution), type(inner), inner.dtype, tuple(values), tuple(sorted(others.items(), key=str))
 
 
-def by_graph(function: Callable, mixture: tfd.MixtureSameFamily, *options: Hashable, axis: int = 0) -> Any:
-    """`function(mixture, *options)`; eagerly by a graph that is traced once for all mixtures of a kind.
+def by_graph(function: Callable, mixture: tfd.MixtureSameFamily, *counts: int, axis: int = 0) -> Any:
+    """`function(mixture, *counts)`; eagerly by a graph that is traced once for all mixtures of a kind.
 
     Args:
-      function: returns tensors without a gradient. It, and the options, are kept.
+      function: returns tensors without a gradient. It is kept.
       mixture: the mixture. In a graph, and if tensors alone do not describe it, the function is called with it.
-      *options: numbers.
+      *counts: integers, which are tensors in the graph.
       axis: where the axes of the batch `[*B]` begin in what the function returns.
     """
     if not tf.executing_eagerly():
-        return function(mixture, *options)
+        return function(mixture, *counts)
     try:
         kept, values = Kept(mixture, _first_row), tensors.read(mixture)
     except NotImplementedError:
-        return function(mixture, *options)
+        return function(mixture, *counts)
     values.pop("mask", None)
     batch_shape = mixture.batch_shape
     rows = {name: tf.reshape(value, [-1, *value.shape[batch_shape.rank :]]) for name, value in values.items()}
     specs = tuple((name, tf.TensorSpec([None, *value.shape[1:]], value.dtype)) for name, value in rows.items())
-    results = _traced(function, options, kept, specs)(rows)
+    results = _traced(function, len(counts), kept, specs)(rows, *map(tf.constant, counts))
     return tf.nest.map_structure(
         lambda result: tf.reshape(result, [*result.shape[:axis], *batch_shape, *result.shape[axis + 1 :]]), results
     )
@@ -95,10 +95,10 @@ def _first_row(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
 
 
 @functools.lru_cache(maxsize=CACHE_SIZE)
-def _traced(function: Callable, options: tuple, kept: Kept, specs: tuple) -> Callable:
+def _traced(function: Callable, num_counts: int, kept: Kept, specs: tuple) -> Callable:
     like = kept.like
     return tf.function(
-        lambda rows: function(tensors.rebuild(like, {**rows, "mask": None}), *options),
-        input_signature=[dict(specs)],
+        lambda rows, *counts: function(tensors.rebuild(like, {**rows, "mask": None}), *counts),
+        input_signature=[dict(specs), *[tf.TensorSpec([], tf.int32)] * num_counts],
         autograph=False,
     )

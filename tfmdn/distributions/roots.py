@@ -161,7 +161,8 @@ def _newton(
         middle = half * (low + high)
         is_known = (cdf > 1e3 * tiny) & (cdf < 1.0 - half * epsilon)  # and neither 0 nor 1 but for rounding
         is_good = is_known & (y + newton > low) & (y + newton < high) & (tf.abs(newton) < half * last)
-        is_near = is_known & (tf.abs(newton) <= tf.maximum(small * narrowest, 4.0 * epsilon * tf.abs(y)))
+        # Short steps mean nothing before: next to a limit nothing is like the tail of a normal.
+        is_near = is_close & (tf.abs(newton) <= tf.maximum(small * narrowest, 4.0 * epsilon * tf.abs(y)))
         is_found = is_near | (high - low <= NARROW * narrowest)
         moved = tf.where(is_good, y + newton, middle)
         moved = tf.where(is_near & ~is_good, tf.maximum(tf.minimum(y + newton, high), low), moved)
