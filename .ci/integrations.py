@@ -2,7 +2,8 @@
 
     python .ci/integrations.py --above PYTHON
 
-PYTHON is that of an environment with the extra `test`, which the tools are installed beside. No test may be skipped.
+PYTHON is that of an environment with the extra `test`, which the tools are installed beside. No test may be skipped, but
+for that of Spark where there is no Java.
 """
 
 import argparse
@@ -26,7 +27,8 @@ def run_tests(python: pathlib.Path) -> None:
     """Runs tests/tools in two processes."""
     report = run(python, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "tests/tools")
     print(report)
-    if skipped := re.findall(r"^SKIPPED.*", report, re.MULTILINE):
+    skipped = [line for line in re.findall(r"^SKIPPED.*", report, re.MULTILINE) if "Spark needs Java" not in line]
+    if skipped:
         raise SystemExit("Nothing may be skipped here:\n" + "\n".join(skipped))
 
 
