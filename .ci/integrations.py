@@ -2,8 +2,8 @@
 
     python .ci/integrations.py --above PYTHON
 
-PYTHON is that of an environment with the extra `test`, which the tools are installed beside. No test may be skipped, but
-for that of Spark where there is no Java.
+PYTHON is that of an environment with the extra `test`, which the tools are installed beside. No test may be skipped,
+but for that of Spark where there is no Java.
 """
 
 import argparse
