@@ -108,6 +108,14 @@ def test_it_is_the_mixture_of_the_head_alone(name, tmp_path):
         np.testing.assert_allclose(served.serve(X)[key], mixtures(model)[0].mean(), rtol=1e-5, atol=1e-6)
 
 
+def test_time_distributed_ensembles():
+    ensemble = tfmdn.Ensemble([dense_and_head(), dense_and_head()])
+    actual = sequential(keras.layers.TimeDistributed(ensemble))(X)
+    expected = ensemble(X.reshape(12, 2)).log_prob(Y.reshape(12, 2))
+    np.testing.assert_allclose(np.ravel(actual.log_prob(Y)), expected, rtol=1e-5)
+    assert actual.member_sizes == (2, 2)
+
+
 def test_time_distributed_of_what_has_no_head_is_keras_own():
     layer = keras.layers.TimeDistributed(keras.layers.Dense(3))
     assert layer(X).shape == (4, 3, 3)

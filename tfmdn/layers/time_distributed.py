@@ -19,18 +19,24 @@ from tfmdn.layers.mdn import MDNLayer, heads_of
 
 
 def keep_distributions() -> None:
-    """Lets `TimeDistributed` call layers with an `MDNLayer` in them once, on all steps, and not once for each step."""
+    """Lets `TimeDistributed` call layers that may output a mixture once, on all steps, and not once for each step."""
     call = keras.layers.TimeDistributed.call
     if hasattr(call, "__wrapped__"):  # by an earlier import of this module
         return
 
     @functools.wraps(call)
     def call_at_once(self, inputs, training=None, mask=None):
-        if not heads_of(self.layer):
+        if not _may_output_a_mixture(self.layer):
             return call(self, inputs, training=training, mask=mask)
         return _called_at_once(self.layer, inputs, mask)
 
     keras.layers.TimeDistributed.call = call_at_once
+
+
+def _may_output_a_mixture(layer: keras.layers.Layer) -> bool:
+    """Whether there is a head in a layer, or a model of tfmdn such as an `Ensemble`, in which heads are no layers."""
+    is_ours = (type(part).__module__.partition(".")[0] == "tfmdn" for part in keras_internals.layers_of(layer))
+    return any(is_ours) or bool(heads_of(layer))
 
 
 def _called_at_once(layer: Callable, inputs: tf.Tensor, mask: tf.Tensor | None) -> Any:
