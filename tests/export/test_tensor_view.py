@@ -1,4 +1,7 @@
-"""`as_tensors`: the numbers are those of the mixture, and Keras takes the view as any model."""
+"""`as_tensors`: the numbers are those of the mixture, and Keras takes the view as any model.
+
+tests/tools/test_shap.py has regressors.
+"""
 
 import keras
 import numpy as np
@@ -62,15 +65,6 @@ def test_the_numbers_are_those_of_the_mixture(name, tmp_path):
     if name != "subclassed":  # a class without get_config is not saved by Keras
         view.save(tmp_path / "view.keras")
         assert_equal(keras.saving.load_model(tmp_path / "view.keras")(X), expected)
-
-
-def test_a_regressor_of_raw_columns():
-    pandas = pytest.importorskip("pandas")
-    table = pandas.DataFrame({"age": np.arange(30.0), "city": ["Oslo", "Roma"] * 15})
-    regressor = tfmdn.MDNRegressor(n_estimators=1, max_steps=2, random_state=0).fit(table, np.arange(30.0))
-    raw = {name: tf.constant(column) for name, column in regressor.model_inputs(table).items()}
-    mean = tfmdn.as_tensors(regressor, "mean")(raw)
-    np.testing.assert_allclose(mean, regressor.predict(table), rtol=1e-6)
 
 
 def test_it_is_exported_differentiated_and_part_of_other_models(tmp_path):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 import tfmdn
 
@@ -72,3 +73,9 @@ def test_gradients(name, train, test):
 def test_gradients_of_a_regressor(regressor, train, test):
     sums, expected = sums_of_gradients(tfmdn.as_tensors(regressor, "mean"), train[0][:50], test[0][:4])
     np.testing.assert_allclose(sums, expected, atol=0.3)
+
+
+def test_tensors_of_raw_columns(of_frame, frame):
+    table = frame[0][:20]
+    raw = {name: tf.constant(column) for name, column in of_frame.model_inputs(table).items()}
+    np.testing.assert_allclose(tfmdn.as_tensors(of_frame, "mean")(raw), of_frame.predict(table), rtol=1e-5)
