@@ -99,7 +99,12 @@ def of_peers(quick: bool) -> None:
     y = targets_of(x, rng)["no limits"]
     many, size = np.resize(x, (MANY, FEATURES)), 20 if quick else None
     alphas = ",".join(map(str, LEVELS))
-    settings = {"verbose": False, "thread_count": -1, **({"iterations": size} if size else {})}
+    settings = {
+        "verbose": False,
+        "thread_count": -1,
+        "allow_writing_files": False,
+        **({"iterations": size} if size else {}),
+    }
     normal = catboost.CatBoostRegressor(loss_function="RMSEWithUncertainty", **settings).fit(x, y)
     several = catboost.CatBoostRegressor(loss_function=f"MultiQuantile:alpha={alphas}", **settings).fit(x, y)
     boosted = ngboost.NGBRegressor(verbose=False, **({"n_estimators": size} if size else {})).fit(x, y)
