@@ -23,7 +23,7 @@ SIGNATURES = ["serving_default", "log_prob", "quantile", "sample"]
 # ONNX has a file for each signature: by default each of them, and each kind of model, is there once.
 IN_ONNX = dict(zip(models.MODELS, itertools.cycle(["quantile", "sample", "serving_default", "log_prob"])))
 # A conversion takes two seconds.
-QUICK = {"scalar", "limits", "two heads", "LSTM step"}
+QUICK = {"scalar", "two heads", "LSTM step"}
 QUICK_IN_ONNX = {"scalar", "vector", "full covariance", "limits", "grid"}
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 # The number of standard deviations whose square is finite, as in `tfmdn.numerics.reach`.
 REACH = float(np.finfo(np.float32).max) ** 0.4
-TINY = float(np.finfo(np.float32).tiny)
+TINY = 2.0 * float(np.finfo(np.float32).tiny)  # runtimes may take the smallest one for 0
 
 # (1 + z) * Q(z) * exp(z^2 / 2) of the upper tail Q of a standard normal, in t = (z - 3) / (z + 3).
 MILLS = [0.486055793, -0.0965267481, -0.016432187, 0.0451636117, -0.0227294086, 0.00116310752, 0.00300784609]

@@ -53,6 +53,7 @@ JOINT = {
 }
 # A search for quantiles looks at PARTS - 1 points at a time, and ends at the last digit of float32: 8^8 = 2^24.
 PARTS, STEPS = 8, 8
+LARGEST = 3.4e38
 
 
 class PortableMixture:
@@ -79,7 +80,7 @@ class PortableMixture:
         self._logits = self._named["logits"]
         reference = {"logits": self._logits, "loc": self._named["loc"]}
         self._values = {
-            name: self._rows(value)
+            name: self._rows(_finite(value) if name in LIMITS else value)
             for name, value in _in_full({**computed, **reference}, batch_rank, self._event_shape).items()
             if name in computed
         }
@@ -205,6 +206,12 @@ class PortableMixture:
 
 
 _ARGUMENTS = {"scale_diag": "scale"}
+LIMITS = {"low", "high", "mirror_low", "mirror_high"}
+
+
+def _finite(value: tf.Tensor) -> tf.Tensor:
+    """Infinite limits as the largest number, of which no arithmetic makes NaN."""
+    return tf.minimum(tf.maximum(value, -LARGEST), LARGEST)
 
 
 def _is_rescaled(inner: tfd.Distribution) -> bool:

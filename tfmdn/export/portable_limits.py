@@ -397,6 +397,8 @@ def _log_unless(is_impossible):
 def _at_the_ends(y, level, low, high):
     """The quantiles where the level is 0 or 1: the ends of all components `[N, K]`, or infinite."""
     low, high = tf.reduce_min(low, -1), tf.reduce_max(high, -1)
-    lowest = tf.where(low > -INFINITE, low + tf.zeros_like(y), tf.math.log(tf.maximum(level, 0.0)))
-    highest = tf.where(high < INFINITE, high + tf.zeros_like(y), -tf.math.log(tf.maximum(1.0 - level, 0.0)))
+    has_low, has_high = low > -INFINITE, high < INFINITE
+    # Infinite where it is chosen alone: ONNX graphs multiply what is not chosen by 0.
+    lowest = tf.where(has_low, low, tf.math.log(tf.maximum(level, tf.cast(has_low, tf.float32))))
+    highest = tf.where(has_high, high, -tf.math.log(tf.maximum(1.0 - level, tf.cast(has_high, tf.float32))))
     return tf.where(level <= 0.0, lowest, tf.where(level >= 1.0, highest, y))
