@@ -150,7 +150,7 @@ class Reflected(families.Univariate, Latent):
         ratios = 0.0
         for exists, limit in ((interval.has_low, interval.safe_low), (interval.has_high, interval.safe_high)):
             product = ((y_inside - limit) / self.deviation) * ((self.centre - limit) / self.deviation)
-            ratios += tf.where(exists, tf.exp(-2.0 * product), 0.0)
+            ratios += tf.where(exists, tf.exp(-2.0 * tf.maximum(product, 0.0)), 0.0)
         log_prob = -0.5 * tf.square(z) + log1p(ratios) - tf.math.log(self.deviation * self.total) - HALF_LOG_TWO_PI
         return log_prob + _log_unless(interval.is_outside(y))
 
@@ -166,8 +166,7 @@ class Reflected(families.Univariate, Latent):
         return clip((first + second) / self.total, 0.0, 1.0)
 
     def log_tail(self, y, side):
-        tail = self.tail(y, side)
-        return tf.math.log(tail)
+        return tf.math.log(tf.maximum(self.tail(y, side), TINY))
 
     def bracket(self, levels):
         # A reflection at most doubles the probability beyond a point.
