@@ -38,6 +38,7 @@ ROOMS = {
         "callbacks",
         "distributions",
         "ensembles",
+        "export",
         "files",
         "layers",
         "losses",
@@ -208,7 +209,7 @@ def test_the_public_names():
         "callbacks": "BackupAndRestore ComponentHealth ComponentHealthWarning EnsembleEarlyStopping ModelCheckpoint",
         "distributions": "CoarsenedNormal Mixture ReflectedMultivariateNormal ReflectedNormal merge",
         "ensembles": "Ensemble",
-        "export": "as_tensors export_litert export_onnx export_saved_model",
+        "export": "as_tensors categories export_litert export_onnx export_saved_model",
         "features": "Calendar CategoryEmbedding CategoryIndicators DateParsing Imputation MissingIndicator "
         "NoiseRegularization PeriodicEmbedding PiecewiseLinearEmbedding Products Standardization TreeEmbedding",
         "layers": "Calendar CategoryEmbedding CategoryIndicators DateParsing Extrapolation Imputation MDNLayer "

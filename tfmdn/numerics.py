@@ -52,6 +52,15 @@ def append(value: tf.Tensor, constant) -> tf.Tensor:
     return tf.concat([value, tf.zeros_like(value[..., :1]) + tf.cast(constant, value.dtype)], -1)
 
 
+def broadcast_shape(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """The shape that tensors of two shapes broadcast to. In a graph it is of operations that ONNX has, too."""
+    if tf.executing_eagerly() or None in (first.shape[0], second.shape[0]):
+        return tf.broadcast_dynamic_shape(first, second)
+    rank = max(first.shape[0], second.shape[0])
+    first, second = (tf.concat([tf.ones([rank - shape.shape[0]], tf.int32), shape], 0) for shape in (first, second))
+    return tf.where(first == 1, second, first)
+
+
 def merge_axis(tensor: tf.Tensor, axis: int) -> tf.Tensor:
     """The axis, counted from the end, merged into the one before it. Both have a known size, and so has the result."""
     at = tensor.shape.rank + axis

@@ -174,7 +174,7 @@ def _broadcast_before(values: list[tf.Tensor], axis: int) -> list[tf.Tensor]:
     if all(value.shape[:axis] == values[0].shape[:axis] for value in values):
         return values
     shapes = [tf.shape(value) for value in values]
-    before = functools.reduce(tf.broadcast_dynamic_shape, [shape[:axis] for shape in shapes])
+    before = functools.reduce(numerics.broadcast_shape, [shape[:axis] for shape in shapes])
     return [tf.broadcast_to(value, tf.concat([before, shape[axis:]], 0)) for value, shape in zip(values, shapes)]
 
 
@@ -186,7 +186,7 @@ def _broadcast_batch(values: dict[str, tf.Tensor], batch_ndims: dict[str, int]) 
         return values
     shapes = {name: tf.shape(value) for name, value in values.items()}
     batch_shape = functools.reduce(
-        tf.broadcast_dynamic_shape, [shape[: batch_ndims[name]] for name, shape in shapes.items()]
+        numerics.broadcast_shape, [shape[: batch_ndims[name]] for name, shape in shapes.items()]
     )
     broadcast = {}
     for name, value in values.items():

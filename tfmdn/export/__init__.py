@@ -2,16 +2,16 @@
 
 - `signatures`: what an exported model is asked, in all formats.
 - `tensor_view`: a Keras model whose outputs are plain tensors.
-- `single_precision`: models anew in float32, of which the `operations` are done one after the other on `numbers`.
-  `replacements` are what stands in the place of tfmdn's layers: `single_layers`, `single_trees`, the `members` of
-  ensembles.
 - `saved_model`: SavedModels that load without tfmdn, TFP and Keras.
 - `litert`, `onnx`: files for where there is no TensorFlow.
 
 What these two are made of, in float32 and operations that both have:
 
 - `endpoints`: the signatures as graphs.
-- `single_precision`: the model up to its mixture.
+- `single_precision`: the model up to its mixture, made anew: its `operations` one after the other, on `numbers` and
+  `single_dates`. `replacements` and `raw_columns` say what stands in the place of tfmdn's layers: `single_layers`,
+  `single_trees`, the `members` of ensembles.
+- `raw_inputs`: the columns of tables that a model takes, and the codes of them; `onnx_columns` of what comes in ONNX.
 - `portable`: what is asked of the mixture.
 - `portable_families`, `portable_limits`, `portable_joint`: of its components: without limits or a grid, with them, and
   correlated.
@@ -20,5 +20,6 @@ What these two are made of, in float32 and operations that both have:
 
 from tfmdn.export.litert import export_litert as export_litert
 from tfmdn.export.onnx import export_onnx as export_onnx
+from tfmdn.export.raw_inputs import categories as categories
 from tfmdn.export.saved_model import export_saved_model as export_saved_model
 from tfmdn.export.tensor_view import as_tensors as as_tensors

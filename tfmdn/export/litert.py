@@ -28,6 +28,10 @@ def export_litert(
       numbers: uniform numbers from 0 to 1 `[S, *B]`, which choose the component, the first whose cumulative weight is
       greater, and standard normal numbers `[S, *B, *E]`.
 
+    LiteRT has no text: of the columns of a table that have names, categories are codes in int32, their places in
+    `tfmdn.export.categories(model)` and -1 for all others, dates are whole seconds since 1970 in int64, -2**63 where
+    there is none, and numbers are float32. `MDNRegressor.model_inputs(X, format="litert")` gives such.
+
     `quantile` and `sample` are left out for families whose distribution function needs more than elementary
     operations: "student_t", "gamma" and "von_mises".
 

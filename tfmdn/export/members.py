@@ -15,6 +15,9 @@ from tfmdn.distributions.mixture import Mixture
 
 tfd = tfp.distributions
 
+# The logarithm of a weight of 0: ONNX has zeros like a tensor only by multiplication.
+LEAST = -1e30
+
 
 class Joined(keras.layers.Layer):
     """The mixture of M mixtures of one kind, as an `Ensemble` makes it of its members.
@@ -34,8 +37,8 @@ class Joined(keras.layers.Layer):
     def call(self, mixtures):
         parts = [_scaled(*pair) for pair in zip(mixtures, self.scale_temperature)]
         logits = [
-            tf.math.log_softmax(mixture.mixture_distribution.logits_parameter()) + np.float32(log_weight)
-            for mixture, log_weight in zip(mixtures, self.log_weights)
+            tf.maximum(tf.math.log_softmax(mixture.mixture_distribution.logits_parameter()), LEAST) + log_weight
+            for mixture, log_weight in zip(mixtures, np.float32(self.log_weights))
         ]
         first = mixtures[0]
         values = {name: tf.concat([part[name][0] for part in parts], axis) for name, (_, axis) in parts[0].items()}

@@ -6,11 +6,13 @@ Shapes in comments: B batch, C columns.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from tfmdn.export.single_dates import Instant
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,10 +22,12 @@ class Numbers:
     Attributes:
       tensor: `[*B, C]` in float32.
       offset: what is to be added to each column, `[C]` in float64.
+      dates: those columns that are dates, by their places.
     """
 
     tensor: keras.KerasTensor
     offset: np.ndarray
+    dates: Mapping[int, Instant] = dataclasses.field(default_factory=dict)
     _moved: dict[bytes, keras.KerasTensor] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -41,8 +45,10 @@ class Numbers:
         tensors = [part.tensor for part in parts]
         return cls(keras.ops.concatenate(tensors, axis=-1), np.concatenate([part.offset for part in parts]))
 
-    def __getitem__(self, key) -> Numbers | keras.KerasTensor:
-        """As of a tensor."""
+    def __getitem__(self, key) -> Numbers | Instant | keras.KerasTensor:
+        """As of a tensor; of a column that is a date the date."""
+        if isinstance(key, tuple) and self.dates and not isinstance(key[-1], slice) and key[-1] in self.dates:
+            return self.dates[key[-1]]
         if isinstance(key, tuple) and isinstance(key[-1], slice):
             return Numbers(self.tensor[key], self.offset[key[-1]])
         return self.plain()[key]

@@ -10,8 +10,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmdn import files
-from tfmdn.export import endpoints, signatures
+from tfmdn import files, keras_internals
+from tfmdn.ensembles.ensemble import Ensemble
+from tfmdn.export import endpoints, onnx_columns, signatures
+from tfmdn.export.raw_inputs import raw_inputs
+from tfmdn.layers.fallback import MarginalFallback
+from tfmdn.layers.mdn import heads_of
 
 OPSET = 18
 
@@ -23,6 +27,9 @@ def export_onnx(
 
     ONNX has no signatures: a file answers one question. Names of inputs and outputs are those of the signature, all of
     them are float32 (or as the model's inputs are) with a free batch size, and all operations are ONNX's own.
+
+    Columns of a table that have names are as `MDNRegressor.model_inputs(X, format="onnx")` gives them: text as strings,
+    numbers as float64, dates as seconds since 1970 in float64.
 
     Args:
       model: a built Keras model whose output is an `MDNLayer`'s, or a dictionary of such outputs and of tensors; an
@@ -36,7 +43,8 @@ def export_onnx(
       TypeError: if the model's output is not a mixture, or a dictionary with one; or if it is no model.
       ValueError: if the model is not built, or the regressor not fitted; if names of its inputs cannot be arguments;
         if it has no such signature.
-      NotImplementedError: if the signature or the model needs operations that ONNX does not have, which are named.
+      NotImplementedError: if the signature or the model needs operations that ONNX does not have, which are named; and
+        for an ensemble with limits, atoms, a grid or a fallback.
 
     Example:
 
@@ -51,6 +59,8 @@ def export_onnx(
     (5,)
     """
     tf2onnx = _imported()
+    _check_limits(signatures.keras_model(model))
+    raw = raw_inputs(signatures.keras_model(model))
     found = endpoints.portable_endpoints(model)
     if signature in found.left_out:
         raise NotImplementedError(
@@ -65,8 +75,21 @@ def export_onnx(
     proto, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=OPSET)
     _hold_captured(proto, function.get_concrete_function())
     _check_operations(proto, signature)
+    onnx_columns.take_raw(proto, raw.values())
     with files.replacement(path) as draft:
         draft.write_bytes(proto.SerializeToString())
+
+
+def _check_limits(model: keras.Model) -> None:
+    """Raises for what tf2onnx does not convert so that it computes the same."""
+    layers = keras_internals.layers_of(model)
+    ensembles = [layer for layer in layers if isinstance(layer, Ensemble)]
+    heads = [head for one in ensembles for network in one.networks for head in heads_of(network)]
+    if any(head.ends.names for head in heads) or any(isinstance(layer, MarginalFallback) for layer in layers):
+        raise NotImplementedError(
+            "Ensembles and regressors with a `support`, `atoms`, a `resolution` or a `fallback` cannot be exported to "
+            f"ONNX. Received: {model.name!r}, which has one of them. Export it to LiteRT or as a SavedModel."
+        )
 
 
 def _imported() -> Any:

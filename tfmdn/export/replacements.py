@@ -11,9 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfmdn.export.members import LEAST
 from tfmdn.export.numbers import Numbers
 from tfmdn.export.operations import Operation, like, plain, rule
-from tfmdn.export.single_layers import PeriodicProducts
+from tfmdn.export.single_layers import PeriodicProducts, of_differences
 from tfmdn.export.single_trees import SingleTrees
 from tfmdn.layers.embeddings import PeriodicEmbedding
 from tfmdn.layers.fallback import MarginalFallback
@@ -76,9 +77,13 @@ def _(operation: Operation, inputs: Any, **_: Any) -> keras.KerasTensor:
 @rule(MarginalFallback)
 def _(operation: Operation, mixture: keras.KerasTensor, x: Any, **_: Any) -> keras.KerasTensor:
     location = operation.weight(operation.original.location)
-    copy = operation.copy()
+    copy = of_differences(type(operation.original)).from_config(operation.copy().get_config())
     outputs = copy(mixture, Numbers.of(x).relative_to(location))
-    operation.assign_to(copy, location=np.zeros_like(location))
+    logits = {
+        name: np.maximum(operation.weight(getattr(operation.original, name)), LEAST)
+        for name in ("point_logits", "marginal_logits")
+    }
+    operation.assign_to(copy, location=np.zeros_like(location), **logits)
     return outputs
 
 
@@ -96,4 +101,4 @@ def _(operation: Operation, inputs: Sequence[Any], **_: Any) -> Any:
 
 @rule("GetItem")
 def _(operation: Operation, inputs: Any, key: Any) -> Any:
-    return inputs[key]
+    return inputs[tuple(key) if isinstance(key, list) else key]  # as a file has it

@@ -1,15 +1,17 @@
 """Layers that compute the same of operations that runtimes without TensorFlow have.
 
-Shapes in comments: B rows, F features, C frequencies, U units.
+Shapes in comments: B rows, N kept inputs, F features, C frequencies, U units.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 
 import tensorflow as tf
 
 from tfmdn.layers.embeddings import PeriodicEmbedding
+from tfmdn.layers.fallback import MarginalFallback
 
 
 class PeriodicProducts(PeriodicEmbedding):
@@ -26,3 +28,17 @@ class PeriodicProducts(PeriodicEmbedding):
         if inputs.shape.rank == 2:
             return outputs
         return tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], outputs.shape[-1:]], 0))
+
+
+class _OfDifferences:
+    """A mixin, before `MarginalFallback`: single precision does not hold small differences of large squares."""
+
+    def _square_distances(self, z):
+        differences = tf.expand_dims(z, -2) - tf.convert_to_tensor(self.points)  # [B, N, F]
+        return tf.reduce_sum(tf.square(differences), -1)
+
+
+@functools.cache
+def of_differences(kind: type[MarginalFallback]) -> type[MarginalFallback]:
+    """The same kind of fallback, which computes distances in another way."""
+    return type(kind.__name__, (_OfDifferences, kind), {})

@@ -17,6 +17,8 @@ from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.export import operations, replacements, signatures  # noqa: F401 - adds rules
 from tfmdn.export.members import Joined
 from tfmdn.export.operations import FLOATS
+from tfmdn.export.raw_columns import value_of
+from tfmdn.export.raw_inputs import raw_inputs
 
 SINGLE = {"float32", "int8", "int32", "int64", "uint8", "bool", "string"}
 # What a variable of the model is worth.
@@ -29,6 +31,9 @@ def in_single_precision(model: keras.Model) -> keras.Model:
     Its layers are new ones, made of the others' configs and weights, so that the model itself stays as it is. The
     members of an `Ensemble` stand side by side in it. Numbers that are far from 0 lose no more digits than they have in
     float32: what is subtracted from them has the digits of float64.
+
+    Columns of a table that have names are codes: of categories their places among them, of dates whole seconds since
+    1970, see `raw_inputs`.
 
     Args:
       model: a functional or sequential model, however deep, or an `Ensemble`. A subclassed one must be in single
@@ -43,8 +48,13 @@ def in_single_precision(model: keras.Model) -> keras.Model:
     if not _is_graph(model):
         _check_single(model)
         return model
-    inputs = keras.tree.map_structure(_input_like, signatures.inputs_of(model))
-    outputs = Conversion().model(model, inputs, _current_value)
+    raw = raw_inputs(model)
+    if raw:
+        inputs = {key: keras.Input((), dtype=column.code_dtype, name=column.name) for key, column in raw.items()}
+        values = {key: value_of(raw[key], tensor) for key, tensor in inputs.items()}
+    else:
+        inputs = values = keras.tree.map_structure(_input_like, signatures.inputs_of(model))
+    outputs = Conversion().model(model, values, _current_value)
     return keras.Model(inputs, keras.tree.map_structure(operations.plain, outputs), name=model.name)
 
 

@@ -13,7 +13,8 @@ from tfmdn.export.numbers import Numbers
 from tfmdn.layers.tree_tensors import Forest
 from tfmdn.layers.trees import TreeEmbedding
 
-LARGEST = np.finfo(np.float32).max
+# In the place of what is missing, and beyond all thresholds: LiteRT's converter makes infinite constants finite.
+MISSING, LARGEST = 3e38, 1e38
 
 
 def rounded_down(numbers: np.ndarray) -> np.ndarray:
@@ -27,7 +28,8 @@ class SingleTrees(keras.layers.Layer):
     """The columns of one kind of trees of a `TreeEmbedding`, without what `offset` adds to them.
 
     All trees are looked at side by side, in as many steps as the deepest has. A step is a few lookups, without a branch
-    or a loop: what is missing is a number beyond all others, and a leaf asks for a number that leads back to it.
+    or a loop: what is missing is a number beyond all others, on the side where it is to go; and a leaf asks for a
+    number that leads back to it.
 
     Args:
       forest: arrays of trees.
@@ -43,8 +45,7 @@ class SingleTrees(keras.layers.Layer):
         is_leaf = forest.left == np.arange(size)
         feature = np.maximum(forest.features, -1 - forest.features).astype(np.int64)
         thresholds = rounded_down(forest.numbers - offset[feature])
-        # What is missing is -inf on the left, inf on the right, which must not be as far as the threshold.
-        thresholds = np.minimum(thresholds, LARGEST)
+        thresholds = np.clip(thresholds, -LARGEST, LARGEST)
         leaves = forest.numbers
         if centres is not None:
             order = np.argsort(roots, axis=None)
@@ -81,8 +82,8 @@ class SingleTrees(keras.layers.Layer):
         return Numbers.beside(columns) if len(columns) > 1 else columns[0]
 
     def call(self, inputs):
-        low, high = (tf.where(tf.math.is_nan(inputs), end, inputs) for end in (-np.inf, np.inf))
-        x = tf.concat([low, high, tf.zeros_like(inputs[:, :1]) - np.inf], 1)  # [B, 2 F + 1]
+        low, high = (tf.where(tf.math.is_nan(inputs), end, inputs) for end in (-MISSING, MISSING))
+        x = tf.concat([low, high, tf.zeros_like(inputs[:, :1]) - MISSING], 1)  # [B, 2 F + 1]
         width = x.shape[1]
         rows = tf.range(tf.shape(x)[0]) * width
         x = tf.reshape(x, [-1])

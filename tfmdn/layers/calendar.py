@@ -59,7 +59,7 @@ class Calendar(keras.layers.Layer):
         time = (tf.cast(tf.cast(whole, "int64") % _DAY, "float64") + (seconds - whole)) / _DAY
         outputs = []
         for cycle in self.cycles:
-            start, end = _around(cycle, days)
+            start, end = civil.around(cycle, days)
             passed = (tf.cast(days - start, "float64") + time) / tf.cast(end - start, "float64")  # from 0 to 1
             passed = tf.where(known, passed, math.nan)
             angle = 2.0 * math.pi * passed
@@ -71,19 +71,6 @@ class Calendar(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "cycles": list(self.cycles)}
-
-
-def _around(cycle: str, days: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The first days of the year, month, week or day around days since 1970-01-01, and of the next one."""
-    if cycle == "day":
-        return days, days + 1
-    if cycle == "week":
-        monday = days - (days + 3) % 7  # 1970-01-01 was a Thursday
-        return monday, monday + 7
-    year, month = civil.year_and_month(days)
-    if cycle == "month":
-        return civil.first_day(year, month), civil.first_day(year, month + 1)
-    return civil.first_day(year, 1), civil.first_day(year + 1, 1)
 
 
 def _checked_cycles(cycles) -> tuple[str, ...]:

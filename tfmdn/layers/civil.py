@@ -1,7 +1,7 @@
 """The civil calendar: years and months of days since 1970-01-01, and back, in whole numbers.
 
 The Gregorian calendar, also before 1582. In between, years begin in March, so that a leap day is their last (Howard
-Hinnant, "chrono-Compatible Low-Level Date Algorithms"). All tensors are of int64.
+Hinnant, "chrono-Compatible Low-Level Date Algorithms"). All tensors are of int64, or of int32 for fewer years.
 """
 
 from __future__ import annotations
@@ -30,3 +30,16 @@ def first_day(year: tf.Tensor, month: tf.Tensor | int) -> tf.Tensor:
     months = 12 * year + month - 3
     year, month = months // 12, months % 12  # from March
     return _DAYS_OF_1 * year + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 - _EPOCH
+
+
+def around(cycle: str, days: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The first days of the year, month, week or day around days since 1970-01-01, and of the next one."""
+    if cycle == "day":
+        return days, days + 1
+    if cycle == "week":
+        monday = days - (days + 3) % 7  # 1970-01-01 was a Thursday
+        return monday, monday + 7
+    year, month = year_and_month(days)
+    if cycle == "month":
+        return first_day(year, month), first_day(year, month + 1)
+    return first_day(year, 1), first_day(year + 1, 1)

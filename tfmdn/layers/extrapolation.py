@@ -101,11 +101,11 @@ class Extrapolation(MarginalFallback):
         log_near = -0.5 * tf.square(tf.cast(beyond, mixture.dtype) / REACH)
         log_novel = tf.math.log_sigmoid(log_odds)
         log_kept = tf.reduce_logsumexp([tf.math.log_sigmoid(-log_odds), math.log(KEPT) + log_near + log_novel], 0)
-        log_rest = log_novel + tf.math.log1p(-KEPT * tf.exp(log_near))
+        log_rest = log_novel + tf.math.log(1.0 - KEPT * tf.exp(log_near))
         mixtures, log_weights = [mixture, self._marginal_like(mixture)], [log_kept, log_rest]
         if isinstance(tensors.under_independent(mixture.components_distribution), LINEAR_KINDS):
             mixtures.append(self._linear_like(mixture, z))
-            log_weights[1] += tf.math.log1p(-LINEAR * tf.exp(log_near))
+            log_weights[1] += tf.math.log(1.0 - LINEAR * tf.exp(log_near))
             log_weights.append(log_rest + math.log(LINEAR) + log_near)
         return merging.join(mixtures, log_weights)
 

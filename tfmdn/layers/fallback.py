@@ -161,19 +161,22 @@ class MarginalFallback(keras.layers.Layer):
     def _log_odds(self, x) -> tf.Tensor:
         """log w(x) - log (1 - w(x)): `[B]`."""
         z = self._standardized(x)  # [B, F]
-        points = tf.convert_to_tensor(self.points)
         square_norms = tf.reduce_sum(tf.square(z), -1)
-        square_distances = (
-            square_norms[..., tf.newaxis]
-            - 2.0 * tf.linalg.matmul(z, points, transpose_b=True)
-            + tf.reduce_sum(tf.square(points), -1)
-        )  # [B, N]
-        exponents = -0.5 * square_distances / tf.square(self.bandwidth)
+        exponents = -0.5 * self._square_distances(z) / tf.square(self.bandwidth)
         log_known = tf.reduce_logsumexp(tf.math.log_softmax(self.point_logits) + exponents, -1)
         log_elsewhere = -0.5 * square_norms / kernels.ELSEWHERE_SCALE**2
         # What is left of the constants of the two normal densities.
         log_volumes = z.shape[-1] * (tf.math.log(self.bandwidth) - math.log(kernels.ELSEWHERE_SCALE))
         return self.prior_log_odds + log_elsewhere - log_known + log_volumes
+
+    def _square_distances(self, z: tf.Tensor) -> tf.Tensor:
+        """Those of standardised inputs `[B, F]` to the kept ones: `[B, N]`."""
+        points = tf.convert_to_tensor(self.points)
+        return (
+            tf.reduce_sum(tf.square(z), -1, keepdims=True)
+            - 2.0 * tf.linalg.matmul(z, points, transpose_b=True)
+            + tf.reduce_sum(tf.square(points), -1)
+        )
 
     def _standardized(self, x) -> tf.Tensor:
         z = (tf.cast(x, self.location.dtype) - self.location) / self.scale

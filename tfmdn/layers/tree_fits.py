@@ -124,7 +124,9 @@ class Extra:
 
         Squares are taken of what differs from a number in the midst of the targets, for the sake of their digits.
         """
-        x = tf.cast(tf.cast(tf.clip_by_value(x, -LARGEST, LARGEST), tf.float32), tf.float64)
+        # What is missing stays so: TensorFlow may clip it, or not.
+        x = tf.where(tf.math.is_nan(x), x, tf.clip_by_value(x, -LARGEST, LARGEST))
+        x = tf.cast(tf.cast(x, tf.float32), tf.float64)
         mean, square = (total / self.num_trees for total in tree_tensors.sums(forest, x, centres))
         variance = tf.maximum(square - tf.square(mean - centres[:, tf.newaxis]), 0.0)
         return [mean, tf.sqrt(variance)]

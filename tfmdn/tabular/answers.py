@@ -19,10 +19,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from tfmdn import validation
 from tfmdn.distributions.mixture import Mixture
+from tfmdn.export import raw_inputs
 from tfmdn.plots import report
 from tfmdn.scores.likelihood import negative_log_likelihood
 from tfmdn.scores.targets import TargetFormat
-from tfmdn.tabular import chunks, evaluation, inputs, labels, questions, tables, targets
+from tfmdn.tabular import chunks, evaluation, inputs, labels, questions, storage, tables, targets
 from tfmdn.tabular.columns import Columns
 from tfmdn.tabular.composition import Composition
 from tfmdn.tabular.conformal import Conformal
@@ -260,16 +261,26 @@ class Answers:
         """Targets `[n, *E]`, or pairs of them in a last axis."""
         return y.reshape(len(y), *self._event_shape, *([2] if self.intervals else []))
 
-    def model_inputs(self, X: ArrayLike) -> np.ndarray | dict[str, np.ndarray]:
+    def model_inputs(self, X: ArrayLike, format: str = "saved_model") -> np.ndarray | dict[str, np.ndarray]:
         """What `model_`, and what it is exported as, takes for a table.
 
         Of a table with names, text or dates these are its columns `(n,)` by the names of the model's inputs, which are
         letters, digits and _ of the columns' names: text, "" where it is missing, and numbers in float64, NaN where
         they are missing: 0 and 1 for booleans, seconds for durations, and for dates the seconds since 1970 by the clock
         of their zone. Of an array of numbers it is the array `(n, F)` in float64.
+
+        Args:
+          X: features `(n, F)`.
+          format: what the model was exported as. For "onnx" dates that are text are seconds, too, and an array is in
+            float32. For "litert" numbers are in float32, categories are codes, see `tfmdn.export.categories`, and dates
+            are whole seconds in int64, the smallest number where there is none.
         """
         check_is_fitted(self)
-        return inputs.read(self, self._columns, X, self._parts.can_have_gaps)
+        validation.one_of("format", format, storage.FORMATS)
+        raw = inputs.read(self, self._columns, X, self._parts.can_have_gaps)
+        if format == "saved_model":
+            return raw
+        return raw_inputs.given(self.model_, raw, is_coded=format == "litert")
 
     def _features(self, X) -> tuple[np.ndarray, object]:
         """What the networks see of a table, `(n, F)`, and the index of its rows if they were pandas'."""

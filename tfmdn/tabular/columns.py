@@ -21,8 +21,8 @@ from tfmdn.tabular import values as values_lib
 from tfmdn.tabular.values import Values
 
 MIN_FITTED_ROWS = 2
-# What the signatures of a SavedModel have for arguments of their own.
-RESERVED = {"self", "x", "y", "q", "num_samples", "seed", *map(str.lower, keyword.kwlist)}
+# What the signatures of exported models have for arguments of their own.
+RESERVED = {"self", "x", "y", "q", "num_samples", "seed", "uniform", "normal", *map(str.lower, keyword.kwlist)}
 # The kind of column that values make.
 KINDS = {
     values_lib.NUMBERS: "number",

@@ -10,13 +10,16 @@ import pathlib
 import tempfile
 import zipfile
 import zlib
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from tfmdn import files
+from tfmdn import files, validation
+from tfmdn.export.litert import export_litert
+from tfmdn.export.onnx import export_onnx
+from tfmdn.export.saved_model import export_saved_model
 from tfmdn.tabular import labels
 from tfmdn.tabular.columns import Columns
 from tfmdn.tabular.conformal import Conformal
@@ -24,6 +27,7 @@ from tfmdn.tabular.conformal import Conformal
 Regressor = TypeVar("Regressor", bound="Stored")
 
 METADATA = "regressor.json"
+FORMATS = {"saved_model": export_saved_model, "litert": export_litert, "onnx": export_onnx}
 
 
 class Stored:
@@ -41,6 +45,37 @@ class Stored:
         """
         check_is_fitted(self)
         write(path, self.model_, self._metadata())
+
+    def export(self, path: str | os.PathLike, format: str = "saved_model", **options: Any) -> None:
+        """Writes the model of the fitted regressor for where it runs without tfmdn.
+
+        `model_inputs` returns what it takes there. An earlier export stays as it is if this fails.
+
+        Args:
+          path: the folder of a SavedModel, or a file.
+          format: "saved_model" as `tfmdn.export_saved_model` writes it, "litert" as `tfmdn.export_litert`, or "onnx" as
+            `tfmdn.export_onnx`.
+          **options: further arguments of that function, such as `signature="quantile"` for ONNX.
+
+        Raises:
+          sklearn.exceptions.NotFittedError: if it is not fitted.
+          ValueError: if there is no such format.
+
+        Example:
+
+        >>> x, y = tfmdn.datasets.inverse_sinusoid().sample(300, seed=0)
+        >>> regressor = tfmdn.MDNRegressor(n_estimators=2, max_steps=20, random_state=0).fit(x, y)
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.tflite")
+        >>> regressor.export(path, format="litert")
+        >>> interpreter = tf.lite.Interpreter(path)  # or ai_edge_litert's, without TensorFlow
+        >>> quantile = interpreter.get_signature_runner("quantile")
+        >>> found = quantile(x=regressor.model_inputs(x[:5], format="litert"), q=np.float32([0.1, 0.9]))["quantile"]
+        >>> bool(np.abs(found.T - regressor.predict_quantiles(x[:5], [0.1, 0.9])).max() < 1e-3)
+        True
+        """
+        check_is_fitted(self)
+        validation.one_of("format", format, FORMATS)
+        FORMATS[format](self.model_, path, **options)
 
     @classmethod
     def load(cls: type[Regressor], path: str | os.PathLike) -> Regressor:
