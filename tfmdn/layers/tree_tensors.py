@@ -143,7 +143,8 @@ def _sums(baseline, roots, left, features, numbers, depth, x, centres=None) -> t
         value = tf.gather(x, rows + tf.cast(tf.gather(features, nodes), tf.int32))
         goes_left = value <= tf.gather(numbers, nodes)
         child = tf.gather(left, nodes)
-        return level + 1, child + tf.cast((child != nodes) & ~goes_left, tf.int32)
+        # Not by `~goes_left`, of which TensorFlow makes `value > threshold`: that is not so either of what is missing.
+        return level + 1, child + tf.where((child == nodes) | goes_left, 0, 1)
 
     def step(index, total, *squares):  # [G, n]
         nodes = tf.broadcast_to(roots[index][..., tf.newaxis], [num_parallel, num_groups, num_rows])
