@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from tfmdn import tensorflow_internals
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.distributions.named import join, named_tensors
 from tfmdn.export import signatures
@@ -32,7 +32,7 @@ class Endpoint(NamedTuple):
     def frozen(self) -> tf.types.experimental.ConcreteFunction:
         """The same with the weights as constants, which converters store once for all functions."""
         concrete = self.traced().get_concrete_function()
-        constant = convert_variables_to_constants_v2(concrete)
+        constant = tensorflow_internals.with_constant_weights(concrete)
         names = sorted(concrete.structured_outputs)  # the order in which TensorFlow flattens dictionaries
 
         def function(*arguments):

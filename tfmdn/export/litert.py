@@ -9,7 +9,7 @@ import tempfile
 import keras
 import tensorflow as tf
 
-from tfmdn import files
+from tfmdn import files, tensorflow_internals
 from tfmdn.export import endpoints, signatures
 
 
@@ -99,16 +99,7 @@ def _not_converted(message: str) -> NotImplementedError:
 
 def _check_operations(content: bytes) -> None:
     """Raises if there are other than built-in operations, or numbers of 64 bits."""
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
-    custom = {code.customCode.decode() for code in model.operatorCodes if code.customCode}
-    double = {
-        tensor.name.decode()
-        for subgraph in model.subgraphs
-        for tensor in subgraph.tensors
-        if tensor.type == schema.TensorType.FLOAT64
-    }
+    custom, double = tensorflow_internals.contents_of_litert(content)
     if custom or double:
         raise NotImplementedError(
             "The model needs more than LiteRT's built-in operations of float32. Received: "
