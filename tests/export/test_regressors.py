@@ -66,8 +66,6 @@ CASES = {
     ),
 }
 
-LIMITED = set(CASES) - {"ensemble"}
-
 
 @pytest.fixture(autouse=True, scope="module")
 def few_trees():
@@ -145,10 +143,6 @@ def test_litert(litert, case, signature):
 @pytest.mark.parametrize("case", CASES)
 def test_onnx(tmp_path, case, signature):
     pytest.importorskip("tf2onnx")
-    if case in LIMITED:
-        with pytest.raises(NotImplementedError, match=r"with a `support`.*Export it to LiteRT"):
-            tfmdn.export_onnx(built(case), tmp_path / f"{signature}.onnx", signature)
-        return
     tfmdn.export_onnx(built(case), tmp_path / f"{signature}.onnx", signature)
     check(runtimes.ONNX(tmp_path), case, signature, "onnx")
 

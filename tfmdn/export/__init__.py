@@ -12,6 +12,7 @@ What these two are made of, in float32 and operations that both have:
   `single_dates`. `replacements` and `raw_columns` say what stands in the place of tfmdn's layers: `single_layers`,
   `single_trees`, the `members` of ensembles.
 - `raw_inputs`: the columns of tables that a model takes, and the codes of them; `onnx_columns` of what comes in ONNX.
+- `onnx_operations`: those that tf2onnx converts to something else.
 - `portable`: what is asked of the mixture.
 - `portable_families`, `portable_limits`, `portable_joint`: of its components: without limits or a grid, with them, and
   correlated.

@@ -71,7 +71,8 @@ class Numbers:
 class Difference(keras.layers.Layer):
     """Subtracts float64 numbers `[C]` from those of single precision `[*B, C]`: the larger part of each first.
 
-    Where the difference is small, the larger part is subtracted without any rounding.
+    Where the difference is small, the larger part is subtracted without any rounding. The minus between the two keeps
+    TensorFlow's optimisation, which tf2onnx runs, from subtracting their sum, which is rounded.
     """
 
     def __init__(self, origin: np.ndarray):
@@ -81,7 +82,7 @@ class Difference(keras.layers.Layer):
 
     def call(self, inputs):
         for part in self.parts:
-            inputs = inputs - tf.constant(part)
+            inputs = -(tf.constant(part) - inputs)
         return inputs
 
     def compute_output_shape(self, input_shape):

@@ -10,12 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmdn import files, keras_internals
-from tfmdn.ensembles.ensemble import Ensemble
-from tfmdn.export import endpoints, onnx_columns, signatures
+from tfmdn import files
+from tfmdn.export import endpoints, onnx_columns, onnx_operations, signatures
 from tfmdn.export.raw_inputs import raw_inputs
-from tfmdn.layers.fallback import MarginalFallback
-from tfmdn.layers.mdn import heads_of
 
 OPSET = 18
 
@@ -43,8 +40,7 @@ def export_onnx(
       TypeError: if the model's output is not a mixture, or a dictionary with one; or if it is no model.
       ValueError: if the model is not built, or the regressor not fitted; if names of its inputs cannot be arguments;
         if it has no such signature.
-      NotImplementedError: if the signature or the model needs operations that ONNX does not have, which are named; and
-        for an ensemble with limits, atoms, a grid or a fallback.
+      NotImplementedError: if the signature or the model needs operations that ONNX does not have, which are named.
 
     Example:
 
@@ -59,7 +55,6 @@ def export_onnx(
     (5,)
     """
     tf2onnx = _imported()
-    _check_limits(signatures.keras_model(model))
     raw = raw_inputs(signatures.keras_model(model))
     found = endpoints.portable_endpoints(model)
     if signature in found.left_out:
@@ -72,24 +67,15 @@ def export_onnx(
             f"The model has no such signature; it has {sorted(found.by_name)}. Received: signature={signature!r}."
         )
     function = found.by_name[signature].traced()
-    proto, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=OPSET)
+    handlers = {name: (handler, []) for name, handler in onnx_operations.HANDLERS.items()}
+    proto, _ = tf2onnx.convert.from_function(
+        function, function.input_signature, opset=OPSET, custom_op_handlers=handlers
+    )
     _hold_captured(proto, function.get_concrete_function())
     _check_operations(proto, signature)
     onnx_columns.take_raw(proto, raw.values())
     with files.replacement(path) as draft:
         draft.write_bytes(proto.SerializeToString())
-
-
-def _check_limits(model: keras.Model) -> None:
-    """Raises for what tf2onnx does not convert so that it computes the same."""
-    layers = keras_internals.layers_of(model)
-    ensembles = [layer for layer in layers if isinstance(layer, Ensemble)]
-    heads = [head for one in ensembles for network in one.networks for head in heads_of(network)]
-    if any(head.ends.names for head in heads) or any(isinstance(layer, MarginalFallback) for layer in layers):
-        raise NotImplementedError(
-            "Ensembles and regressors with a `support`, `atoms`, a `resolution` or a `fallback` cannot be exported to "
-            f"ONNX. Received: {model.name!r}, which has one of them. Export it to LiteRT or as a SavedModel."
-        )
 
 
 def _imported() -> Any:

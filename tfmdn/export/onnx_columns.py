@@ -9,6 +9,8 @@ from tfmdn.export.raw_inputs import NO_DATE, UNKNOWN, RawInput
 
 # The operations on text are of an opset of their own.
 DOMAIN, VERSION = "ai.onnx.ml", 2
+# Seconds before and after 1970 in which dates are.
+LAST_SECOND = 1e15
 
 
 def take_raw(proto: Any, raw: Collection[RawInput]) -> None:
@@ -66,13 +68,15 @@ def _of_number(column: RawInput, coded: str) -> tuple[int, list]:
     def constant(output: str, dtype: int, value: float) -> Any:
         return made("Constant", [], [output], value=helper.make_tensor(output, dtype, [], [value]))
 
-    missing, known, zero, none = (f"{coded}/{part}" for part in ("missing", "known", "zero", "none"))
+    known, zero, none, end = (f"{coded}/{part}" for part in ("known", "zero", "none", "end"))
     return TensorProto.DOUBLE, [
         constant(zero, TensorProto.DOUBLE, 0.0),
+        constant(end, TensorProto.DOUBLE, LAST_SECOND),
         constant(none, TensorProto.INT64, NO_DATE),
-        made("IsNaN", [name], [missing]),
-        made("Where", [missing, zero, name], [known]),
-        made("Floor", [known], [f"{known}/whole"]),
+        made("Abs", [name], [f"{coded}/distance"]),
+        made("Less", [f"{coded}/distance", end], [known]),  # not NaN
+        made("Where", [known, name, zero], [f"{known}/date"]),
+        made("Floor", [f"{known}/date"], [f"{known}/whole"]),
         made("Cast", [f"{known}/whole"], [f"{known}/seconds"], to=TensorProto.INT64),
-        made("Where", [missing, none, f"{known}/seconds"], [coded]),
+        made("Where", [known, f"{known}/seconds", none], [coded]),
     ]

@@ -397,7 +397,7 @@ def _at_the_ends(y, level, low, high):
     """The quantiles where the level is 0 or 1: the ends of all components `[N, K]`, or infinite."""
     low, high = tf.reduce_min(low, -1), tf.reduce_max(high, -1)
     has_low, has_high = low > -INFINITE, high < INFINITE
-    # Infinite where it is chosen alone: ONNX graphs multiply what is not chosen by 0.
+    # Infinite where it is chosen alone, of no constant: LiteRT's converter makes infinite ones finite.
     lowest = tf.where(has_low, low, tf.math.log(tf.maximum(level, tf.cast(has_low, tf.float32))))
     highest = tf.where(has_high, high, -tf.math.log(tf.maximum(1.0 - level, tf.cast(has_high, tf.float32))))
     return tf.where(level <= 0.0, lowest, tf.where(level >= 1.0, highest, y))

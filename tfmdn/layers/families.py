@@ -168,6 +168,12 @@ def _parameters_of_moments(inner: tfd.Distribution, mean: tf.Tensor, stddev: tf.
     raise NotImplementedError(f"Components of a given mean and standard deviation are not known for {inner}.")
 
 
+def _diagonal(values: tf.Tensor) -> tf.Tensor:
+    """As `tf.linalg.diag`, which converters to ONNX get wrong."""
+    is_diagonal = np.eye(values.shape[-1], dtype=bool)
+    return tf.where(is_diagonal, values[..., tf.newaxis], tf.zeros([], values.dtype))
+
+
 @_parameters_of_moments.register
 def _(inner: tfd.MultivariateNormalDiag, mean, stddev):
     return {"loc": mean, "scale_diag": stddev}
@@ -175,7 +181,7 @@ def _(inner: tfd.MultivariateNormalDiag, mean, stddev):
 
 @_parameters_of_moments.register
 def _(inner: tfd.MultivariateNormalTriL, mean, stddev):
-    return {"loc": mean, "scale_tril": tf.linalg.diag(stddev)}
+    return {"loc": mean, "scale_tril": _diagonal(stddev)}
 
 
 @_parameters_of_moments.register
@@ -185,7 +191,7 @@ def _(inner: reflected.ReflectedNormal, mean, stddev):
 
 @_parameters_of_moments.register
 def _(inner: reflected_joint.ReflectedMultivariateNormal, mean, stddev):
-    return {"loc": mean, "scale_tril": tf.linalg.diag(stddev), **_no_limits(mean)}
+    return {"loc": mean, "scale_tril": _diagonal(stddev), **_no_limits(mean)}
 
 
 @_parameters_of_moments.register
