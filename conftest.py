@@ -16,8 +16,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
-# Files that import a package which is not installed have no doctests to collect.
-collect_ignore = [] if importlib.util.find_spec("skpro") else ["tfmdn/integrations/skpro.py"]
+# What needs the extra `tools`, of which skpro alone is in no other.
+collect_ignore = [] if importlib.util.find_spec("skpro") else ["tfmdn/integrations/skpro.py", "tests/tools"]
 # tests/covering.py: the option --exhaustive. tests/workers.py: processes of their own.
 pytest_plugins = ["covering", "workers"]
 

@@ -24,6 +24,7 @@ import contextlib
 import math
 import os
 import pathlib
+import sys
 import tempfile
 from typing import Any, NamedTuple
 
@@ -122,14 +123,23 @@ def _numbers(row: Any, spec: Any, place: int) -> list[float]:
 def _value(value: Any, spec: Any, where: str) -> float | str:
     """A number, or text, as a column has it: NaN or "" where there is none."""
     if spec.dtype.name == "string":
-        if value is None or isinstance(value, str):
+        if value is None or _is_text(value):
             return value or ""
         raise BadRequest(f"{where}: expected text. Received: {value!r}.")
     if value is None:
         return math.nan
-    if isinstance(value, (int, float)) and math.isfinite(value):
+    if isinstance(value, (int, float)) and abs(value) <= sys.float_info.max:
         return float(value)
     raise BadRequest(f"{where}: expected a number. Received: {value!r}.")
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is text that has an encoding, which half of a surrogate pair has not."""
+    try:
+        value.encode()
+    except (AttributeError, UnicodeEncodeError):
+        return False
+    return True
 
 
 class Batcher:

@@ -175,3 +175,16 @@ def test_climbs_end_where_slower_ones_do():
     best = y.T[np.argmax(heights, 0), np.arange(20)]
     np.testing.assert_allclose(mixture.log_prob(mixture.mode()), heights.max(0), rtol=1e-10)
     np.testing.assert_allclose(mixture.mode(), best, atol=1e-4)
+
+
+def test_of_variables():
+    loc = tf.Variable([0.0, 1.0])
+    with tf.GradientTape() as tape:
+        median = tfmdn.Mixture(tfd.Categorical(logits=[0.0, 0.0]), tfd.Normal(loc, 1.0)).quantile(0.5)
+    np.testing.assert_allclose(median, 0.5, 1e-6)
+    np.testing.assert_allclose(tape.gradient(median, loc), [0.5, 0.5], 1e-5)
+
+
+def test_of_no_rows():
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=tf.zeros([0, 2])), tfd.Normal(tf.zeros([0, 2]), 1.0))
+    assert mixture.quantile([0.1, 0.9]).shape == (2, 0)

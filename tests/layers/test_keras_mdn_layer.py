@@ -62,8 +62,14 @@ def test_another_epsilon():
         (weights_of(3, 2)[:4], r"must be what `get_weights\(\)` of a keras_mdn_layer.MDN returns"),
         ([*weights_of(3, 2), np.ones(3)], "pass those of its last layer"),
         ([np.ones((5, 6)), *weights_of(3, 2)[1:]], "Received: weights of shapes"),
+        (5, r"Received: weights of shapes \[\(\)\]"),
     ],
 )
 def test_other_weights_are_an_error(weights, message):
     with pytest.raises(ValueError, match=message):
         tfmdn.MDNLayer.from_keras_mdn_layer(weights, 2)
+
+
+def test_arguments_that_change_the_density_are_an_error():
+    with pytest.raises(TypeError, match="Received: family, support, which would change it"):
+        tfmdn.MDNLayer.from_keras_mdn_layer(weights_of(3, 2), 2, family="laplace", support=(0.0, 1.0))

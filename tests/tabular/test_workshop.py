@@ -51,7 +51,7 @@ def test_the_second_fit_traces_nothing(num_graphs, arguments):
     assert before > 0
     # Other rows, of another number, and another seed.
     second = fitted(slice(10, 80), random_state=1, **arguments)
-    second.predict_dist(X[:3])
+    second.predict(X[:3])
     assert num_graphs() == before
 
 

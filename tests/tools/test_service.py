@@ -1,6 +1,7 @@
 """examples/service.py: its answers are the model's, whoever else asks, and it says what is wrong with a row."""
 
 import concurrent.futures
+import json
 import pathlib
 import sys
 
@@ -87,6 +88,8 @@ BAD = {
     "text for a number": ({"rows": [ROW, {"age": "old", "city": "Oslo"}]}, "row 1, field 'age': expected a number"),
     "a number for text": ({"rows": [{"age": 3.0, "city": 4}]}, "row 0, field 'city': expected text. Received: 4."),
     "a list for a number": ({"rows": [{"age": [1], "city": "Oslo"}]}, "row 0, field 'age': expected a number"),
+    "a number beyond all": ({"rows": [{"age": 10**400, "city": "Oslo"}]}, "row 0, field 'age': expected a number"),
+    "half of a character": ({"rows": [{"age": 3.0, "city": "\ud800"}]}, "row 0, field 'city': expected text"),
     "missing": ({"rows": [{"age": 3.0}]}, "row 0, field 'city': is missing."),
     "unknown": ({"rows": [{**ROW, "size": 1}]}, "row 0, field 'size': is unknown."),
     "a list": ({"rows": [[1.0, 2.0]]}, "row 0: expected an object of age, city. Received: a list."),
@@ -103,7 +106,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_what_is_wrong_is_said(client, case):
     body, expected = BAD[case]
-    response = client.post("/predict", json=body)
+    response = client.post("/predict", content=json.dumps(body), headers={"Content-Type": "application/json"})
     assert response.status_code == 400
     assert response.json()["detail"].startswith(expected)
 

@@ -49,6 +49,7 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
 def _root(marginals, logits, probability, axis) -> tf.Tensor:
     """The quantiles in float64, of continuous components."""
     values = tensors.parameters(marginals)
+    marginals = tensors.with_parameters(marginals, values)  # of tensors, where they were variables
 
     @tf.custom_gradient
     def root(probability, logits, *parameters):

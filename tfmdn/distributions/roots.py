@@ -57,6 +57,8 @@ def search(
       probability: `[n, Q]`.
     """
     arguments = [tf.cast(value, tf.float64) for value in (probability, logits, *values.values())]
+    if 0 in logits.shape[:1]:
+        return arguments[0]
     if not (tf.executing_eagerly() or _shares_graphs.get()):
         return _search(marginals, list(values), *arguments)
     try:

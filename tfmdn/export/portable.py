@@ -51,8 +51,9 @@ JOINT = {
     tfd.MultivariateNormalTriL: joint.Normal,
     reflected_joint.ReflectedMultivariateNormal: joint.Reflected,
 }
-# A search for quantiles looks at PARTS - 1 points at a time, and ends at the last digit of float32: 8^8 = 2^24.
-PARTS, STEPS = 8, 8
+# A search for quantiles looks at PARTS - 1 points at a time, and ends at the last digit of float32, also where a
+# component of no weight is a thousand times farther away than the others: 8^11 = 2^33.
+PARTS, STEPS = 8, 11
 LARGEST = 3.4e38
 
 

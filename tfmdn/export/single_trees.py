@@ -17,13 +17,6 @@ from tfmdn.layers.trees import TreeEmbedding
 MISSING, LARGEST = 3e38, 1e38
 
 
-def rounded_down(numbers: np.ndarray) -> np.ndarray:
-    """The largest numbers of single precision that are not above these: any of single precision compares alike."""
-    with np.errstate(over="ignore"):
-        rounded = numbers.astype(np.float32)
-    return np.where(rounded > numbers, np.nextafter(rounded, np.float32(-np.inf)), rounded)
-
-
 class SingleTrees(keras.layers.Layer):
     """The columns of one kind of trees of a `TreeEmbedding`, without what `offset` adds to them.
 
@@ -44,8 +37,8 @@ class SingleTrees(keras.layers.Layer):
         roots = roots[(roots < size - 1).any(1)]  # without what fills up the last step
         is_leaf = forest.left == np.arange(size)
         feature = np.maximum(forest.features, -1 - forest.features).astype(np.int64)
-        thresholds = rounded_down(forest.numbers - offset[feature])
-        thresholds = np.clip(thresholds, -LARGEST, LARGEST)
+        # Rounded as the features are: a threshold often is one of the values that these have, such as 12.34.
+        thresholds = np.clip(forest.numbers - offset[feature], -LARGEST, LARGEST)
         leaves = forest.numbers
         if centres is not None:
             order = np.argsort(roots, axis=None)

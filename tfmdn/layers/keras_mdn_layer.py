@@ -5,7 +5,8 @@ Shapes in comments: F features, K components, D coordinates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +15,8 @@ from tfmdn.layers.outputs import Outputs
 
 # It bounds scales only from below.
 NO_CEILING = 1e30
+# Arguments of an `MDNLayer` that change its density.
+OTHERS = {"background", "family", "covariance", "support", "atoms", "resolution"}
 
 
 def checked(weights: Sequence[ArrayLike], size: int) -> list[np.ndarray]:
@@ -26,7 +29,7 @@ def checked(weights: Sequence[ArrayLike], size: int) -> list[np.ndarray]:
     Raises:
       ValueError: if they are others.
     """
-    arrays = [np.asarray(array, np.float64) for array in weights]
+    arrays = [np.asarray(array, np.float64) for array in (weights if isinstance(weights, (list, tuple)) else [weights])]
     shapes = [array.shape for array in arrays]
     if list(map(len, shapes)) == [2, 1] * 3:
         (features, _), (components,) = shapes[0], shapes[5]
@@ -39,6 +42,21 @@ def checked(weights: Sequence[ArrayLike], size: int) -> list[np.ndarray]:
         f"(K,) for K mixtures of D = {size} dimensions. Received: weights of shapes {shapes}. If these are the weights "
         "of a whole model, pass those of its last layer, model.layers[-1].get_weights()."
     )
+
+
+def density(epsilon: float, others: Collection[str]) -> dict[str, Any]:
+    """The arguments of an `MDNLayer` that make its density that of the package.
+
+    Raises:
+      TypeError: if other arguments would change it.
+    """
+    arguments = {"scale_activation": "elu+1", "min_scale": epsilon, "max_scale": NO_CEILING}
+    if changing := sorted((OTHERS | set(arguments)) & set(others)):
+        raise TypeError(
+            f"`from_keras_mdn_layer` keeps the density as it was trained. Received: {', '.join(changing)}, which would "
+            "change it. (`epsilon` is the smallest scale.)"
+        )
+    return arguments
 
 
 def kernel_and_bias(weights: list[np.ndarray], outputs: Outputs) -> tuple[np.ndarray, np.ndarray]:

@@ -308,6 +308,7 @@ class MDNLayer(keras.layers.Layer):
           **kwargs: arguments of the layer that leave the density as it is, such as `name` or `convert_to_tensor`.
 
         Raises:
+          TypeError: for arguments that would change the density.
           ValueError: if the weights are not those of such a layer with that output dimension.
 
         Example:
@@ -319,8 +320,8 @@ class MDNLayer(keras.layers.Layer):
         """
         size = math.prod(validation.event_shape(event_shape))
         weights = keras_mdn_layer.checked(weights, size)
-        bounds = {"min_scale": epsilon, "max_scale": keras_mdn_layer.NO_CEILING}
-        layer = cls(len(weights[5]), event_shape, scale_activation="elu+1", **{**bounds, **kwargs})
+        density = keras_mdn_layer.density(epsilon, kwargs)
+        layer = cls(len(weights[5]), event_shape, **density, **kwargs)
         layer.build((None, len(weights[0])))
         kernel, bias = keras_mdn_layer.kernel_and_bias(weights, layer.raw_outputs)
         layer.dense.kernel.assign(kernel)

@@ -14,7 +14,8 @@ from tfmdn.distributions import tensors
 from tfmdn.distributions.mixture import Mixture
 
 # Rows of one computation at most, and what their number is a multiple of: the last ones are filled up. Products of
-# such matrices round alike, so that a row's prediction does not depend on how many are asked for with it.
+# such matrices round alike, so that a row's prediction does not depend on how many are asked for with it, but for the
+# rounding errors of a fallback.
 MANY_ROWS, MULTIPLE = 4_096, 4
 
 
