@@ -97,8 +97,9 @@ def _first_row(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
 @functools.lru_cache(maxsize=CACHE_SIZE)
 def _traced(function: Callable, num_counts: int, kept: Kept, specs: tuple) -> Callable:
     like = kept.like
-    return tf.function(
+    traced = tf.function(
         lambda rows, *counts: function(tensors.rebuild(like, {**rows, "mask": None}), *counts),
         input_signature=[dict(specs), *[tf.TensorSpec([], tf.int32)] * num_counts],
         autograph=False,
     )
+    return traced.get_concrete_function()  # of which TensorFlow does not say that it is traced too often

@@ -93,7 +93,7 @@ def _traced(kept: compiled.Kept, names: tuple[str, ...]) -> Callable:
         found = tf.map_fn(of_block, starts, fn_output_signature=tf.float64, parallel_iterations=os.cpu_count() or 1)
         return tf.reshape(found, [-1, tf.shape(probability)[1]])[:num_rows]
 
-    return in_blocks
+    return in_blocks.get_concrete_function()  # of which TensorFlow does not say that it is traced too often
 
 
 def _search(like: tfd.Distribution, names: list[str], probability: tf.Tensor, logits: tf.Tensor, *values: tf.Tensor):

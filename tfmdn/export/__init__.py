@@ -14,8 +14,8 @@ What these two are made of, in float32 and operations that both have:
 - `raw_inputs`: the columns of tables that a model takes, and the codes of them; `onnx_columns` of what comes in ONNX.
 - `onnx_operations`: those that tf2onnx converts to something else.
 - `portable`: what is asked of the mixture.
-- `portable_families`, `portable_limits`, `portable_joint`: of its components: without limits or a grid, with them, and
-  correlated.
+- `portable_families`, `portable_positive`, `portable_limits`, `portable_coarse`, `portable_joint`: of its components,
+  which are of all numbers, of positive ones, with limits, with atoms and on grids, and correlated.
 - `elementary`: special functions.
 """
 

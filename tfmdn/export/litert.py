@@ -90,6 +90,8 @@ def _not_converted(message: str) -> NotImplementedError:
     """What the converter says on pages, in a sentence."""
     operations = re.findall(r"(?:TF Select|Custom) ops: (.*)", message)
     names = re.findall(r"failed while converting: '([^']*)'", message)
+    if "tensor list" in message:
+        operations = ["lists of tensors, as recurrent layers do (not with unroll=True, nor one step a call)"]
     return NotImplementedError(
         f"The model needs operations that LiteRT does not have. Received: operations "
         f"{', '.join(dict.fromkeys(operations)) or message.strip().splitlines()[-1]} in the signature "

@@ -24,9 +24,11 @@ from tfmdn.distributions import (
     weibull,
 )
 from tfmdn.distributions.mixture import Mixture
+from tfmdn.export import portable_coarse as coarse
 from tfmdn.export import portable_families as families
 from tfmdn.export import portable_joint as joint
 from tfmdn.export import portable_limits as limits
+from tfmdn.export import portable_positive as positive
 from tfmdn.export.elementary import log_sum_exp
 
 tfd = tfp.distributions
@@ -39,13 +41,13 @@ UNIVARIATE = {
     tfd.Laplace: families.Laplace,
     tfd.Logistic: families.Logistic,
     univariate.StudentT: families.StudentT,
-    univariate.LogNormal: families.LogNormal,
-    gamma.Gamma: families.Gamma,
-    weibull.Weibull: families.Weibull,
+    univariate.LogNormal: positive.LogNormal,
+    gamma.Gamma: positive.Gamma,
+    weibull.Weibull: positive.Weibull,
     gumbel.Gumbel: families.Gumbel,
     von_mises.VonMises: families.VonMises,
     reflected.ReflectedNormal: limits.Reflected,
-    coarsened.CoarsenedNormal: limits.Coarsened,
+    coarsened.CoarsenedNormal: coarse.Coarsened,
 }
 JOINT = {
     tfd.MultivariateNormalTriL: joint.Normal,

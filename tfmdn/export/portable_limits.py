@@ -1,6 +1,6 @@
-"""Normal components with limits and on grids, in float32 and elementary operations.
+"""Normal components with limits, in float32 and elementary operations.
 
-They are those of `tfmdn.distributions.reflected` and `coarsened`, whose formulas these are. An infinite limit is none;
+They are those of `tfmdn.distributions.reflected`, whose formulas these are. An infinite limit is none;
 LiteRT's converter makes of it the largest number that is finite, and ONNX has zeros like it only by multiplication.
 """
 
@@ -23,8 +23,8 @@ from tfmdn.export.elementary import (
     upper_tail,
 )
 
-# As in `tfmdn.distributions.folding`, `reflected`, `grids` and `coarse_moments`.
-FAR, WIDEST, SLACK, NARROW_IN_STEPS, VALUES = 40.0, 8.0, 1e-3, 4.0, 32
+# As in `tfmdn.distributions.folding` and `reflected`.
+FAR, WIDEST = 40.0, 8.0
 INFINITE = 3e38
 EPSILON = float(np.finfo(np.float32).eps)
 NODES, NODE_WEIGHTS = (values.tolist() for values in np.polynomial.legendre.leggauss(6))
@@ -152,7 +152,7 @@ class Reflected(families.Univariate, Latent):
             product = ((y_inside - limit) / self.deviation) * ((self.centre - limit) / self.deviation)
             ratios += tf.where(exists, tf.exp(-2.0 * tf.maximum(product, 0.0)), 0.0)
         log_prob = -0.5 * tf.square(z) + log1p(ratios) - tf.math.log(self.deviation * self.total) - HALF_LOG_TWO_PI
-        return log_prob + _log_unless(interval.is_outside(y))
+        return log_prob + log_unless(interval.is_outside(y))
 
     def tail(self, y, side):
         y = self.interval.clip(y)
@@ -185,7 +185,7 @@ class Reflected(families.Univariate, Latent):
         return interval.fold(self.centre + self.deviation * tf.where(interval.is_bounded, cut, z))
 
     def observed(self, y, width, level):
-        return _at_the_ends(y, level, self.interval.low, self.interval.high)
+        return at_the_ends(y, level, self.interval.low, self.interval.high)
 
     def mean(self):
         return self.centre + self.deviation * self._offset()
@@ -203,162 +203,6 @@ class Reflected(families.Univariate, Latent):
     def _offset(self):
         below, above = self._beyond()
         return (normal_density(self._bottom) - normal_density(self._top) + 2.0 * (below - above)) / self.total
-
-
-class Grid:
-    """The values `origin + i * step`, see `tfmdn.distributions.grids`. Where the step is 0 there is none."""
-
-    def __init__(self, step: tf.Tensor, origin: tf.Tensor):
-        self.step, self.origin, self.exists = step, origin, step > 0.0
-
-    def nearest(self, y: tf.Tensor) -> tf.Tensor:
-        step = tf.where(self.exists, self.step, 1.0)
-        value = self.origin + tf.round((y - self.origin) / step) * step
-        # A tenth is no binary fraction, and ten is one: 3 / 10 is the float32 that is called 0.3, and 3 * 0.1 is not.
-        inverse = tf.round(1.0 / step)
-        numerator = self.origin * inverse
-        slack = 8.0 * EPSILON * tf.maximum(tf.abs(numerator), 1.0)
-        is_exact = (tf.abs(inverse * step - 1.0) < 1e-6) & (tf.abs(numerator - tf.round(numerator)) <= slack)
-        value = tf.where(is_exact & (inverse > 0.0), tf.round(value * inverse) / tf.maximum(inverse, 1.0), value)
-        return tf.where(self.exists & (tf.abs(y) < INFINITE), value, y)
-
-
-class Coarsened(families.Univariate):
-    """Normal values that are moved to a limit, or rounded."""
-
-    def __init__(self, loc, scale, low, high, is_moved, origin, resolution=None, mirror_low=None, mirror_high=None):
-        given = {"low": low, "high": high, "is_moved": is_moved, "origin": origin, "resolution": resolution}
-        given |= {"mirror_low": mirror_low, "mirror_high": mirror_high}
-        super().__init__(loc, scale, **{name: value for name, value in given.items() if value is not None})
-        self._low, self._high, self._moves = low, high, is_moved > 0.5
-        self._latent = Normal(loc, scale) if mirror_low is None else Reflected(loc, scale, mirror_low, mirror_high)
-        self._grid = None if resolution is None else Grid(resolution, origin)
-
-    def _nearest(self, y):
-        return y if self._grid is None else self._grid.nearest(y)
-
-    def _limits(self):
-        """The limits as they are observed, infinite where nothing is moved to them."""
-        low, high = self._nearest(self._low), self._nearest(self._high)
-        return tf.where(self._moves, low, -INFINITE), tf.where(self._moves, high, INFINITE)
-
-    def log_prob(self, y):
-        y, step = self._nearest(y), 0.0 if self._grid is None else self._grid.step
-        low, high = self._nearest(self._low), self._nearest(self._high)
-
-        def is_at(limit):
-            return (tf.abs(limit) < INFINITE) & (tf.abs(y - limit) <= 8.0 * EPSILON * tf.abs(limit) + SLACK * step)
-
-        at_low, at_high = is_at(low), is_at(high)
-        is_limit, stays = at_low | at_high, tf.logical_not(self._moves)
-        is_atom = self._moves & is_limit
-        probability = tf.where(
-            at_low, self._latent.log_tail(_finite(self._low), 1.0), self._latent.log_tail(_finite(self._high), -1.0)
-        )
-        log_prob = tf.where(is_atom, probability, self._latent.log_prob(tf.where(is_atom, self.loc, y)))
-        # What stays has no probability of being exactly a limit, beside what is moved there.
-        is_impossible = stays & is_limit
-        if self._grid is not None:
-            start = tf.where(self._moves & ((y <= low) | at_low), -INFINITE, y - 0.5 * step)
-            end = tf.where(self._moves & ((y >= high) | at_high), INFINITE, y + 0.5 * step)
-            of_cell = self._latent.log_between(start, tf.where(self._grid.exists, end, INFINITE))
-            log_prob = tf.where(self._grid.exists, of_cell, log_prob)
-            is_impossible &= tf.logical_not(self._grid.exists)
-        is_impossible |= self._moves & ((y < low) | (y > high)) & tf.logical_not(is_limit)
-        return log_prob + _log_unless(is_impossible)
-
-    def tail(self, y, side):
-        tail = self._latent.tail(y, side)
-        tail = tf.where(self._moves & (y < self._low), 0.5 - 0.5 * side, tail)
-        return tf.where(self._moves & (y >= self._high), 0.5 + 0.5 * side, tail)
-
-    def bracket(self, levels):
-        return tuple(self._moved(end) for end in self._latent.bracket(levels))
-
-    def at_normal(self, z):
-        return self._nearest(self._moved(self._latent.at_normal(z)))
-
-    def _moved(self, y):
-        return tf.where(self._moves, tf.minimum(tf.maximum(y, self._low), self._high), y)
-
-    def observed(self, y, width, level):
-        """On a limit if the search ends next to it, and then on the grid; both are the same for all components."""
-        low, high = tf.reduce_max(self._low, -1), tf.reduce_min(self._high, -1)
-        for limit in (low, high):
-            slack = 4.0 * width + 4.0 * EPSILON * tf.abs(limit)
-            y = tf.where((tf.abs(limit) < INFINITE) & (tf.abs(y - limit) <= slack), limit, y)
-        staying = tf.zeros_like(self.scale) + INFINITE
-        mirrors = self._latent.interval if isinstance(self._latent, Reflected) else Interval(-staying, staying)
-        low, high = tf.where(self._moves, self._low, mirrors.low), tf.where(self._moves, self._high, mirrors.high)
-        y = _at_the_ends(y, level, low, high)
-        if self._grid is None:
-            return y
-        return Grid(tf.reduce_max(self._grid.step, -1), tf.reduce_max(self._grid.origin, -1)).nearest(y)
-
-    def mean(self):
-        return self._moments()[0]
-
-    def variance(self):
-        return self._moments()[1]
-
-    def _moments(self):
-        """As `tfmdn.distributions.coarse_moments`, relative to a value near the mean."""
-        low, high = self._limits()
-        reference = tf.minimum(tf.maximum(self._latent.mean(), low), high)
-        first, second = self._clipped_moments(low, high, reference)
-        if self._grid is not None:
-            first, second = self._rounded_moments(low, high, reference, first, second)
-        return reference + first, tf.maximum(second - tf.square(first), 0.0)
-
-    def _clipped_moments(self, low, high, reference):
-        latent, first, second = self._latent, 0.0, 0.0
-        start, end = low, high
-        if isinstance(latent, Reflected):
-            start, end = tf.maximum(low, latent.interval.low), tf.minimum(high, latent.interval.high)
-        for exists, centre in latent.images():
-            z_start, z_end = (clip((point - centre) / latent.deviation, -FAR, FAR) for point in (start, end))
-            origin = (reference - centre) / latent.deviation
-            share = between(z_start, z_end) / latent.total
-            slope = (normal_density(z_start) - normal_density(z_end)) / latent.total
-            curve = (z_start * normal_density(z_start) - z_end * normal_density(z_end)) / latent.total
-            of_first = slope - origin * share
-            of_second = share + curve - origin * (slope + of_first)
-            first += tf.where(exists, latent.deviation * of_first, 0.0)
-            second += tf.where(exists, tf.square(latent.deviation) * of_second, 0.0)
-        for limit, side in ((low, 1.0), (high, -1.0)):
-            is_finite = tf.abs(limit) < INFINITE
-            distance = tf.where(is_finite, limit - reference, 0.0)
-            probability = latent.tail(_finite(limit), side)
-            first += distance * probability
-            second += tf.square(distance) * probability
-        return first, second
-
-    def _rounded_moments(self, low, high, reference, first, second):
-        latent, grid = self._latent, self._grid
-        numbers = np.arange(-VALUES, VALUES + 1, dtype=np.float32).reshape(-1, *[1] * reference.shape.rank)
-        values = grid.nearest(reference) + numbers * grid.step  # [V, N, K, E]
-        above = latent.tail(values[:-1] + 0.5 * grid.step, -1.0)
-        observed = tf.minimum(tf.maximum(values, low), high) - reference
-        squares = tf.square(observed)
-        first_sum = observed[0] + tf.reduce_sum((observed[1:] - observed[:-1]) * above, 0)
-        second_sum = squares[0] + tf.reduce_sum((squares[1:] - squares[:-1]) * above, 0)
-
-        def correction(limit, where_infinite):
-            is_finite, finite = tf.abs(limit) < INFINITE, _finite(limit)
-            density, tail = tf.exp(latent.log_prob(finite)), latent.tail(finite, -1.0)
-            of_second = 2.0 * (finite - reference) * density - 2.0 * tail
-            return (
-                tf.where(is_finite, density, 0.0),
-                tf.where(is_finite, of_second, -2.0 * where_infinite),
-            )
-
-        at_low, at_high = correction(low, 1.0), correction(high, 0.0)
-        factor = tf.square(grid.step) / 24.0
-        is_narrow = grid.exists & (self.scale <= NARROW_IN_STEPS * grid.step)
-        return (
-            tf.where(is_narrow, first_sum, first + factor * (at_high[0] - at_low[0])),
-            tf.where(is_narrow, second_sum, second + factor * (at_high[1] - at_low[1])),
-        )
 
 
 def _normal_log_between(start, end, loc, scale):
@@ -384,16 +228,12 @@ def _partial_mean(origin, start, end):
     return normal_density(start) - normal_density(end) - origin * between(start, end)
 
 
-def _finite(limit):
-    return tf.where(tf.abs(limit) < INFINITE, limit, 0.0)
-
-
-def _log_unless(is_impossible):
+def log_unless(is_impossible):
     """-inf where it is, else 0, of no constant: LiteRT's converter makes infinite ones finite."""
     return tf.math.log(1.0 - tf.cast(is_impossible, tf.float32))
 
 
-def _at_the_ends(y, level, low, high):
+def at_the_ends(y, level, low, high):
     """The quantiles where the level is 0 or 1: the ends of all components `[N, K]`, or infinite."""
     low, high = tf.reduce_min(low, -1), tf.reduce_max(high, -1)
     has_low, has_high = low > -INFINITE, high < INFINITE

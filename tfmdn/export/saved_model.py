@@ -36,7 +36,7 @@ def export_saved_model(
     - `quantile(x, q)`: `quantile` of shape `[Q, *B, *E]` for a vector of Q probabilities. Families whose quantiles
       are unknown to TFP have no such signature.
 
-    x stands for the model's inputs. One input is called by its own name in the model; several keep their names.
+    x stands for the model's inputs. A single input is called `x`; several keep their names.
 
     Of a model with several heads, whose output is a dictionary, the key stands before all that is of a mixture: of a
     mixture "offset", `serving_default` has `offset_logits` and so on, and its signatures are `offset_log_prob`,
