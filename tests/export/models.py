@@ -47,6 +47,17 @@ def lstm_step() -> keras.Model:
     return keras.Model({"step": step, "h": h, "c": c}, outputs)
 
 
+class Subclassed(keras.Model):
+    """A head alone, of which nothing is known before it is called."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = tfmdn.MDNLayer(2)
+
+    def call(self, inputs):
+        return self.head(inputs)
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """A model to be exported, and rows for it: an array, or arrays by the inputs' names."""

@@ -4,6 +4,7 @@ import functools
 import shutil
 
 import keras
+import models
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -173,25 +174,17 @@ def test_a_model_of_sequences(tmp_path):
 
 
 def test_a_subclassed_model(tmp_path):
-    class Subclassed(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.head = tfmdn.MDNLayer(2)
-
-        def call(self, x):
-            return self.head(x)
-
-    model = Subclassed()
+    model = models.Subclassed()
     signature = keras.InputSpec(shape=(None, 3), dtype="float32")
     tfmdn.export_saved_model(model, tmp_path / "model", input_signature=signature)
     served = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"](x=tf.constant(X))
     np.testing.assert_allclose(served["mean"], model(X).mean(), rtol=1e-5)
     # Of one that was called, the signature is known.
-    called = Subclassed()
+    called = models.Subclassed()
     called(X)
     assert signatures.input_specs(called, None, ()) == signatures.input_specs(model, signature, ())
     with pytest.raises(ValueError, match="The model is not built"):
-        tfmdn.export_saved_model(Subclassed(), tmp_path / "unbuilt")
+        tfmdn.export_saved_model(models.Subclassed(), tmp_path / "unbuilt")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ tests/tools/test_shap.py has regressors.
 """
 
 import keras
+import models
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -27,17 +28,8 @@ def heads():
     return keras.Model(inputs, outputs)
 
 
-class Subclassed(keras.Model):
-    def __init__(self):
-        super().__init__()
-        self.head = tfmdn.MDNLayer(2)
-
-    def call(self, inputs):
-        return self.head(inputs)
-
-
 def subclassed():
-    model = Subclassed()
+    model = models.Subclassed()
     model(X)
     return model
 
@@ -99,7 +91,7 @@ def test_it_is_exported_differentiated_and_part_of_other_models(tmp_path):
         (lambda: keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]), None, "whose output is that of an"),
         (network, "variance", "must be names of the model's tensors: .*'stddev'.*Received: names='variance'"),
         (network, [], "Received: names=\\[\\]"),
-        (Subclassed, None, "not built"),
+        (models.Subclassed, None, "not built"),
     ],
 )
 def test_what_it_cannot_view_is_said(model, names, message):
