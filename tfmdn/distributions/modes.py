@@ -23,6 +23,7 @@ from tfmdn.distributions import (
     quantiles,
     reflected,
     reflected_joint,
+    tensor_like,
     tensors,
 )
 
@@ -107,7 +108,7 @@ def _modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
 def _wide(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
     """The mixture in float64, in which it can be told how much higher a step leads; itself if that is unknown."""
     try:
-        return tensors.map(lambda value: tf.cast(value, tf.float64), mixture)
+        return tensor_like.cast(mixture, tf.float64)
     except NotImplementedError:
         return mixture
 

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from tfmdn.export import endpoints, saved_model
 from tfmdn.tabular import dates, labels, series, tables
 from tfmdn.tabular import values as values_lib
 from tfmdn.tabular.values import Values
 
 MIN_FITTED_ROWS = 2
-# What the signatures of exported models have for arguments of their own.
-RESERVED = {"self", "x", "y", "q", "num_samples", "seed", "uniform", "normal", *map(str.lower, keyword.kwlist)}
+# What the signatures of exported models have for arguments of their own, and what is no name.
+RESERVED = {"self", "x", *saved_model.ARGUMENTS, *endpoints.ARGUMENTS, *map(str.lower, keyword.kwlist)}
 # The kind of column that values make.
 KINDS = {
     values_lib.NUMBERS: "number",

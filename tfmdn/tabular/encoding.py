@@ -140,18 +140,20 @@ def features(model: keras.Model | None, raw: Inputs, may_trace: bool = False) ->
     return table
 
 
-# How often models were called, or the graphs that they became.
-_calls = weakref.WeakKeyDictionary()
+# How often models were called before they became graphs, and these.
+_num_calls, _graphs = weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary()
 
 
 def _called(model: keras.Model, raw: Inputs) -> Callable:
     """The model, or its graph from the time on from which one is worth it."""
-    count = _calls.get(model, 0)
-    if count == CALLS_BEFORE_TRACING:
-        own = weakref.proxy(model)  # a graph that held the model would keep it here
-        specs = keras.tree.map_structure(
-            lambda column: tf.TensorSpec([None, *column.shape[1:]], tf.constant(column[:1]).dtype), raw
-        )
-        count = tf.function(lambda columns: own(columns), input_signature=[specs], autograph=False)
-    _calls[model] = count if callable(count) else count + 1
-    return count if callable(count) else model
+    if model in _graphs:
+        return _graphs[model]
+    _num_calls[model] = _num_calls.get(model, 0) + 1
+    if _num_calls[model] <= CALLS_BEFORE_TRACING:
+        return model
+    own = weakref.proxy(model)  # a graph that held the model would keep it here
+    specs = keras.tree.map_structure(
+        lambda column: tf.TensorSpec([None, *column.shape[1:]], tf.constant(column[:1]).dtype), raw
+    )
+    _graphs[model] = tf.function(lambda columns: own(columns), input_signature=[specs], autograph=False)
+    return _graphs[model]
