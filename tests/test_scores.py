@@ -1,13 +1,16 @@
 """The scores against SciPy, quadrature, scoringrules and simulation."""
 
+import inspect
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import scipy.stats
 import scoringrules
 import tensorflow as tf
 import tensorflow_probability as tfp
+import test_house
 from cases import DISTRIBUTIONS, SCALAR_COMPONENTS, SciPyMixture, case_name, mixture_of
 
 import tfmdn
@@ -366,6 +369,27 @@ def test_a_nan_in_the_mixture_is_a_nan_for_that_row(score):
     features[1] = np.nan
     mixture = tfmdn.MDNLayer(2)(features)
     np.testing.assert_array_equal(np.isnan(score(np.zeros(3), mixture)), [False, True, False])
+
+
+def test_models_with_scores_as_loss_and_metrics_load(tmp_path):
+    """Each public function of targets and a mixture is the loss, and a metric, of a model that Keras saves."""
+    functions = [
+        function
+        for name, function in test_house.PUBLIC.items()
+        if inspect.isfunction(function) and [*inspect.signature(function).parameters][:2] == ["y_true", "mixture"]
+    ]
+    assert {scores.crps, scores.probability_integral_transform} < set(functions)
+    for loss in set(functions):
+        assert keras.losses.get(keras.losses.serialize(loss)) is loss
+        assert keras.metrics.get(keras.metrics.serialize(loss)) is loss
+    model = keras.Sequential([keras.Input((2,)), tfmdn.MDNLayer(2)])
+    model.compile("sgd", tfmdn.crps, metrics=[tfmdn.crps])
+    x, y = np.ones((3, 2)), np.arange(3.0)
+    expected = model.evaluate(x, y, verbose=0, return_dict=True)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.evaluate(x, y, verbose=0, return_dict=True) == expected
+    assert expected["loss"] == expected["crps"]
 
 
 @every_score

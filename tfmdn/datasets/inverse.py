@@ -187,9 +187,33 @@ class InverseProblem:
         return -float(np.sum(density * np.log(np.where(density > 0, density, 1.0)))) * cell
 
 
+# What maps y to x has a name, and not only where it is used: so problems can be pickled and compared.
+
+
+def _sinusoid(y: np.ndarray) -> np.ndarray:
+    return 7.0 * np.sin(0.75 * y) + 0.5 * y
+
+
+def _rising_wave(t: np.ndarray) -> np.ndarray:
+    return t + 0.3 * np.sin(2.0 * np.pi * t)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Position:
+    """Of the end of an arm of two links, `[n, 2]`, given the angles of its joints."""
+
+    long: float
+    short: float
+
+    def __call__(self, angles: np.ndarray) -> np.ndarray:
+        first, both = angles[:, 0], angles.sum(-1)
+        arms = [(function(first), function(both)) for function in (np.cos, np.sin)]
+        return np.stack([self.long * near - self.short * far for near, far in arms], -1)
+
+
 def inverse_sinusoid() -> InverseProblem:
     """Ha's inverse sinusoid (2015): x = 7 sin(0.75 y) + 0.5 y + N(0, 1), y ~ U(-10.5, 10.5). Up to five answers."""
-    return InverseProblem(lambda y: 7.0 * np.sin(0.75 * y) + 0.5 * y, (-10.5,), (10.5,), "normal", 1.0)
+    return InverseProblem(_sinusoid, (-10.5,), (10.5,), "normal", 1.0)
 
 
 def bishop_inverse(noise: str = "uniform", noise_scale: float = 0.1) -> InverseProblem:
@@ -199,7 +223,7 @@ def bishop_inverse(noise: str = "uniform", noise_scale: float = 0.1) -> InverseP
       noise: "uniform", as in the paper, or "normal".
       noise_scale: the half width of uniform noise, the standard deviation of normal noise.
     """
-    return InverseProblem(lambda t: t + 0.3 * np.sin(2.0 * np.pi * t), (0.0,), (1.0,), noise, noise_scale)
+    return InverseProblem(_rising_wave, (0.0,), (1.0,), noise, noise_scale)
 
 
 def robot_arm(
@@ -215,10 +239,6 @@ def robot_arm(
       lengths: the lengths L1 and L2 of the two links.
       missing: the probability with which an angle is not observed (NaN), each by itself.
     """
-    long, short = lengths
-
-    def forward(angles):
-        first, both = angles[:, 0], angles.sum(-1)
-        return np.stack([long * np.cos(first) - short * np.cos(both), long * np.sin(first) - short * np.sin(both)], -1)
-
-    return InverseProblem(forward, (0.3, math.pi / 2), (1.2, 3 * math.pi / 2), "normal", noise_scale, missing)
+    return InverseProblem(
+        _Position(*lengths), (0.3, math.pi / 2), (1.2, 3 * math.pi / 2), "normal", noise_scale, missing
+    )

@@ -10,6 +10,7 @@ Each is proper: on average over the targets no prediction scores lower than thei
 - `targets`: what targets a mixture takes, and what becomes of those that are not known.
 - `components`: what scores read of a mixture's components.
 - `weighting`: how much each score counts.
+- `saved`: what of them is in the files of models.
 """
 
 from tfmdn.scores.energy import energy_score as energy_score

@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike
 
 from tfmdn import numerics, validation
 from tfmdn.distributions import kinds
-from tfmdn.scores import components, targets
+from tfmdn.scores import components, saved, targets
 
 tfd = tfp.distributions
 
 
-@numerics.unconverted
+@saved.by_name
 def energy_score(
     y_true: ArrayLike,
     mixture: tfd.MixtureSameFamily,

@@ -6,14 +6,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfmdn import numerics
 from tfmdn.distributions import incomplete
-from tfmdn.scores import targets
+from tfmdn.scores import saved, targets
 
 tfd = tfp.distributions
 
 
-@numerics.unconverted
+@saved.by_name
 def negative_log_likelihood(
     y_true: ArrayLike, mixture: tfd.Distribution, *, intervals: bool = False, missing: str = "error"
 ) -> tf.Tensor:

@@ -16,14 +16,14 @@ from numpy.typing import ArrayLike
 from tfmdn import numerics, validation
 from tfmdn.distributions import incomplete, ranked_probability, tensors
 from tfmdn.distributions.batching import in_batches
-from tfmdn.scores import components, targets
+from tfmdn.scores import components, saved, targets
 
 tfd = tfp.distributions
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-@numerics.unconverted
+@saved.by_name
 def crps(
     y_true: ArrayLike,
     mixture: tfd.MixtureSameFamily,
@@ -103,7 +103,7 @@ def _marginals(mixture: tfd.MixtureSameFamily) -> tuple[tfd.Distribution, tf.Ten
     return tensors.marginals(mixture.components_distribution), weights
 
 
-@numerics.unconverted
+@saved.by_name
 def pinball_loss(
     y_true: ArrayLike,
     mixture: tfd.Distribution,

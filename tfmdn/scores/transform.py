@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike
 from tfmdn import numerics
 from tfmdn.distributions import kinds, tensors
 from tfmdn.distributions.mixture import Mixture
+from tfmdn.scores import saved
 from tfmdn.scores.targets import TargetFormat
 
 tfd = tfp.distributions
 
 
-@numerics.unconverted
+@saved.by_name
 def probability_integral_transform(
     y_true: ArrayLike, mixture: tfd.Distribution, *, intervals: bool = False, seed: int | tf.Tensor | None = None
 ) -> tf.Tensor:
