@@ -61,6 +61,7 @@ def export_litert(
     >>> quantile(x=np.zeros((5, 2), "float32"), q=np.float32([0.1, 0.9]))["quantile"].shape
     (2, 5)
     """
+    files.require_writable(path)
     if quantize not in (None, "float16", "int8"):
         raise ValueError(f"`quantize` must be None, 'float16' or 'int8'. Received: quantize={quantize!r}.")
     content = _converted(endpoints.portable_endpoints(model).by_name, quantize)

@@ -55,6 +55,7 @@ def export_onnx(
     (5,)
     """
     tf2onnx = _imported()
+    files.require_writable(path)
     raw = raw_inputs(signatures.keras_model(model))
     found = endpoints.portable_endpoints(model)
     if signature in found.left_out:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tfmdn import files
 from tfmdn.distributions.named import join, named_tensors
 from tfmdn.export import signatures
 
@@ -42,8 +42,10 @@ def export_saved_model(
     mixture "offset", `serving_default` has `offset_logits` and so on, and its signatures are `offset_log_prob`,
     `offset_sample` and `offset_quantile`. Outputs that are tensors have their keys as names.
 
-    The files are written beside `path` and moved there when complete: if the export fails, what was at `path`
-    stays as it is.
+    The files are written beside `path` and change places with what is there when they are complete, in one step: if the
+    export fails or is killed, what was at `path` is still there. Where the system or the disk knows no such step (it is
+    Linux's, of all usual local disks), nothing is there for a moment; if the process is killed in it, the next export
+    into the same folder puts the earlier one back first, and warns that it has.
 
     Args:
       model: a built Keras model whose output is an `MDNLayer`'s, or a dictionary of such outputs and of tensors; or
@@ -69,7 +71,8 @@ def export_saved_model(
     """
     model = signatures.keras_model(model)
     inputs = signatures.input_specs(model, input_signature, ARGUMENTS)
-    path = pathlib.Path(path)
+    path = pathlib.Path(os.path.realpath(path))  # a symbolic link stays
+    files.sweep(path.parent)
     _check_replaceable(path)
     outputs = signatures.outputs_by_key(model)
     endpoints = {"serving_default": (lambda x: named_tensors(outputs(x)), {})}
@@ -82,7 +85,7 @@ def export_saved_model(
     for name, (function, arguments) in endpoints.items():
         specs = [tf.TensorSpec(spec.shape, spec.dtype, argument) for argument, spec in arguments.items()]
         archive.add_endpoint(name, function, [inputs, *specs])
-    _write_in_place(archive, path)
+    _write(archive, path)
     if verbose:
         print(f"Wrote a SavedModel with the signatures {', '.join(endpoints)} to {path}")
 
@@ -108,7 +111,7 @@ def _questions(mixture: Callable, target: tf.TensorSpec) -> dict[str, tuple[Call
 
 
 def _check_replaceable(path: pathlib.Path) -> None:
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         raise ValueError(f"A SavedModel is a folder, and there is a file at its path. Received: path={str(path)!r}.")
     if path.is_dir() and any(path.iterdir()) and not (path / "saved_model.pb").is_file():
         raise ValueError(
@@ -117,24 +120,16 @@ def _check_replaceable(path: pathlib.Path) -> None:
         )
 
 
-def _write_in_place(archive: keras.export.ExportArchive, path: pathlib.Path) -> None:
-    """Writes to a folder beside `path`, then swaps the two: whatever fails, one complete model is at `path`."""
+def _write(archive: keras.export.ExportArchive, path: pathlib.Path) -> None:
+    """Writes to a folder beside `path`, then lets the two change places: whatever fails, a complete model is there."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        workspace = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise ValueError(
             f"Cannot write to the folder {str(path.parent)!r}: {error}. Received: path={str(path)!r}."
         ) from error
-    try:
-        archive.write_out(str(workspace / "new"), verbose=False)
-        if path.exists():
-            path.rename(workspace / "old")
-        try:
-            (workspace / "new").rename(path)
-        except OSError:
-            if (workspace / "old").exists():
-                (workspace / "old").rename(path)
-            raise
-    finally:
-        shutil.rmtree(workspace, ignore_errors=True)
+    with files.folder_replacement(path) as draft:
+        archive.write_out(str(draft), verbose=False)
+        _check_replaceable(path)  # what is there by now

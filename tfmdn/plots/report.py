@@ -68,6 +68,7 @@ def write(regressor, X, y: np.ndarray, form: TargetFormat, path: str | os.PathLi
       path: the file to write.
     """
     style_lib.require_matplotlib()
+    files.require_writable(path)  # before it takes its time
     content = _page(regressor, reading.rows_of(X), y, form)
     with files.replacement(path) as draft:
         draft.write_text(content, encoding="utf-8")
