@@ -6,6 +6,7 @@ TensorFlow is imported where tests are collected: with pytest-xdist not in the p
 import gc
 import importlib.util
 import os
+import random
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -48,11 +49,21 @@ def pytest_sessionfinish():
     gc.freeze()  # pytest collects several times at its end
 
 
-@pytest.fixture(autouse=True)
-def seeds():
+@pytest.fixture(autouse=True, scope="module")
+def seeds_of_tensorflow():
     import keras
 
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def seeds():
+    import keras
+    import numpy as np
+
+    # TensorFlow's own is set once a file: each time it forgets the kernels and functions that it has looked up.
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - not ours: what Keras and scikit-learn draw from
     yield
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
