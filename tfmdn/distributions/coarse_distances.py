@@ -16,10 +16,12 @@ from tfmdn.distributions.folding import FAR, normal_cdf
 from tfmdn.distributions.reflected import ReflectedNormal
 from tfmdn.numerics import held_quotient
 
-# The sum of a tail at equidistant points: where the step is at most a standard deviation it is an integral with three
-# corrections (Euler and Maclaurin), right to 5e-6 of the standard deviation; else it has so many terms.
-CORRECTIONS = (-1.0 / 12.0, 7.0 / 2880.0, -31.0 / 483840.0)
-TERMS = 6
+# The sum of a tail at equidistant points: up to a step of so many standard deviations it is an integral with four
+# corrections (Euler and Maclaurin), right to 1e-7 of the standard deviation; else it has so many terms.
+CORRECTIONS = (-1.0 / 12.0, 7.0 / 2880.0, -31.0 / 483840.0, 127.0 / 77414400.0)
+WIDEST_STEP, TERMS = 2.0 / 3.0, 9
+# In standard deviations: a tail so far away is 0 beside 1.
+BEYOND = 9.0
 
 
 class CoarsenedDistances:
@@ -50,6 +52,10 @@ class CoarsenedDistances:
             )
             low = tf.maximum(low, self._grid.nearest(interval.low))
             high = tf.minimum(high, self._grid.nearest(interval.high))
+        else:
+            # All of one whose centre is farther away is at the limit: from nearer by its distance has more digits.
+            farthest = BEYOND * self._scale
+            self._loc = tf.minimum(tf.maximum(self._loc, low - farthest), high + farthest)
         self._low, self._high, self._inverse = low, high, math.sqrt(0.5) / self._scale
         self._shifts = [self._shift(offset) for _, offset in self._images]
         # The area under F up to y is `_area(y)` without what that has at the lower end.
@@ -102,14 +108,20 @@ class CoarsenedDistances:
             return share, deviation
         step = self._grid.step
         ratio = tf.minimum(step / self._scale, 1.0)
+        is_narrow = step > WIDEST_STEP * self._scale
         u = tf.square(held_quotient(distance, self._scale, FAR))
-        first, second, third = CORRECTIONS
-        polynomial = second * (u - 1.0) + third * tf.square(ratio) * (tf.square(u) - 6.0 * u + 3.0)
+        first, second, third, fourth = CORRECTIONS
+        polynomial = fourth * (((u - 15.0) * u + 45.0) * u - 15.0)
+        polynomial = third * ((u - 6.0) * u + 3.0) + tf.square(ratio) * polynomial
+        polynomial = second * (u - 1.0) + tf.square(ratio) * polynomial
         polynomial = first + tf.square(ratio) * polynomial
         wide = deviation + step * ratio * density / math.sqrt(2.0 * math.pi) * polynomial
-        narrow = 2.0 * self._tail(tf.abs(distance)) + tf.abs(distance) - tf.where(distance < 0.0, -shift, shift)
+        # Not `abs`, which has no slope at 0, where centres on the grid are.
+        is_below = distance < 0.0
+        length = tf.where(is_below, -distance, distance)
+        narrow = 2.0 * self._tail(length) + length - tf.where(is_below, -shift, shift)
         share, _ = bell((distance + self._grid.half_step) * self._inverse)
-        return share, tf.where(step > self._scale, narrow, wide)
+        return share, tf.where(is_narrow, narrow, wide)
 
     def _tail(self, distance):
         """The mean excess of what is rounded over a value of the grid that lies above the centre."""
@@ -125,4 +137,4 @@ class CoarsenedDistances:
         centre = self._loc + offset
         distance = tf.stop_gradient(self._grid.nearest(centre)) - centre
         moved = distance + self._tail(distance) - self._tail(-distance)
-        return tf.where(self._grid.step > self._scale, moved, tf.zeros_like(moved))
+        return tf.where(self._grid.step > WIDEST_STEP * self._scale, moved, tf.zeros_like(moved))

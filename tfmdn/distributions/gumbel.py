@@ -113,7 +113,7 @@ def _deviation(values, y):
     integral = deviations.sum_over(UNIT_NODES, _term_of_integral, tf.exp(log_x))
     # Each is what comes on top of the distance: beyond the farthest there is no more of it.
     excess = tf.where(z > 0.0, 2.0 * integral - EULER, 2.0 * (integral - log_x) - EULER)
-    return tf.abs(distance) + values["scale"] * excess
+    return tf.where(z > 0.0, distance, -distance) + values["scale"] * excess  # not `abs`: it has no slope at 0
 
 
 deviations.register(Gumbel, _deviation)

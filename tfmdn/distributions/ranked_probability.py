@@ -37,7 +37,7 @@ def crps(marginals: tfd.Distribution, weights: tf.Tensor, y: tf.Tensor, axis: in
       NotImplementedError: if the kind of components is not known.
     """
     to_target = deviations.absolute_deviation(marginals, tf.expand_dims(y, axis))  # [B, K, E]
-    return tf.reduce_sum(weights * to_target, axis) - half_difference(marginals, weights, axis)
+    return _not_negative(tf.reduce_sum(weights * to_target, axis) - half_difference(marginals, weights, axis))
 
 
 def interval_crps(
@@ -76,7 +76,12 @@ def interval_crps(
         return tf.where(is_finite, area, tf.zeros_like(area))
 
     areas = area_beyond(low, 1.0) + area_beyond(high, -1.0)
-    return tf.maximum(areas - _integrated(marginals, weights, axis, low, high), 0.0)
+    return _not_negative(areas - _integrated(marginals, weights, axis, low, high))
+
+
+def _not_negative(score: tf.Tensor) -> tf.Tensor:
+    """The score without what rounding takes from 0, and with its gradient there."""
+    return score - tf.stop_gradient(tf.minimum(score, 0.0))
 
 
 def half_difference(marginals: tfd.Distribution, weights: tf.Tensor, axis: int) -> tf.Tensor:
