@@ -110,6 +110,16 @@ def log_of_probability(probability: tf.Tensor) -> tf.Tensor:
     return tf.where(is_positive, log, tf.constant(-np.inf, probability.dtype))
 
 
+def as_probability(value: tf.Tensor) -> tf.Tensor:
+    """A probability that rounding has brought below 0 or above 1, as that; with the gradient that it had."""
+    return value + tf.stop_gradient(tf.clip_by_value(value, 0.0, 1.0) - value)
+
+
+def as_log_probability(value: tf.Tensor) -> tf.Tensor:
+    """The logarithm of a probability that rounding has brought above 1, as 0; with the gradient that it had."""
+    return value - tf.stop_gradient(tf.maximum(value, 0.0))
+
+
 def checked_tensor(name: str, value, check: Callable, dtype: tf.DType) -> tf.Tensor:
     """A number that passes `check(name, value)`, as a tensor. A tensor, of unknown value in a graph, is only cast."""
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(check(name, value), dtype)

@@ -39,7 +39,7 @@ def interval_log_prob(components: tfd.Distribution, low: tf.Tensor, high: tf.Ten
       NaN where `low` is not less than `high`.
     """
     low, high = (tf.cast(end, tf.float64) for end in (low, high))
-    log_prob = tf.cast(log_probability(components, low, high), components.dtype)
+    log_prob = numerics.as_log_probability(tf.cast(log_probability(components, low, high), components.dtype))
     return tf.where(low < high, log_prob, tf.constant(math.nan, components.dtype))
 
 

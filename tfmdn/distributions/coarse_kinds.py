@@ -21,6 +21,11 @@ def _(components: CoarsenedNormal, y):
     return components.probability_of(y)
 
 
+@kinds.has_probability.register
+def _(components: CoarsenedNormal, y):
+    return components.has_probability(y)
+
+
 @kinds.atoms.register
 def _(components: CoarsenedNormal):
     return components.limits

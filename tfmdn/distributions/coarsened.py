@@ -16,6 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
+from tfmdn import numerics
 from tfmdn.distributions import coarse, coarse_moments, densities, kinds, tensors
 from tfmdn.distributions.grids import SLACK, Grid
 from tfmdn.distributions.reflected import ReflectedNormal
@@ -190,7 +191,8 @@ class CoarsenedNormal(Scalar, tfd.AutoCompositeTensorDistribution):
         start, end = tf.where(is_cell, start, -math.inf), tf.where(is_cell, end, math.inf)
         log_step = tf.math.log(tf.where(self.grid.exists, self.grid.step, tf.ones_like(self.grid.step)))
         density = densities.log_prob(self.latent, tf.where(is_single, y, self._loc))
-        return tf.where(is_single, density + log_step, coarse.interval_log_prob(self.latent, start, end))
+        log_prob = tf.where(is_single, density + log_step, coarse.interval_log_prob(self.latent, start, end))
+        return numerics.as_log_probability(log_prob)
 
     def _of_latent(self, method: str, y: tf.Tensor) -> tf.Tensor:
         """A method of the latent distribution, of finite gradients however far away y is."""
@@ -204,6 +206,11 @@ class CoarsenedNormal(Scalar, tfd.AutoCompositeTensorDistribution):
         """Whether y is a limit next to a density that can have a probability."""
         at_low, at_high = self._at_limits(y)
         return (at_low | at_high) & ~self.grid.exists
+
+    def has_probability(self, y: tf.Tensor) -> tf.Tensor:
+        """Whether y is a limit or rounded to a grid, so that what counts there is a probability."""
+        at_low, at_high = self._at_limits(self.grid.nearest(y))
+        return self.grid.exists | at_low | at_high
 
     def probability_of(self, y: tf.Tensor) -> tf.Tensor:
         """The probability of exactly y: 0 where there is a density, or nothing."""

@@ -36,7 +36,7 @@ class Cumulative:
           **kwargs: passed on to TFP.
 
         Returns:
-          Probabilities `[*S, *B, *E]`.
+          Probabilities `[*S, *B, *E]`, not outside of [0, 1] by rounding either.
         """
         if batch_size is not None:
             return in_batches(lambda part, _, value: part.cdf(value, name, **kwargs), self, [value], batch_size)
@@ -68,7 +68,8 @@ class Cumulative:
             marginals, event_rank = tensors.marginals(self.components_distribution), self.event_shape.rank
             weights = tf.nn.softmax(self.mixture_distribution.logits_parameter())
             probabilities = kinds.probability_of(marginals, tfp_internals.pad_sample_dims(self, value))
-            return tf.reduce_sum(numerics.with_trailing_axes(weights, event_rank) * probabilities, -1 - event_rank)
+            weights = numerics.with_trailing_axes(weights, event_rank)
+            return numerics.as_probability(tf.reduce_sum(weights * probabilities, -1 - event_rank))
 
     def _log_cdf(self, y):
         return self._log_of_marginals("log_cdf", y)
@@ -85,7 +86,8 @@ class Cumulative:
         log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
         log_weights = numerics.with_trailing_axes(log_weights, event_rank)
         log_probs = getattr(marginals, method)(tfp_internals.pad_sample_dims(self, y))
-        return numerics.log_sum_exp(log_weights + log_probs, -1 - event_rank)
+        # Weights sum to 1 but for rounding.
+        return numerics.as_log_probability(numerics.log_sum_exp(log_weights + log_probs, -1 - event_rank))
 
     @numerics.unconverted
     def interval_log_prob(
@@ -126,7 +128,7 @@ class Cumulative:
             low, high = (tfp_internals.pad_sample_dims(self, tf.identity(end)) for end in (low, high))
             log_probs = coarse.joint_log_prob(self.components_distribution, low, high)  # [S, B, K]
             log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
-            return tf.minimum(numerics.log_sum_exp(log_weights + log_probs, -1), 0.0)
+            return numerics.as_log_probability(numerics.log_sum_exp(log_weights + log_probs, -1))
 
     @numerics.unconverted
     def quantile(
@@ -148,7 +150,7 @@ class Cumulative:
 
         Returns:
           Quantiles. -inf (0 for positive components, the limit where there is one) at 0, inf at 1 likewise, NaN
-          outside [0, 1].
+          outside [0, 1]. Eight rounding errors of the dtype outside of it are the nearer end.
 
         Raises:
           ValueError: if the shape of a tensor does not broadcast.
@@ -184,4 +186,5 @@ class Cumulative:
         marginals = tensors.marginals(self.components_distribution)
         event_rank = self.event_shape.rank
         logits = numerics.with_trailing_axes(self.mixture_distribution.logits_parameter(), event_rank)
+        value = quantiles.without_rounding(value, self.dtype)
         return quantiles.mixture_quantile(marginals, logits, value, -1 - event_rank)

@@ -97,6 +97,8 @@ class Points:
         self.itself = held_quotient(y - loc, scale, FAR)
         self.reflected_low = -_far_if_not(interval.has_low, y + loc - 2.0 * interval.safe_low, scale)
         self.reflected_high = _far_if_not(interval.has_high, 2.0 * interval.safe_high - y - loc, scale)
+        self.from_low = _far_if_not(interval.has_low, y - interval.safe_low, scale)
+        self.from_high = _far_if_not(interval.has_high, interval.safe_high - y, scale)
 
 
 def images_of(y: tf.Tensor, interval: Interval) -> list[tuple[tf.Tensor, tf.Tensor, tuple[float, ...]]]:
@@ -135,6 +137,29 @@ def between(start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
     """The probability of a standard normal between the two, exact in both tails."""
     is_right = start > 0.0
     return tf.where(is_right, normal_cdf(-start) - normal_cdf(-end), normal_cdf(end) - normal_cdf(start))
+
+
+def next_to_limit(width: tf.Tensor, limit: tf.Tensor, cut: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What a folded standard normal has between a limit and a point near it, where differences have no digits left.
+
+    Args:
+      width: the distance of the point from the limit, 0 or more; infinite if there is no limit.
+      limit: the distance of the limit from the centre.
+      cut: that of where the normal is cut off, at most `FAR`.
+
+    Returns:
+      Where the point is near enough, and the probability there, by the derivatives of the density.
+    """
+    limit, cut = tf.abs(limit), tf.abs(cut)
+    is_near = width * tf.maximum(tf.maximum(limit, cut), 1.0) < 0.02
+    width = tf.where(is_near, width, tf.zeros_like(width))
+
+    def around(middle, width):
+        z, step = tf.square(middle), tf.square(width)
+        series = 1.0 + step / 24.0 * (z - 1.0 + step / 80.0 * (z * (z - 6.0) + 3.0))
+        return normal_density(middle) * width * series
+
+    return is_near, around(limit, 2.0 * width) + around(cut - 0.5 * width, width)
 
 
 def normal_log_probability(low: tf.Tensor, high: tf.Tensor, loc: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:

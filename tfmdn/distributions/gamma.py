@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 from tfmdn.distributions import deviations, kinds
 from tfmdn.distributions.location_scale import LocationScale, Positive, held_exp
 from tfmdn.distributions.type_specs import registered
-from tfmdn.numerics import log_of_probability
+from tfmdn.numerics import as_probability, log_of_probability
 
 tfd = tfp.distributions
 
@@ -89,7 +89,7 @@ def tail(concentration: tf.Tensor, distance: tf.Tensor, sign: float) -> tf.Tenso
     moderate = tf.minimum(concentration, EXPANDED_FROM)
     exact = incomplete(moderate, moderate * tf.exp(distance))
     expanded = _expanded_tail(tf.maximum(concentration, EXPANDED_FROM), distance, sign)
-    return tf.where(is_narrow, expanded, exact)
+    return as_probability(tf.where(is_narrow, expanded, exact))
 
 
 def _expanded_tail(concentration, distance, sign):

@@ -54,7 +54,7 @@ def log_likelihood(distribution: tfd.Distribution, low: tf.Tensor, high: tf.Tens
     else:
         incomplete = _log_likelihood(distribution, *ends)
     # Rounding must not make a probability of more than 1, nor a certain event uncertain.
-    incomplete = tf.where(tf.reduce_any(has_value, event_axes), incomplete, tf.minimum(incomplete, 0.0))
+    incomplete = tf.where(tf.reduce_any(has_value, event_axes), incomplete, numerics.as_log_probability(incomplete))
     is_known = tf.reduce_any(~is_unknown(low, low if high is None else high), event_axes)
     incomplete = tf.where(is_known, incomplete, tf.zeros_like(incomplete))
     return tf.where(tf.reduce_all(has_value, event_axes), complete, incomplete)

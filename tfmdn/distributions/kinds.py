@@ -48,6 +48,12 @@ def probability_of(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor:
 
 
 @functools.singledispatch
+def has_probability(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor | None:
+    """Where `log_prob` is the logarithm of a probability, and of no density; None if it is nowhere. See `atoms`."""
+    return None
+
+
+@functools.singledispatch
 def atoms(components: tfd.Distribution) -> tuple[tf.Tensor, ...]:
     """Single values amid a density that can have a probability of their own, each broadcastable with the components."""
     return ()
@@ -78,9 +84,16 @@ def width(components: tfd.Distribution) -> tf.Tensor:
 
 
 @functools.singledispatch
-def cumulative(components: tfd.Distribution) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """The function of y that searches for quantiles ask for P(Y <= y) and the density, again and again."""
-    return lambda y: (components.cdf(y), components.prob(y))
+def tail(components: tfd.Distribution) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """The function of y and a side that searches for quantiles ask again and again: a probability, and the density.
+
+    The probability is P(Y <= y) where the side is 1, and P(Y > y) where it is -1, each exact where it is small.
+    """
+
+    def at(y, side):
+        return tf.where(side > 0.0, components.cdf(y), components.survival_function(y)), components.prob(y)
+
+    return at
 
 
 def has_jumps(components: tfd.Distribution) -> bool:
@@ -100,13 +113,37 @@ def difference(components: tfd.Distribution, first: tf.Tensor, second: tf.Tensor
     return difference if turn is None else difference - turn * tf.round(difference / turn)
 
 
-@cumulative.register
+@tail.register
 def _(components: tfd.Normal):
     loc, inverse_scale = components.loc, 1.0 / components.scale
 
-    def at(y):
+    def at(y, side):
         z = (y - loc) * inverse_scale
-        return normal_cdf(z), normal_density(z) * inverse_scale
+        return normal_cdf(side * z), normal_density(z) * inverse_scale
+
+    return at
+
+
+@tail.register
+def _(components: tfd.Laplace):
+    loc, inverse_scale = components.loc, 1.0 / components.scale
+
+    def at(y, side):
+        z = (y - loc) * inverse_scale
+        half = 0.5 * tf.exp(-tf.abs(z))  # TFP's cumulative probability is 1/2 minus that of the rest
+        return tf.where(side * z < 0.0, half, 1.0 - half), half * inverse_scale
+
+    return at
+
+
+@tail.register
+def _(components: tfd.Logistic):
+    loc, inverse_scale = components.loc, 1.0 / components.scale
+
+    def at(y, side):
+        z = side * (y - loc) * inverse_scale
+        tail = tf.sigmoid(z)
+        return tail, tail * tf.sigmoid(-z) * inverse_scale
 
     return at
 
@@ -119,6 +156,13 @@ def _(components: tfd.Independent):
 @may_overshoot.register
 def _(components: tfd.Independent):
     return may_overshoot(components.distribution)
+
+
+@has_probability.register
+def _(components: tfd.Independent, y):
+    of_coordinates = has_probability(components.distribution, y)
+    axes = list(range(-components.event_shape.rank, 0))
+    return None if of_coordinates is None else tf.reduce_all(of_coordinates, axes)
 
 
 @limits.register

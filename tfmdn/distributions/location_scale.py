@@ -57,6 +57,7 @@ class LocationScale(Scalar, tfd.AutoCompositeTensorDistribution):
 
     def _quantile(self, p):
         loc, scale = (value[..., tf.newaxis] for value in (self.loc, self.scale))  # a mixture of one
+        p = quantiles.without_rounding(p, self.dtype)
         return quantiles.mixture_quantile(type(self)(loc, scale), tf.zeros_like(scale), p, axis=-1)
 
 

@@ -131,7 +131,11 @@ class Mixture(tensor_like.TensorLike, queries.Queries, cumulative.Cumulative, tf
     def _log_prob(self, y):
         log_probs = self._per_mixture_component_log_prob(y)
         has_limits = kinds.limits(self.components_distribution) is not None
-        return numerics.log_sum_exp(log_probs, -1) if has_limits else tf.reduce_logsumexp(log_probs, -1)
+        log_prob = numerics.log_sum_exp(log_probs, -1) if has_limits else tf.reduce_logsumexp(log_probs, -1)
+        is_probability = kinds.has_probability(self.components_distribution, tfp_internals.pad_sample_dims(self, y))
+        if is_probability is None:
+            return log_prob
+        return tf.where(tf.reduce_all(is_probability, -1), numerics.as_log_probability(log_prob), log_prob)
 
     # Draws
 

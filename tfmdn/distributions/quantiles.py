@@ -46,6 +46,13 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     return tf.cast(_root(marginals, logits, tf.cast(probability, tf.float64), axis), dtype)
 
 
+def without_rounding(probability: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Probabilities that a few rounding errors, of either dtype, have brought out of [0, 1], as its ends."""
+    slack = 8.0 * max(float(np.finfo(kind.as_numpy_dtype).eps) for kind in (probability.dtype, dtype))
+    is_outside = (probability > 1.0) & (probability <= 1.0 + slack) | (probability <= 0.0) & (probability >= -slack)
+    return tf.where(is_outside, tf.abs(tf.round(probability)), probability)  # 0 of the sign that roots of it need
+
+
 def _root(marginals, logits, probability, axis) -> tf.Tensor:
     """The quantiles in float64, of continuous components."""
     values = tensors.parameters(marginals)

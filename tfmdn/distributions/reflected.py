@@ -24,7 +24,7 @@ from tfmdn.distributions.folding import (
     Edges,
     Interval,
     Points,
-    between,
+    next_to_limit,
     normal_cdf,
     normal_density,
     normal_log_probability,
@@ -32,7 +32,7 @@ from tfmdn.distributions.folding import (
 )
 from tfmdn.distributions.scalars import Scalar
 from tfmdn.distributions.type_specs import registered
-from tfmdn.numerics import log_of_probability, log_sum_exp
+from tfmdn.numerics import as_probability, log_of_probability, log_sum_exp
 
 tfd = tfp.distributions
 
@@ -158,13 +158,16 @@ class ReflectedNormal(Scalar, Reflected):
         # The centre lies within the limits: reflections at the lower one are on its left, at the upper on its right.
         below = normal_cdf(points.itself) - normal_cdf(points.reflected_low)
         below += normal_cdf(-points.reflected_high) - normal_cdf(-edges.top)
-        return tf.clip_by_value(below / edges.total, 0.0, 1.0)
+        is_near, near = next_to_limit(points.from_low, edges.low, edges.top)
+        return as_probability(tf.where(is_near, near, below) / edges.total)
 
     def _survival_function(self, y):
         interval, loc, scale, edges = self.parts()
         points = Points(interval, loc, scale, y)
-        above = between(points.itself, points.reflected_high) + between(edges.bottom, points.reflected_low)
-        return tf.clip_by_value(above / edges.total, 0.0, 1.0)
+        above = normal_cdf(-points.itself) - normal_cdf(-points.reflected_high)
+        above += normal_cdf(points.reflected_low) - normal_cdf(edges.bottom)
+        is_near, near = next_to_limit(points.from_high, edges.high, edges.bottom)
+        return as_probability(tf.where(is_near, near, above) / edges.total)
 
     def _log_cdf(self, y):
         return self._where_limited(log_of_probability(self._cdf(y)), "log_cdf", y)
@@ -232,25 +235,29 @@ class ReflectedNormal(Scalar, Reflected):
         return interval.fold(loc + scale * z)
 
 
-@kinds.cumulative.register
+@kinds.tail.register
 def _(components: ReflectedNormal):
     interval, loc, scale, edges = components.parts()
     inverse_scale, inverse_total = 1.0 / scale, 1.0 / edges.total
-    beyond = normal_cdf(-edges.top)
+    outside = normal_cdf(-edges.top), normal_cdf(edges.bottom)
     # Where there is no limit its reflection is infinitely far.
     from_low = tf.where(interval.has_low, 2.0 * interval.safe_low - loc, -math.inf)
     from_high = tf.where(interval.has_high, 2.0 * interval.safe_high - loc, math.inf)
 
-    def at(y):
-        nearest = interval.clip(y)
+    def at(y, side):
+        nearest, is_lower = interval.clip(y), side > 0.0
         z = [
             (nearest - loc) * inverse_scale,
             (from_low - nearest) * inverse_scale,
             (nearest - from_high) * inverse_scale,
         ]
-        itself, below, above = map(normal_cdf, z)
+        itself, below, above = normal_cdf(side * z[0]), normal_cdf(z[1]), normal_cdf(z[2])
         density = tf.add_n(list(map(normal_density, z))) * inverse_scale * inverse_total
-        return (itself - below + above - beyond) * inverse_total, tf.where(nearest == y, density, 0.0)
+        tail = itself - side * (below - above) - tf.where(is_lower, *outside)
+        width = side * (nearest - tf.where(is_lower, interval.low, interval.high)) * inverse_scale
+        limit, cut = (tf.where(is_lower, *ends) for ends in ((edges.low, edges.high), (edges.top, edges.bottom)))
+        is_near, near = next_to_limit(width, limit, cut)
+        return tf.where(is_near, near, tail) * inverse_total, tf.where(nearest == y, density, 0.0)
 
     return at
 

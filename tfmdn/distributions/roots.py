@@ -107,22 +107,26 @@ def _search(like: tfd.Distribution, names: list[str], probability: tf.Tensor, lo
     narrowest = tf.sqrt(tf.reduce_min(variance, -1))  # [n, 1]
     is_finite = tf.math.is_finite(low) & tf.math.is_finite(high)
     known = low + high  # at 0 and 1 one bound is infinite, and the answer
-    limits = kinds.limits(marginals)
+    limits, ends = kinds.limits(marginals), ()
     if limits is not None:  # or the limit is
         lowest, highest = (limit + tf.zeros_like(weights) for limit in limits)
         lowest, highest = tf.reduce_min(lowest, -1), tf.reduce_max(highest, -1)
         low, high, known = (tf.maximum(tf.minimum(value, highest), lowest) for value in (low, high, known))
+        ends = lowest, highest
     low, high = (tf.where(is_finite, bound, tf.zeros_like(bound)) for bound in (low, high))
 
     def within(value, other):
         return tf.maximum(tf.minimum(tf.where(tf.math.is_finite(value), value, other), high), low)
 
     start = within(centre + width * tf.math.ndtri(probability), low)
-    problem = marginals, weights, mean, probability, narrowest, low, high
+    # The smaller of both tails, of which close to 0 or 1 no digits are lost.
+    side = tf.where(probability > 0.5, -tf.ones_like(probability), tf.ones_like(probability))
+    target = tf.where(probability > 0.5, 1.0 - probability, probability)
+    problem = marginals, weights, mean, side, target, narrowest, low, high
     in_single = [tensors.map(_single, marginals), *map(_single, problem[1:])]
-    near = _newton(*in_single, _single(start), ~is_finite, ROUGH, MAX_ROUGH_STEPS)
+    near = _newton(*in_single, _single(start), ~is_finite, ROUGH, MAX_ROUGH_STEPS, *map(_single, ends))
     start = within(tf.cast(near, tf.float64), start)
-    return tf.where(is_finite, _newton(*problem, start, ~is_finite, SMALL, MAX_STEPS), known)
+    return tf.where(is_finite, _newton(*problem, start, ~is_finite, SMALL, MAX_STEPS, *ends), known)
 
 
 def _single(value: tf.Tensor) -> tf.Tensor:
@@ -130,42 +134,55 @@ def _single(value: tf.Tensor) -> tf.Tensor:
 
 
 def _newton(
-    marginals, weights, mean, probability, narrowest, low, high, start, is_done, small: float, max_steps: int
+    marginals, weights, mean, side, target, narrowest, low, high, start, is_done, small: float, max_steps: int, *ends
 ) -> tf.Tensor:
     """The roots `[n, Q]` between bounds, but for those that are done, which stay where they start.
+
+    `target` is the probability below where `side` is 1, and above where it is -1. `ends` are the limits, if there are
+    any: close to one only the distance from it tells how much is how little.
 
     Of a single normal the probability is a straight line after the inverse of the standard normal distribution, and so
     it nearly is in the tails of a mixture: there Newton's method is right at once. Where it leaves the bounds, or does
     not come closer quickly, these are halved.
     """
-    at, dtype = kinds.cumulative(marginals), probability.dtype
+    at, dtype = kinds.tail(marginals), target.dtype
     epsilon = np.finfo(dtype.as_numpy_dtype).eps
     tiny, half = np.finfo(dtype.as_numpy_dtype).tiny, tf.constant(0.5, dtype)
+    side_of_components = side[..., tf.newaxis]
 
     def unbounded(p):
         return tf.math.ndtri(tf.maximum(tf.minimum(p, 1.0 - 0.5 * epsilon), tiny))
 
-    target = unbounded(probability)
+    unbounded_target = unbounded(target)
 
     def step(index, y, low, high, last, is_done):
-        cdf, density = at(y[..., tf.newaxis])  # [n, Q, K]
+        y_of_components = y[..., tf.newaxis]
+        tail, density = at(y_of_components, side_of_components)  # [n, Q, K]
         # NaN is what some of TFP's families, such as gamma, have outside of their support.
-        cdf = tf.where(tf.math.is_nan(cdf), tf.cast(y[..., tf.newaxis] > mean, dtype), cdf)
-        cdf, slope = tf.reduce_sum(weights * cdf, -1), tf.reduce_sum(weights * density, -1)
-        is_below = cdf < probability
+        beyond = tf.cast(side_of_components * (y_of_components - mean) > 0.0, dtype)
+        tail = tf.where(tf.math.is_nan(tail), beyond, tail)
+        tail, slope = tf.reduce_sum(weights * tail, -1), tf.reduce_sum(weights * density, -1)
+        away = target - tail
+        is_below = side * away > 0.0
         low, high = tf.where(is_below, y, low), tf.where(is_below, high, y)
-        reached = unbounded(cdf)
-        away = probability - cdf
         # The inverse of the normal distribution has fewer digits than the probabilities.
-        is_close = tf.abs(away) < 1e-2 * tf.minimum(probability, 1.0 - probability)
-        away = tf.where(is_close, away, (target - reached) * normal_density(reached))
-        newton = away / slope
+        is_close = tf.abs(away) < 1e-2 * target
+        reached = unbounded(tail)
+        away = tf.where(is_close, away, (unbounded_target - reached) * normal_density(reached))
+        newton = side * away / slope
         middle = half * (low + high)
-        is_known = (cdf > 1e3 * tiny) & (cdf < 1.0 - half * epsilon)  # and neither 0 nor 1 but for rounding
+        is_known = (tail > 1e3 * tiny) & (tail < 1.0 - half * epsilon)  # and neither 0 nor 1 but for rounding
         is_good = is_known & (y + newton > low) & (y + newton < high) & (tf.abs(newton) < half * last)
+        width, rounding = narrowest, 4.0 * epsilon * tf.abs(y)
+        if ends:  # next to which the probability is a straight line
+            lowest, highest = ends
+            width = tf.minimum(width, tf.minimum(y - lowest, highest - y))
+            straight = side * (target - tail) / slope
+            is_straight = ~is_good & (y + straight > low) & (y + straight < high) & (tf.abs(straight) < 0.75 * last)
+            newton, is_good = tf.where(is_straight, straight, newton), is_good | is_straight
         # Short steps mean nothing before: next to a limit nothing is like the tail of a normal.
-        is_near = is_close & (tf.abs(newton) <= tf.maximum(small * narrowest, 4.0 * epsilon * tf.abs(y)))
-        is_found = is_near | (high - low <= NARROW * narrowest)
+        is_near = is_close & (tf.abs(newton) <= tf.maximum(small * width, rounding))
+        is_found = is_near | (high - low <= (tf.maximum(NARROW * width, rounding) if ends else NARROW * width))
         moved = tf.where(is_good, y + newton, middle)
         moved = tf.where(is_near & ~is_good, tf.maximum(tf.minimum(y + newton, high), low), moved)
         y = tf.where(is_done, y, moved)

@@ -92,6 +92,18 @@ class StudentT(tfd.StudentT):
         return self.log_cdf(2.0 * self.loc - y)
 
 
+@kinds.tail.register
+def _(components: tfd.StudentT):
+    loc, inverse_scale, df = components.loc, 1.0 / components.scale, components.df
+    standard = tfd.StudentT(df, tf.zeros_like(df), tf.ones_like(df))
+
+    def at(y, side):
+        z = (y - loc) * inverse_scale
+        return standard.cdf(side * z), standard.prob(z) * inverse_scale
+
+    return at
+
+
 # Where a tail no longer matters.
 FARTHEST = 1e8
 

@@ -8,6 +8,7 @@ Shapes in comments: S samples, B batch, N its rows in one axis, K components, E 
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -29,7 +30,7 @@ from tfmdn.export import portable_families as families
 from tfmdn.export import portable_joint as joint
 from tfmdn.export import portable_limits as limits
 from tfmdn.export import portable_positive as positive
-from tfmdn.export.elementary import log_sum_exp
+from tfmdn.export.elementary import clip, log_sum_exp
 
 tfd = tfp.distributions
 
@@ -57,6 +58,8 @@ JOINT = {
 # component of no weight is a thousand times farther away than the others: 8^11 = 2^33.
 PARTS, STEPS = 8, 11
 LARGEST = 3.4e38
+# Rounding errors of probabilities, see `tfmdn.distributions.quantiles.without_rounding`.
+SLACK = 8.0 * float(np.finfo(np.float32).eps)
 
 
 class PortableMixture:
@@ -137,11 +140,17 @@ class PortableMixture:
 
     def log_prob(self, y: tf.Tensor) -> tf.Tensor:
         """The log density `[*B]` of y `[*B, *E]`."""
-        log_prob = self._components.log_prob(tf.reshape(y, [-1, 1, *self._event_shape]))  # [N, K, E]
+        y = tf.reshape(y, [-1, 1, *self._event_shape])
+        log_prob = self._components.log_prob(y)  # [N, K, E]
         if self._event_shape and not self._is_joint:
             log_prob = tf.reduce_sum(log_prob, -1)
         log_weights = tf.nn.log_softmax(self._rows(self._logits))
         log_prob = log_sum_exp(log_prob + log_weights, -1)
+        is_probability = None if self._is_joint else self._components.has_probability(y)
+        if is_probability is not None:
+            axes = list(range(1, 2 + len(self._event_shape)))
+            is_density = tf.reduce_max(1.0 - tf.cast(is_probability, tf.float32), axes)
+            log_prob = tf.where(is_density > 0.0, log_prob, tf.minimum(log_prob, 0.0))
         return tf.reshape(log_prob, tf.shape(self._logits)[:-1])
 
     def sample(self, uniform: tf.Tensor, normal: tf.Tensor) -> tf.Tensor:
@@ -172,7 +181,8 @@ class PortableMixture:
     def quantile(self, q: tf.Tensor) -> tf.Tensor:
         """The quantiles `[Q, *B, *E]` of each coordinate at probabilities `[Q]`; NaN outside of [0, 1]."""
         marginals, weights = self._marginals_in_rows()
-        levels = families.Levels(tf.reshape(q, [-1, 1, 1]))  # [Q, N, K]
+        given = tf.reshape(q, [-1, 1])
+        levels = families.Levels(tf.expand_dims(clip(given, 0.0, 1.0), -1))  # [Q, N, K]
         level, side, target = (tf.squeeze(value, -1) for value in (levels.level, levels.side, levels.target))  # [Q, N]
         low, high = (end(value, -1) for end, value in zip((tf.reduce_min, tf.reduce_max), marginals.bracket(levels)))
         parts = tf.reshape(tf.range(1, PARTS, dtype=tf.float32) / PARTS, [-1, 1, 1])
@@ -188,7 +198,7 @@ class PortableMixture:
         y = marginals.observed(low + 0.5 * width, width, level)
         if marginals.is_positive:
             y = tf.exp(y)
-        y = tf.where((level >= 0.0) & (level <= 1.0), y, tf.sqrt(level * (1.0 - level)))
+        y = tf.where((given >= -SLACK) & (given <= 1.0 + SLACK), y, tf.sqrt(given * (1.0 - given)))
         return self._unflatten(y, [tf.shape(q)])
 
     def _marginals_of(self, components) -> families.Univariate:

@@ -62,14 +62,24 @@ class Coarsened(families.Univariate):
         low, high = self._nearest(self._low), self._nearest(self._high)
         return tf.where(self._moves, low, -INFINITE), tf.where(self._moves, high, INFINITE)
 
-    def log_prob(self, y):
-        y, step = self._nearest(y), 0.0 if self._grid is None else self._grid.step
-        low, high = self._nearest(self._low), self._nearest(self._high)
+    def _at_limits(self, y):
+        """Whether y is the lower or the upper limit, but for rounding errors."""
+        step = 0.0 if self._grid is None else self._grid.step
 
         def is_at(limit):
             return (tf.abs(limit) < INFINITE) & (tf.abs(y - limit) <= 8.0 * EPSILON * tf.abs(limit) + SLACK * step)
 
-        at_low, at_high = is_at(low), is_at(high)
+        return is_at(self._nearest(self._low)), is_at(self._nearest(self._high))
+
+    def has_probability(self, y):
+        at_low, at_high = self._at_limits(self._nearest(y))
+        is_limit = at_low | at_high
+        return is_limit if self._grid is None else is_limit | self._grid.exists
+
+    def log_prob(self, y):
+        y = self._nearest(y)
+        low, high = self._nearest(self._low), self._nearest(self._high)
+        at_low, at_high = self._at_limits(y)
         is_limit, stays = at_low | at_high, tf.logical_not(self._moves)
         is_atom = self._moves & is_limit
         probability = tf.where(
@@ -79,8 +89,9 @@ class Coarsened(families.Univariate):
         # What stays has no probability of being exactly a limit, beside what is moved there.
         is_impossible = stays & is_limit
         if self._grid is not None:
-            start = tf.where(self._moves & ((y <= low) | at_low), -INFINITE, y - 0.5 * step)
-            end = tf.where(self._moves & ((y >= high) | at_high), INFINITE, y + 0.5 * step)
+            half_step = 0.5 * self._grid.step
+            start = tf.where(self._moves & ((y <= low) | at_low), -INFINITE, y - half_step)
+            end = tf.where(self._moves & ((y >= high) | at_high), INFINITE, y + half_step)
             of_cell = self._latent.log_between(start, tf.where(self._grid.exists, end, INFINITE))
             log_prob = tf.where(self._grid.exists, of_cell, log_prob)
             is_impossible &= tf.logical_not(self._grid.exists)

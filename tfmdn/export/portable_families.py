@@ -74,6 +74,10 @@ class Univariate:
     def log_prob(self, y: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError
 
+    def has_probability(self, y: tf.Tensor) -> tf.Tensor | None:
+        """Where `log_prob` is the logarithm of a probability; None if it is nowhere."""
+        return None
+
     def tail(self, y: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
         """The probability below y where `side` is 1, that above it where it is -1; each exact where it is small."""
         raise NotImplementedError

@@ -58,7 +58,8 @@ def probability_integral_transform(
     if below is up_to:
         return up_to
     seed = tfp.random.sanitize_seed(numerics.stateless_seed(seed))
-    return below + tf.random.stateless_uniform(tf.shape(up_to), seed, dtype=up_to.dtype) * (up_to - below)
+    uniform = tf.random.stateless_uniform(tf.shape(up_to), seed, dtype=up_to.dtype)
+    return numerics.as_probability(below + uniform * (up_to - below))
 
 
 def probabilities(y: tf.Tensor, mixture: tfd.Distribution, form: TargetFormat) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,0 +1,108 @@
+"""Probabilities next to 0 and 1, and quantiles far out, against SciPy."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfmdn
+from tfmdn.layers.families import FAMILIES
+
+tfd = tfp.distributions
+LEVELS = np.array([1e-20, 1e-16, 1e-12, 1e-5, 0.1, 0.6, 1 - 1e-5, 1 - 1e-12, 1 - 2.0**-50, 1 - 2.0**-53])
+WEIGHTS, LOCS, SCALES = np.array([0.5, 0.3, 0.2]), np.array([0.3, -1.2, 2.0]), np.array([0.7, 0.05, 1.5])
+DEGREES = np.array([3.0, 2.1, 30.0])
+
+
+def scipys(family, loc, scale, df):
+    return {
+        "normal": lambda: scipy.stats.norm(loc, scale),
+        "laplace": lambda: scipy.stats.laplace(loc, scale),
+        "logistic": lambda: scipy.stats.logistic(loc, scale),
+        "student_t": lambda: scipy.stats.t(df, loc, scale),
+        "lognormal": lambda: scipy.stats.lognorm(scale, scale=np.exp(loc)),
+        "gamma": lambda: scipy.stats.gamma(1 + scale**-2, scale=np.exp(loc) / (1 + scale**-2)),
+        "weibull": lambda: scipy.stats.weibull_min(1 + 1 / scale, scale=np.exp(loc)),
+        "gumbel": lambda: scipy.stats.gumbel_r(loc, scale),
+    }[family]()
+
+
+def components_of(family):
+    return FAMILIES[family].distribution(loc=LOCS, scale=SCALES, **({"df": DEGREES} if family == "student_t" else {}))
+
+
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"von_mises"}))
+def test_quantiles_are_right_to_1e_9_in_both_tails(family):
+    """The tail at one billionth less, and at one more, has the level between them."""
+    found = tfmdn.Mixture(tfd.Categorical(probs=WEIGHTS), components_of(family)).quantile(LEVELS).numpy()
+    parts = [scipys(family, *part) for part in zip(LOCS, SCALES, DEGREES)]
+    with np.errstate(over="ignore"):  # SciPy's Gumbel
+        for y, level in zip(found, LEVELS):
+            method, target = ("cdf", level) if level <= 0.5 else ("sf", 1.0 - level)
+            ends = [
+                sum(w * getattr(part, method)(end) for w, part in zip(WEIGHTS, parts))
+                for end in (y - 1e-9 * abs(y), y + 1e-9 * abs(y))
+            ]
+            assert min(ends) <= target <= max(ends), (level, y)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, np.inf), (-np.inf, 3.0), (-2.0, 3.0)])
+def test_quantiles_next_to_limits(low, high):
+    """There the cumulative probability is a straight line, of the density at the limit."""
+    components = tfmdn.distributions.ReflectedNormal(np.clip(LOCS, low, high), SCALES, low, high)
+    mixture = tfmdn.Mixture(tfd.Categorical(probs=WEIGHTS), components)
+    found = mixture.quantile(LEVELS).numpy()
+    assert np.all((found >= low) & (found <= high))
+    tails = np.where(LEVELS <= 0.5, mixture.cdf(found), mixture.survival_function(found))
+    distance = np.where(LEVELS <= 0.5, found - low, high - found)
+    is_straight = distance < 1e-8
+    target = np.where(LEVELS <= 0.5, LEVELS, 1.0 - LEVELS)
+    np.testing.assert_allclose(tails[~is_straight], target[~is_straight], rtol=1e-9)
+    density = mixture.prob(np.clip(found, low, high)).numpy()
+    rounding = np.spacing(np.maximum(np.abs(found), 1e-300))
+    error = np.abs(distance - target / np.where(is_straight, density, 1.0))[is_straight]
+    np.testing.assert_array_less(error, (1e-7 * distance + 2 * rounding)[is_straight] + 1e-300)
+    assert is_straight.any() == (np.isfinite(low) or np.isfinite(high))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_probabilities_are_neither_below_0_nor_above_1(dtype):
+    """Where all of the probability is on one side, of many mixtures, whose weights sum to 1 but for rounding."""
+    rng, epsilon = np.random.default_rng(0), np.finfo(dtype).eps
+    logits, loc = rng.normal(0, [[[2]], [[1]]], (2, 2000, 5)).astype(dtype)
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=logits), tfd.Normal(loc, np.ones_like(loc)))
+    far = tf.constant(np.array([[-50.0], [50.0]], dtype))
+    with tf.GradientTape(persistent=True) as tape:
+        near = tf.fill([2000], tf.constant(9.0, dtype))
+        tape.watch(near)
+        log_cdf, log_survival = mixture.log_cdf(near), mixture.log_survival_function(-near)
+    for log_prob in (log_cdf, log_survival, mixture.log_cdf(far), mixture.log_survival_function(far)):
+        assert np.all(log_prob.numpy() <= 0)
+    for y in (far, near, -near):
+        cdf = mixture.cdf(y)
+        for probability in (cdf.numpy(), mixture.survival_function(y).numpy()):
+            assert np.all((probability >= 0) & (probability <= 1))
+        assert not np.isnan(mixture.quantile(cdf)).any()
+    # Rounding up does not end the gradient.
+    for log_prob in (log_cdf, log_survival):
+        assert np.all(np.abs(tape.gradient(log_prob, near)) > 0)
+    ends = mixture[0].quantile([1 + 3 * epsilon, -3 * epsilon, -0.0]).numpy()
+    np.testing.assert_array_equal(ends, [np.inf, -np.inf, -np.inf])
+    assert np.isnan(mixture[0].quantile([1 + 40 * epsilon, -40 * epsilon])).all()
+
+
+@pytest.mark.parametrize("resolution", [None, 1.0])
+def test_probabilities_of_single_values_are_at_most_1(resolution):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (2000, 5)).astype("float32")
+    components = tfmdn.distributions.CoarsenedNormal(
+        np.full_like(logits, -50.0), np.ones_like(logits), 0.0, resolution=resolution
+    )
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=logits), components)
+    for log_prob in (mixture.log_prob(0.0), mixture.interval_log_prob(-1.0, 3.0)):
+        np.testing.assert_allclose(log_prob, 0.0, atol=1e-6)
+        assert np.all(log_prob.numpy() <= 0)
+    assert np.all(mixture.prob_of(0.0).numpy() <= 1)
+    transform = tfmdn.probability_integral_transform(np.zeros(2000, "float32"), mixture, seed=1).numpy()
+    assert np.all((transform >= 0) & (transform <= 1))
