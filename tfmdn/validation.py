@@ -92,11 +92,19 @@ def event_shape(value) -> tuple[int, ...]:
 
 
 def row_weights(sample_weight, num_rows: int) -> np.ndarray:
-    """Returns the weights of rows as floats `[n]`, 1 for None, or says that there must be one of 0 or more for each."""
-    weights = np.ones(num_rows) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    """Returns the weights of rows as floats `[n]`, 1 for None, or says that there must be one of 0 or more for each.
+
+    Weights of an extreme scale are brought to one at which they can be summed up, and squared: it does not matter.
+    """
+    weights = np.ones(num_rows)
+    if sample_weight is not None:
+        weights = np.ma.filled(np.ma.asarray(sample_weight).astype(np.float64), np.nan)
     if weights.shape != (num_rows,) or not ((weights >= 0) & np.isfinite(weights)).all():
         raise ValueError(
             f"`sample_weight` must be a finite number for each of the {num_rows} rows, 0 or more. "
             f"Received: shape {weights.shape}, from {weights.min(initial=np.inf)} to {weights.max(initial=-np.inf)}."
         )
+    largest = weights.max(initial=0.0)
+    if largest and not 2.0**-100 <= largest <= 2.0**100:
+        weights = np.ldexp(weights, -np.frexp(largest)[1])
     return weights

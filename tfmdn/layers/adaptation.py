@@ -1,7 +1,11 @@
-"""What `adapt` methods read, batches of arrays and datasets, and how layers keep what they have learnt of these."""
+"""What `adapt` methods look at of the rows that they read, and how layers keep what they have learnt of these.
+
+Shapes in comments: n rows, F features.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import keras
@@ -9,24 +13,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from tfmdn.reading import containers, weighted
+
 # Enough for statistics to one percent.
 SAMPLE_SIZE = 20_000
 # Not a seed that data may have been drawn with: the choice of rows would depend on their values.
 SAMPLING_SEED = 0x6D69787475726573
-
-
-def batches(data, part: int) -> Iterator:
-    """The batches of one part of the elements `(x, y, sample_weight)` of a dataset.
-
-    Args:
-      data: a `tf.data.Dataset`, whose elements may be that part alone; an array or a tensor is one batch.
-      part: 0 for x, 1 for y.
-    """
-    if not isinstance(data, tf.data.Dataset):
-        yield data
-        return
-    for element in data:
-        yield element[part] if isinstance(element, tuple) else element
 
 
 class Reservoir:
@@ -53,14 +45,58 @@ class Reservoir:
         return rows, places[rows]
 
 
-def sample_rows(batches: Iterable[np.ndarray], row_shape: tuple[int, ...]) -> np.ndarray:
-    """A uniform random sample of at most `SAMPLE_SIZE` of the finite rows of batches `[n, *row_shape]`, in float64."""
+# Rows `[n, ...]`, and how much each counts, `[n]`; None if all are alike.
+WeightedRows = tuple[np.ndarray, np.ndarray | None]
+
+
+def that_count(rows: np.ndarray, weights: np.ndarray | None) -> WeightedRows:
+    """The finite rows of a weight above 0."""
+    counts = np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
+    if weights is None:
+        return rows[counts], None
+    counts &= weights > 0.0
+    return rows[counts], weights[counts]
+
+
+def sample_rows(batches: Iterable[WeightedRows], row_shape: tuple[int, ...]) -> WeightedRows:
+    """A random sample of at most `SAMPLE_SIZE` of the rows that count in batches `[n, *row_shape]`, in float64.
+
+    It is uniform where there are no weights. Rows that weigh more are in it more often, and go on weighing more.
+
+    Raises:
+      ValueError: if some batches have weights, and others do not.
+    """
+    batches = iter(batches)
+    first = next(batches, None)
+    if first is None:
+        return np.empty((0, *row_shape)), None
+    batches = itertools.chain([first], batches)
+    if first[1] is not None:
+        return _weighted_sample(batches, row_shape)
     reservoir, sample = Reservoir(SAMPLE_SIZE, SAMPLING_SEED), np.empty((SAMPLE_SIZE, *row_shape))
-    for rows in batches:
-        rows = rows[np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))]
+    for rows, weights in batches:
+        _require_alike(weights is None)
+        rows, _ = that_count(rows, None)
         kept, places = reservoir.places(len(rows))
         sample[places] = rows[kept]  # of those for the same place the last one stays
-    return sample[: reservoir.num_passed]
+    return sample[: reservoir.num_passed], None
+
+
+def _weighted_sample(batches: Iterable[WeightedRows], row_shape: tuple[int, ...]) -> WeightedRows:
+    sample = weighted.PrioritySample(SAMPLE_SIZE, SAMPLING_SEED)
+    sample.add(np.empty((0, *row_shape)), np.empty(0))
+    for rows, weights in batches:
+        _require_alike(weights is not None)
+        sample.add(*that_count(rows, weights))
+    return sample.result()
+
+
+def _require_alike(is_as_the_first: bool) -> None:
+    if not is_as_the_first:
+        raise ValueError(
+            "`adapt` needs a dataset whose elements all have a sample_weight, or none. Received: some with one, and "
+            "some without."
+        )
 
 
 class Extremes:
@@ -69,25 +105,27 @@ class Extremes:
     def __init__(self, row_shape: tuple[int, ...]):
         self.lowest, self.highest = np.full(row_shape, np.inf), np.full(row_shape, -np.inf)
 
-    def recorded(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The batches `[n, *row_shape]` themselves. Rows that are not finite do not count."""
-        for rows in batches:
-            finite = rows[np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))]
-            self.lowest = np.minimum(self.lowest, finite.min(0, initial=np.inf))
-            self.highest = np.maximum(self.highest, finite.max(0, initial=-np.inf))
-            yield rows
+    def recorded(self, batches: Iterable[WeightedRows]) -> Iterator[WeightedRows]:
+        """The batches `[n, *row_shape]` themselves. Rows that are not finite, or have no weight, do not count."""
+        for rows, weights in batches:
+            counted, _ = that_count(rows, weights)
+            self.lowest = np.minimum(self.lowest, counted.min(0, initial=np.inf))
+            self.highest = np.maximum(self.highest, counted.max(0, initial=-np.inf))
+            yield rows, weights
 
 
-def within_fences(rows: np.ndarray) -> np.ndarray:
+def within_fences(rows: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """The rows `[n, ...]` with each outlier moved to Tukey's outer fences. Normal data loses nothing by them."""
-    first, third = np.percentile(rows, [25, 75], axis=0)
+    first, third = weighted.quantiles(rows, [0.25, 0.75], weights)
     fence = np.where(third > first, 3.0 * (third - first), np.inf)
     return np.clip(rows, first - fence, third + fence)
 
 
-def location_and_scale(rows: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+def location_and_scale(
+    rows: np.ndarray, dtype: str, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each column of `[n, ...]`; 1 where, in that dtype, nothing varies."""
-    location, scale = rows.mean(0), rows.std(0)
+    location, scale = (rows.mean(0), rows.std(0)) if weights is None else weighted.moments(rows, weights)
     resolution = np.finfo(dtype).eps * np.abs(location)
     return location, np.where(scale > resolution, scale, 1.0)
 
@@ -117,18 +155,25 @@ class AdaptedLayer(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
-    def adapt(self, x: ArrayLike | tf.data.Dataset) -> None:
+    def adapt(
+        self, x: ArrayLike | tf.data.Dataset | keras.utils.PyDataset, sample_weight: ArrayLike | None = None
+    ) -> None:
         """Learns the layer's state from data, before training.
 
         Args:
-          x: features `[*B, F]` as an array, a tensor, or a `tf.data.Dataset` of batches of x or of tuples that
-            start with x. Values that are not finite do not count.
+          x: features `[*B, F]` as an array, a tensor or a frame of numbers; or a `tf.data.Dataset` or `PyDataset` of
+            batches of x, `(x, y)` or `(x, y, sample_weight)`. Values that are not finite, missing or masked do not
+            count.
+          sample_weight: weights of rows `[n]` or of steps `[*B]`, of which only the ratios matter: means, shares and
+            quantiles are of rows that count so much, and what has a weight of 0 does not count. None: all alike. A
+            dataset has them in its elements.
 
         Raises:
-          ValueError: if there are no rows, if the number of features is not that of the layer, or if a feature has no
-            finite value.
+          TypeError: if x is not of numbers, or a structure of several arrays.
+          ValueError: if there are no rows that count, if the number of features is not that of the layer, if a feature
+            has no finite value, or if weights are not finite numbers, 0 or more.
         """
-        rows = _rows(x)
+        rows, weights = _rows(x, sample_weight)
         if not self.built:
             self.build((None, rows.shape[1]))
         features = self.input_spec.axes[-1]
@@ -142,7 +187,7 @@ class AdaptedLayer(keras.layers.Layer):
         empty = np.flatnonzero(~is_finite.any(0))
         if len(empty):
             raise ValueError(f"`adapt` needs a finite value of every feature. Received: none in columns {empty}.")
-        self._learn(rows)
+        self._learn(rows, weights)
 
     def build(self, input_shape):
         self.input_spec = last_axis_spec(input_shape)
@@ -151,26 +196,35 @@ class AdaptedLayer(keras.layers.Layer):
     def _add_state(self, features: int) -> None:
         raise NotImplementedError
 
-    def _learn(self, rows: np.ndarray) -> None:
-        """Assigns the state learnt of rows `[n, F]`, in which NaN stands for what is not finite."""
+    def _learn(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
+        """Assigns the state learnt of rows `[n, F]`, in which NaN stands for what is not finite, and their weights."""
         raise NotImplementedError
 
     def _add_statistic(self, name: str, value: np.ndarray) -> keras.Variable:
         return add_statistic(self, name, value, self.variable_dtype)
 
 
-def _rows(x) -> np.ndarray:
-    """The features of an array, a tensor or a dataset, as rows `[n, F]` in float64."""
-    if isinstance(x, tf.data.Dataset):
-        parts = [_rows(batch) for batch in batches(x, part=0)]
-        x = np.concatenate(parts) if parts else np.empty((0, 0))
-    x = np.asarray(x, np.float64)
-    if x.ndim < 2 or x.size == 0:
-        raise ValueError(
-            f"`adapt` needs rows of features, [n, F]. Received: x of shape {x.shape}. "
-            "A single feature needs an axis of its own, [n, 1]."
-        )
-    return x.reshape(-1, x.shape[-1])
+def _rows(x, sample_weight) -> WeightedRows:
+    """The features of data of any kind that count, as rows `[n, F]` in float64, and their weights."""
+    parts, all_weights = [], []
+    for batch in containers.read(x, containers.X, sample_weight=sample_weight):
+        (rows,) = batch.parts
+        if rows.ndim < 2 or (rows.size == 0 and not containers.is_dataset(x)):
+            raise ValueError(
+                f"`adapt` needs rows of features, [n, F]. Received: x of shape {rows.shape}. "
+                "A single feature needs an axis of its own, [n, 1]."
+            )
+        _require_alike(not all_weights or (all_weights[0] is None) == (batch.sample_weight is None))
+        weights = weighted.of_rows(batch.sample_weight, rows.shape[:-1])
+        rows = rows.reshape(-1, rows.shape[-1])
+        parts.append(rows if weights is None else rows[weights > 0.0])
+        all_weights.append(weights if weights is None else weights[weights > 0.0])
+    rows = parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, 0)), *parts][bool(parts) :])
+    if not len(rows):
+        kind = "of a weight above 0, " if parts and all_weights[0] is not None else ""
+        raise ValueError(f"`adapt` needs rows of features {kind}[n, F]. Received: none.")
+    weights = None if all_weights[0] is None else np.concatenate(all_weights)
+    return rows, weighted.settled(weights)
 
 
 def last_axis_spec(input_shape: tuple) -> keras.layers.InputSpec:

@@ -47,11 +47,11 @@ class CategoryIndicators(adaptation.AdaptedLayer):
         _check_width(self, features)
         self.shares = self._add_statistic("shares", np.zeros(sum(self.sizes)))
 
-    def _learn(self, rows):
-        shares = []
+    def _learn(self, rows, weights):
+        shares, counted = [], 1 if weights is None else weights[:, np.newaxis]
         for size, numbers in zip(self.sizes, rows.T):
-            counts = (numbers[:, np.newaxis] == np.arange(size)).sum(0)
-            shares.append(counts / max(counts.sum(), 1))
+            counts = (counted * (numbers[:, np.newaxis] == np.arange(size))).sum(0)
+            shares.append(counts / (counts.sum() or 1))
         self.shares.assign(np.concatenate(shares))
 
     def call(self, inputs):

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfmdn import validation
 from tfmdn.layers import adaptation
+from tfmdn.reading import weighted
 
 # The bins of more rows are those of a sample, whose edges are known to a fortieth of a bin.
 MOST_ROWS = 100_000
@@ -132,14 +133,17 @@ class PiecewiseLinearEmbedding(adaptation.AdaptedLayer):
         # The inverse, so that a bin which is not used has 0.
         self.inverse_widths = self._add_statistic("inverse_widths", np.zeros((features, self.num_bins)))
 
-    def _learn(self, rows):
+    def _learn(self, rows, weights):
         starts = np.zeros(self.starts.shape)
         inverse_widths = np.zeros(self.starts.shape)
         precision = adaptation.precision(self.variable_dtype)
         if len(rows) > MOST_ROWS:
-            rows = rows[np.random.default_rng(SAMPLING_SEED).integers(len(rows), size=MOST_ROWS)]
+            sampled = np.random.default_rng(SAMPLING_SEED).integers(len(rows), size=MOST_ROWS)
+            rows, weights = (rows if weights is None else rows[weighted.by_weight(weights)])[sampled], None
         for feature, column in enumerate(rows.T):
-            edges = _bin_edges(column[np.isfinite(column)].astype(precision), self.num_bins)
+            known = np.isfinite(column)
+            own = None if weights is None else weights[known]
+            edges = _bin_edges(column[known].astype(precision), self.num_bins, own)
             starts[feature, : len(edges) - 1] = edges[:-1]
             inverse_widths[feature, : len(edges) - 1] = 1.0 / np.diff(edges)
         self.starts.assign(starts)
@@ -158,14 +162,16 @@ class PiecewiseLinearEmbedding(adaptation.AdaptedLayer):
         return {**super().get_config(), "num_bins": self.num_bins}
 
 
-def _bin_edges(values: np.ndarray, num_bins: int) -> np.ndarray:
+def _bin_edges(values: np.ndarray, num_bins: int, weights: np.ndarray | None) -> np.ndarray:
     """Increasing edges of at most `num_bins` bins: the distinct values if they are few, else quantiles.
 
     The values are in the precision of the weights: edges that differ only beyond it would make bins of no width.
     """
     values = values.astype(np.float64)
     edges = np.unique(values)
-    return edges if len(edges) <= num_bins + 1 else np.unique(np.quantile(values, np.linspace(0.0, 1.0, num_bins + 1)))
+    if len(edges) <= num_bins + 1:
+        return edges
+    return np.unique(weighted.quantiles(values, np.linspace(0.0, 1.0, num_bins + 1), weights))
 
 
 def _beside(inputs: tf.Tensor, embedded: tf.Tensor) -> tf.Tensor:

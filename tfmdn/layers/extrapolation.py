@@ -138,8 +138,8 @@ class Extrapolation(MarginalFallback):
             member_sizes=None,
         )
 
-    def _learn(self, inputs: np.ndarray, targets: np.ndarray) -> None:
-        super()._learn(inputs, targets)
+    def _learn(self, inputs: np.ndarray, targets: np.ndarray, typical: np.ndarray | slice) -> None:
+        super()._learn(inputs, targets, typical)
         z = np.clip((inputs - self.location.numpy()) / self.scale.numpy(), -FARTHEST, FARTHEST)
         rows = np.random.default_rng(adaptation.SAMPLING_SEED).permutation(len(z))[: self.num_points]
         centers, widths, log_odds = kernels.likeliest_widths(z[rows], NUM_CENTERS, self.novelty)
@@ -149,7 +149,7 @@ class Extrapolation(MarginalFallback):
         self.feature_log_odds.assign(scipy.special.logit(self.novelty) + shift)
         self.lowest.assign(z.min(0))
         self.highest.assign(z.max(0))
-        self._learn_regression(z, targets)
+        self._learn_regression(z[typical], targets[typical])
 
     def _learn_regression(self, z: np.ndarray, targets: np.ndarray) -> None:
         design = np.hstack([np.ones((len(z), 1)), z])

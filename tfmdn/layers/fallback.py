@@ -20,6 +20,7 @@ from tfmdn import validation
 from tfmdn.distributions import gaussian_mixtures, merging
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.layers import adaptation, families, kernels
+from tfmdn.reading import containers, weighted
 
 tfd = tfp.distributions
 
@@ -194,36 +195,47 @@ class MarginalFallback(keras.layers.Layer):
             member_sizes=None,
         )
 
-    def adapt(self, x: ArrayLike | tf.data.Dataset, y: ArrayLike | None = None) -> None:
+    def adapt(
+        self,
+        x: ArrayLike | tf.data.Dataset | keras.utils.PyDataset,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> None:
         """Learns where the data is, and the marginal of the target.
 
         The bandwidth of the kernels is the one under which held-out fifths of the kept inputs are the likeliest; the
         marginal is scikit-learn's GaussianMixture of the targets.
 
         Args:
-          x: inputs `[*B, F]` as an array or a tensor; or a `tf.data.Dataset` of batches that start with `(x, y)`, read
-            once.
-          y: targets `[*B, *E]`, or None for a dataset. Rows that are not finite do not count.
+          x: inputs `[*B, F]` as an array, a tensor or a frame of numbers; or a `tf.data.Dataset` or `PyDataset` of
+            batches `(x, y)` or `(x, y, sample_weight)`, read once.
+          y: targets `[*B, *E]`, or None for a dataset. Rows that are not finite, missing or masked do not count.
+          sample_weight: weights of rows `[n]` or of steps `[*B]`, of which only the ratios matter, for the marginal and
+            all that is learnt of the targets. All inputs of a weight above 0 are data alike. A dataset has them in its
+            elements.
 
         Raises:
           ImportError: if scikit-learn is not installed.
-          ValueError: if x and y do not belong together, if they are not of the layer's sizes, or if there are fewer
-            than `kernels.FOLDS` finite rows.
+          TypeError: if x or y are not numbers, or structures of several arrays.
+          ValueError: if x and y do not belong together, if they are not of the layer's sizes, if there are fewer than
+            `kernels.FOLDS` finite rows that count, or if weights are not finite numbers, 0 or more.
         """
-        if isinstance(x, tf.data.Dataset) == (y is not None):
+        if containers.is_dataset(x) == (y is not None):
             raise ValueError(
                 "`adapt` needs x and y as arrays, or one dataset of batches (x, y) alone. "
                 f"Received: x of type {type(x).__name__}, y of type {type(y).__name__}."
             )
-        batches = map(_paired, x if y is None else [(x, y)])
+        batches = map(_paired, containers.read_pairs(x, y, sample_weight))
         first = next(batches, None)
         if first is None:
             raise ValueError("`adapt` needs data. Received: an empty dataset.")
-        features, size = (part.shape[1] for part in first)
-        rows = adaptation.sample_rows(map(np.hstack, itertools.chain([first], batches)), (features + size,))
+        features, size = first[2]
+        sampled = ((rows, weights) for rows, weights, _ in itertools.chain([first], batches))
+        rows, weights = adaptation.sample_rows(sampled, (features + size,))
         if len(rows) < kernels.FOLDS:
             raise ValueError(
-                f"`adapt` needs at least {kernels.FOLDS} rows of finite inputs and targets. Received: {len(rows)}."
+                f"`adapt` needs at least {kernels.FOLDS} rows of finite inputs and targets, of a weight above 0. "
+                f"Received: {len(rows)}."
             )
         if not self.built:
             self._add_state(features, size)
@@ -234,10 +246,12 @@ class MarginalFallback(keras.layers.Layer):
                 f"The layer was built for {expected[0]} features and {expected[1]} coordinates of the target. "
                 f"Received: {features} and {size}."
             )
-        self._learn(rows[:, :features], rows[:, features:])
+        typical = slice(None) if weights is None else weighted.by_weight(weights)
+        self._learn(rows[:, :features], rows[:, features:], typical)
 
-    def _learn(self, inputs: np.ndarray, targets: np.ndarray) -> None:
-        self._learn_marginal(targets)
+    def _learn(self, inputs: np.ndarray, targets: np.ndarray, typical: np.ndarray | slice) -> None:
+        """Learns of inputs `[n, F]` and targets `[n, D]`; `typical` are row numbers, each as often as it weighs."""
+        self._learn_marginal(targets[typical])
         self._learn_inputs(inputs)
 
     def _learn_inputs(self, rows: np.ndarray) -> None:
@@ -275,13 +289,15 @@ class MarginalFallback(keras.layers.Layer):
         }
 
 
-def _paired(element) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs `[n, F]` and targets `[n, D]` of a pair `(x, y)`, of which there may be more parts."""
-    x, y = (np.asarray(part, np.float64) for part in element[:2])
+def _paired(batch: containers.Batch) -> tuple[np.ndarray, np.ndarray | None, tuple[int, int]]:
+    """Inputs `[n, F]` beside targets `[n, D]`, their weights, and the sizes F and D."""
+    x, y = batch.parts
     if x.ndim < 2 or y.shape[: x.ndim - 1] != x.shape[:-1]:
         raise ValueError(
             "`adapt` needs inputs [*B, F] and targets [*B, *E] of the same rows; a single feature needs an axis of its "
             f"own, [n, 1]. Received: x of shape {x.shape}, y of shape {y.shape}."
         )
+    weights = weighted.of_rows(batch.sample_weight, x.shape[:-1])
     x = x.reshape(-1, x.shape[-1])
-    return x, y.reshape(len(x), -1)
+    y = y.reshape(len(x), -1)
+    return np.hstack([x, y]), weights, (x.shape[1], y.shape[1])

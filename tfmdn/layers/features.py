@@ -20,6 +20,7 @@ from tfmdn.layers.embeddings import PeriodicEmbedding, PiecewiseLinearEmbedding
 from tfmdn.layers.missing import Imputation, MissingIndicator
 from tfmdn.layers.products import Products
 from tfmdn.layers.trees import TreeEmbedding
+from tfmdn.reading import weighted
 
 __all__ = [
     "Calendar",
@@ -68,9 +69,9 @@ class Standardization(adaptation.AdaptedLayer):
         self.lowest = self._add_statistic("lowest", np.full(features, -np.inf))
         self.highest = self._add_statistic("highest", np.full(features, np.inf))
 
-    def _learn(self, rows):
+    def _learn(self, rows, weights):
         lowest, highest = np.nanmin(rows, 0), np.nanmax(rows, 0)
-        location, scale = np.nanmean(rows, 0), np.nanstd(rows, 0)
+        location, scale = weighted.moments(rows, weights)
         resolution = np.finfo(adaptation.precision(self.variable_dtype)).eps * np.abs(location)
         scale = np.where((scale <= resolution) | (lowest == highest), 1.0, scale)
         self.location.assign(location)
@@ -95,7 +96,8 @@ class NoiseRegularization(adaptation.AdaptedLayer):
     Noise on features and targets smooths the density that a network learns, as a kernel does in kernel density
     estimation, and for it the rule of thumb of kernel density estimation holds (Rothfuss et al. 2020, "Noise
     Regularization for Conditional Density Estimation"): the standard deviation is
-    `factor * sd * n^(-1 / (4 + F))` in each of F coordinates, of which n values are finite.
+    `factor * sd * n^(-1 / (4 + F))` in each of F coordinates, of which n values are finite. (Of weights n is how many
+    equal rows say as much.)
 
     In a model it is a layer for the features. For targets, map it over a dataset:
     `dataset.map(lambda x, y: (x, noise(y, training=True)))`.
@@ -126,9 +128,10 @@ class NoiseRegularization(adaptation.AdaptedLayer):
     def _add_state(self, features):
         self.bandwidth = self._add_statistic("bandwidth", np.zeros(features))
 
-    def _learn(self, rows):
-        counts = np.isfinite(rows).sum(0)
-        self.bandwidth.assign(self.factor * np.nanstd(rows, 0) * counts ** (-1.0 / (4 + rows.shape[1])))
+    def _learn(self, rows, weights):
+        counts = weighted.effective_counts(rows, weights)
+        _, scale = weighted.moments(rows, weights)
+        self.bandwidth.assign(self.factor * scale * counts ** (-1.0 / (4 + rows.shape[1])))
 
     def call(self, inputs, training=None):
         if training:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfmdn.distributions import gaussian_mixtures
 from tfmdn.layers import outputs, products, starts
+from tfmdn.reading import values, weighted
 
 # How far components that begin as the same normal start from its centre, in units of its scales.
 APART = 0.1
@@ -35,6 +36,27 @@ def are_continuous(x: np.ndarray, y: np.ndarray) -> bool:
     if num_rows < LEAST_ROWS * (features + y.shape[1]):
         return False
     return all(len(np.unique(column)) >= LEAST_VALUES for column in x.T)
+
+
+def typical_rows(x, y, sample_weight) -> tuple[np.ndarray, np.ndarray]:
+    """Features `[n, F]` and targets `[n, D]` as numbers, each row about as often as it weighs.
+
+    Raises:
+      TypeError: if they are not arrays of numbers.
+      ValueError: if they are not of the same rows.
+    """
+    x, y = values.as_numbers(x, "features"), values.as_numbers(y, "targets")
+    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y):
+        raise ValueError(
+            "`adapt` of x and y together needs features [n, F] and targets [n, D] of the same rows. "
+            f"Received: x of shape {x.shape}, y of shape {y.shape}."
+        )
+    if sample_weight is None:
+        return x, y
+    weights = weighted.of_rows(values.as_numbers(sample_weight, "weights"), x.shape[:1])
+    counts = np.flatnonzero(weights > 0.0)
+    rows = counts[weighted.by_weight(weights[counts])]
+    return x[rows], y[rows]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -237,7 +237,12 @@ class MDNLayer(keras.layers.Layer):
         values = {name: tf.expand_dims(getattr(self, name), -1) for name in self.ends.names}  # [E, 1]
         return self.ends.arguments(values, self.num_components, has_background=bool(self.background))
 
-    def adapt(self, y: ArrayLike | tf.data.Dataset, x: ArrayLike | None = None) -> None:
+    def adapt(
+        self,
+        y: ArrayLike | tf.data.Dataset | keras.utils.PyDataset,
+        x: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> None:
         """Learns the location and the scale of the target, and starts the components on the targets.
 
         Call it once before training. The mixture is then in the target's own units, and `min_scale` and `max_scale`
@@ -253,14 +258,19 @@ class MDNLayer(keras.layers.Layer):
         correlated, learning would be slow in other units.
 
         Args:
-          y: targets `[*B, *event_shape]` as an array or a tensor (of targets that are intervals one value each, such as
-            the middle); or a `tf.data.Dataset` of batches of y, of `(x, y)` or of `(x, y, sample_weight)`, read once.
+          y: targets `[*B, *event_shape]` as an array, a tensor or a frame of numbers (of targets that are intervals one
+            value each, such as the middle); or a `tf.data.Dataset` or `PyDataset` of batches of y, of `(x, y)` or of
+            `(x, y, sample_weight)`, read once. What is missing or masked does not count.
           x: standardised features `[n, F]` for targets `[n, D]`, of a built layer with covariance "full" and without
             limits. The last columns of the layer's inputs must be their `tfmdn.features.Products`.
+          sample_weight: weights of rows `[n]` or of steps `[*B]`, of which only the ratios matter: the location and the
+            scale are a weighted mean and standard deviation, and what has a weight of 0 does not count. None: all
+            alike. A dataset has them in its elements.
 
         Raises:
-          ValueError: if the targets do not have the shape of the event, if none is finite, or if the family or the
-            `support` excludes one of them.
+          TypeError: if the targets are not numbers, or a structure of several arrays.
+          ValueError: if the targets do not have the shape of the event, if none is finite and counts, if the family or
+            the `support` excludes one of them, or if weights are not finite numbers, 0 or more.
 
         Example:
 
@@ -270,7 +280,7 @@ class MDNLayer(keras.layers.Layer):
         110.0
         """
         family = families.FAMILIES[self.family]
-        units, rows, place = Units.learned(y, family, self.event_shape, self.ends, self.density_dtype)
+        units, rows, place = Units.learned(y, family, self.event_shape, self.ends, self.density_dtype, sample_weight)
         self.set_units(units)
         rng = np.random.default_rng(adaptation.SAMPLING_SEED)
         self._start = starts.clusters(rows.reshape(len(rows), -1), self.num_components, rng).moved(*place)
@@ -279,6 +289,7 @@ class MDNLayer(keras.layers.Layer):
         if self.spec.has_factors:
             self.component_factors.assign(self._unit_factors())
         if x is not None:
+            x, y = joint_starts.typical_rows(x, y, sample_weight)
             joint = joint_starts.JointMixture(x, units.standardize(y), self.num_components, self.min_scale)
             self.begin_as(joint.start(self.raw_outputs))
 

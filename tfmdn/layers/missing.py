@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfmdn import validation
 from tfmdn.layers import adaptation
+from tfmdn.reading import weighted
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
@@ -41,8 +42,8 @@ class Imputation(adaptation.AdaptedLayer):
     def _add_state(self, features):
         self.median = self._add_statistic("median", np.zeros(features))
 
-    def _learn(self, rows):
-        self.median.assign(np.nanmedian(rows, 0))
+    def _learn(self, rows, weights):
+        self.median.assign(weighted.quantiles(rows, 0.5, weights))
 
     def call(self, inputs):
         inputs = tf.cast(inputs, self.variable_dtype)

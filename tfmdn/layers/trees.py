@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from tfmdn import validation
 from tfmdn.layers import adaptation, tree_fits, tree_tensors
+from tfmdn.reading import containers
 
 
 @keras.saving.register_keras_serializable(package="tfmdn")
@@ -98,17 +99,21 @@ class TreeEmbedding(keras.layers.Layer):
         """Fits the trees, and returns for each row the predictions of those that have not seen its fold.
 
         Args:
-          x: features `[n, F]`. NaN is a value that is missing.
-          y: targets `[n]` or `[n, d]`. From a row without a finite target an output's trees do not learn.
+          x: features `[n, F]`, an array or a frame of numbers. NaN is a value that is missing, and so is one that is
+            masked.
+          y: targets `[n]` or `[n, d]`. From a row without a finite target, or of one that is masked, an output's trees
+            do not learn.
           folds: the number of each row's fold, integers `[n]`. Rows that belong together have the same one. None:
             `num_folds` at random.
-          sample_weight: weights of rows `[n]`. Rows of weight 0 are predicted and not learnt from.
+          sample_weight: weights of rows `[n]`, of which only the ratios matter. Rows of weight 0 are predicted and not
+            learnt from.
 
         Returns:
           `[n, T]` in float64.
 
         Raises:
           ImportError: if scikit-learn is not installed.
+          TypeError: if they are not numbers.
           ValueError: if the arrays do not belong together, if there is nothing to learn from outside of a fold, or if
             the layer has learnt before.
         """
@@ -117,7 +122,7 @@ class TreeEmbedding(keras.layers.Layer):
                 f"{type(self).__name__} learns once, as its trees are of any size. Received: a layer that has learnt "
                 "before. Make another one."
             )
-        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        ((x, y), _), *_ = containers.read_pairs(x, y)
         if x.ndim != 2 or x.size == 0:
             raise ValueError(f"`x` must be rows of features, [n, F]. Received: x of shape {x.shape}.")
         y = y[:, np.newaxis] if y.ndim == 1 else y
@@ -127,7 +132,7 @@ class TreeEmbedding(keras.layers.Layer):
         folds = self._random_folds(len(x)) if folds is None else _checked_folds(folds, len(x))
         y = np.where(weights[:, np.newaxis] > 0.0, y, np.nan)  # what does not count is as what is not known
         selections = [_selections(column, folds, number) for number, column in enumerate(y.T)]
-        weights = None if (weights[weights > 0] == 1.0).all() else weights
+        weights = None if len(np.unique(weights[weights > 0.0])) == 1 else weights
         rng = np.random.default_rng(self.seed)
         columns, forests = [], []
         for kind in self.kinds:

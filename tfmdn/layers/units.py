@@ -11,6 +11,7 @@ import numpy as np
 
 from tfmdn.layers import adaptation, families
 from tfmdn.layers.ends import Ends
+from tfmdn.reading import containers, weighted
 
 # Of the numbers in `Units.ends`, those that are targets, and those that are differences of targets.
 MOVED = ("target_low", "target_high", "target_origin")
@@ -35,7 +36,7 @@ class Units:
 
     @classmethod
     def learned(
-        cls, y, family: families.Family, event_shape: tuple[int, ...], ends: Ends, dtype: str
+        cls, y, family: families.Family, event_shape: tuple[int, ...], ends: Ends, dtype: str, sample_weight=None
     ) -> tuple[Units, np.ndarray, tuple[np.ndarray, np.ndarray]]:
         """The units of targets, and a sample of the targets.
 
@@ -45,22 +46,24 @@ class Units:
           event_shape: E.
           ends: how components end, as far as that is given.
           dtype: what the units will be kept in.
+          sample_weight: the weights of targets that are no dataset, or None.
 
         Returns:
-          The units; rows `[n, *E]` of mean 0 and standard deviation 1, whose outliers have come nearer; and what these
-          are in the units, `[*E]` each, which are others for some families.
+          The units; rows `[n, *E]` of mean 0 and standard deviation 1, whose outliers have come nearer, each about as
+          often as it weighs; and what these are in the units, `[*E]` each, which are others for some families.
         """
         extremes = adaptation.Extremes(event_shape)
-        batches = (_rows(batch, event_shape) for batch in adaptation.batches(y, part=1))
-        rows = adaptation.sample_rows(extremes.recorded(batches), event_shape)
+        batches = (_rows(batch, event_shape) for batch in containers.read(y, containers.Y, sample_weight=sample_weight))
+        rows, weights = adaptation.sample_rows(extremes.recorded(batches), event_shape)
         if not len(rows):
-            raise ValueError("`adapt` needs at least one row of finite targets. Received none.")
-        found = ends.found_in(rows, extremes.lowest, extremes.highest)
-        rows = adaptation.within_fences(family.standardize(rows))
-        centre, spread = adaptation.location_and_scale(rows, dtype)
+            raise ValueError("`adapt` needs at least one row of finite targets and of a weight above 0. Received none.")
+        typical = slice(None) if weights is None else weighted.by_weight(weights)
+        found = ends.found_in(rows[typical], extremes.lowest, extremes.highest)
+        rows = adaptation.within_fences(family.standardize(rows), weights)
+        centre, spread = adaptation.location_and_scale(rows, dtype, weights)
         location, scale = (centre, spread) if family.units is None else family.units(centre)
         place = (centre - location) / scale, spread / scale
-        return cls(family, location, scale, found), (rows - centre) / spread, place
+        return cls(family, location, scale, found), (rows[typical] - centre) / spread, place
 
     @property
     def statistics(self) -> dict[str, np.ndarray]:
@@ -84,11 +87,12 @@ class Units:
         return Units(self.family, location, scale, {**self.ends, **moved, **scaled})
 
 
-def _rows(batch, event_shape: tuple[int, ...]) -> np.ndarray:
-    batch = np.asarray(batch, np.float64)
-    if event_shape not in ((), (1,)) and batch.shape[-1:] != event_shape:
+def _rows(batch, event_shape: tuple[int, ...]) -> adaptation.WeightedRows:
+    (y,) = batch.parts
+    if event_shape not in ((), (1,)) and y.shape[-1:] != event_shape:
         raise ValueError(
-            f"`adapt` needs targets whose last axis is the event shape {event_shape}. "
-            f"Received: y of shape {batch.shape}."
+            f"`adapt` needs targets whose last axis is the event shape {event_shape}. Received: y of shape {y.shape}."
         )
-    return batch.reshape(-1, *event_shape)
+    rows = y.reshape(-1, *event_shape)
+    batch_shape = y.shape[: y.ndim - (y.shape[-1:] == event_shape)]
+    return rows, weighted.of_rows(batch.sample_weight, batch_shape)

@@ -18,6 +18,7 @@ from tfmdn import validation
 from tfmdn.distributions import gaussian_mixtures
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.metrics.base import ScoreMetric
+from tfmdn.reading import containers, weighted
 from tfmdn.scores import likelihood, ranked
 
 tfd = tfp.distributions
@@ -82,22 +83,32 @@ class SkillScore(ScoreMetric):
         self.max_components = validation.positive_integer("max_components", max_components)
         self.reference = reference
 
-    def adapt(self, y: ArrayLike) -> None:
+    def adapt(
+        self,
+        y: ArrayLike | tf.data.Dataset | keras.utils.PyDataset,
+        sample_weight: ArrayLike | None = None,
+    ) -> None:
         """Fits the unconditional mixture: scikit-learn's GaussianMixture, of as many components as the BIC chooses.
 
         Args:
-          y: training targets `[n]` or `[n, D]`, where D is the size of the model's event (1 for scalars). Rows that are
-            not finite do not count. Of more than 20,000, a random sample is used.
+          y: training targets `[n]` or `[n, D]`, where D is the size of the model's event (1 for scalars); or a
+            `tf.data.Dataset` or `PyDataset` of batches of y, of `(x, y)` or of `(x, y, sample_weight)`. Rows that are
+            not finite, missing or masked do not count. Of more than 20,000, a random sample is used.
+          sample_weight: weights of the rows `[n]`, of which only the ratios matter: each row is fitted to about as
+            often as it weighs, and those of weight 0 do not count. None: all alike. A dataset has them in its elements.
 
         Raises:
           ImportError: if scikit-learn is not installed.
-          ValueError: if there are fewer than two finite rows.
+          TypeError: if the targets are not numbers, or a structure of several arrays.
+          ValueError: if there are fewer than two finite rows that count, or if weights are not finite, 0 or more.
         """
-        rows = np.asarray(y, np.float64)
-        rows = rows.reshape(len(rows), -1)
-        rows = rows[np.isfinite(rows).all(1)]
+        rows, weights = _rows(y, sample_weight)
         if len(rows) < 2:
-            raise ValueError(f"`adapt` needs at least two rows of finite targets. Received: {len(rows)}.")
+            raise ValueError(
+                f"`adapt` needs at least two rows of finite targets. Received: {len(rows)} of a weight above 0."
+            )
+        if weights is not None:
+            rows = rows[weighted.by_weight(weights)]
         if len(rows) > REFERENCE_SAMPLE_SIZE:
             rows = np.random.default_rng(0).choice(rows, REFERENCE_SAMPLE_SIZE, replace=False)
         log_weights, means, factors = gaussian_mixtures.fit(rows, self.max_components)
@@ -142,3 +153,18 @@ class SkillScore(ScoreMetric):
             "max_components": self.max_components,
             "reference": self.reference,
         }
+
+
+def _rows(y, sample_weight) -> tuple[np.ndarray, np.ndarray | None]:
+    """The finite targets that count, as rows `[n, D]`, and their weights `[n]`; None if all are alike."""
+    parts, all_weights = [np.empty((0, 1))], [np.empty(0)]
+    for batch in containers.read(y, containers.Y, sample_weight=sample_weight):
+        rows = batch.parts[0]
+        rows = rows.reshape(len(rows), -1) if rows.ndim else rows.reshape(1, 1)
+        weights = np.ones(len(rows)) if batch.sample_weight is None else batch.sample_weight
+        weights = weighted.of_rows(weights, rows.shape[:1])
+        counts = np.isfinite(rows).all(1) & (weights > 0.0)
+        parts.append(rows[counts])
+        all_weights.append(weights[counts])
+    parts = [part for part in parts if len(part)] or parts[-1:]
+    return np.concatenate(parts), weighted.settled(np.concatenate(all_weights))

@@ -14,6 +14,7 @@
 - `values`: what values are.
 - `dates`: in seconds, by the clock on the wall.
 - `inputs`: tables as the model takes them.
+- `counting`: rows that do not count, whatever they hold.
 - `encoding`: from these to features, as a Keras model.
 - `encoded_numbers`: what is made of numbers and dates.
 - `encoded_categories`: what is made of text.

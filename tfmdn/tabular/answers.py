@@ -23,7 +23,7 @@ from tfmdn.export import raw_inputs
 from tfmdn.plots import report
 from tfmdn.scores.likelihood import negative_log_likelihood
 from tfmdn.scores.targets import TargetFormat
-from tfmdn.tabular import chunks, evaluation, inputs, labels, questions, storage, tables, targets
+from tfmdn.tabular import chunks, counting, evaluation, inputs, labels, questions, storage, tables, targets
 from tfmdn.tabular.columns import Columns
 from tfmdn.tabular.composition import Composition
 from tfmdn.tabular.conformal import Conformal
@@ -174,7 +174,10 @@ class Answers:
         return np.moveaxis(np.concatenate(draws, 1), 0, 1)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """The mean log-likelihood of the targets in nats; higher is better, and it can have either sign."""
+        """The mean log-likelihood of the targets in nats; higher is better, and it can have either sign.
+
+        Rows of weight 0 and masked targets do not count, whatever they hold.
+        """
         x, y, form, weights = self._known(X, y, sample_weight)
         scores, start = [], 0
         for mixture in self._parts.predicted(x):
@@ -203,8 +206,9 @@ class Answers:
 
         Args:
           X: features `(n, F)`.
-          y: their targets, as in `fit`. What was not observed does not count.
-          sample_weight: weights of the rows `(n,)`, 0 or more, or None.
+          y: their targets, as in `fit`. What was not observed, or is masked, does not count.
+          sample_weight: weights of the rows `(n,)`, 0 or more, or None. Their scale does not matter, and what rows of
+            weight 0 hold.
 
         Returns:
           A mapping from names to numbers, of several outputs to arrays `[d]`.
@@ -233,11 +237,13 @@ class Answers:
           ImportError: if matplotlib is not installed.
           ValueError: if the targets do not fit, or if none counts.
         """
+        X, y = counting.that_count(X, y, self.intervals)
         _, events, form, _ = self._known(X, y, None)
         report.write(self, tables.dense(X), events, form, path)
 
     def _known(self, X, y, sample_weight) -> tuple[np.ndarray, np.ndarray, TargetFormat, np.ndarray]:
         """Checked features, the events that are their targets, what these say, and how much each row counts."""
+        X, y, sample_weight, _ = counting.without_junk(X, y, sample_weight, self.intervals)
         x, _ = self._features(X)
         y = targets.validated(y, self.intervals, len(x))
         outputs, pair = math.prod(self._event_shape), 2 if self.intervals else 1

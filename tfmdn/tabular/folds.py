@@ -22,12 +22,6 @@ IN_ONE_ROUND = 10
 FEW_PARTS = 5
 
 
-def by_weight(weights: np.ndarray) -> np.ndarray:
-    """Row numbers `[n]` in which each row is about as often as its weight `[n]` says: once, if all are alike."""
-    cumulative = np.cumsum(weights)
-    return np.searchsorted(cumulative, (np.arange(len(weights)) + 0.5) * (cumulative[-1] / len(weights)))
-
-
 def group_numbers(groups: ArrayLike, num_rows: int) -> np.ndarray:
     """Labels of rows that belong together, such as names, as numbers from 0: `[n]`.
 

@@ -10,8 +10,9 @@ import numpy as np
 from tfmdn import validation
 from tfmdn.layers.extrapolation import Extrapolation
 from tfmdn.layers.kernels import FOLDS
+from tfmdn.reading import weighted
 from tfmdn.scores.targets import TargetFormat
-from tfmdn.tabular import folds, targets
+from tfmdn.tabular import targets
 from tfmdn.tabular.layout import Layout
 
 # Of so many rows it learns.
@@ -44,7 +45,7 @@ def learned(
     """
     if novelty is None or not layout.numbers:
         return None
-    rows = np.random.default_rng(SEED).permutation(folds.by_weight(weights))[:MAX_ROWS]
+    rows = np.random.default_rng(SEED).permutation(weighted.by_weight(weights))[:MAX_ROWS]
     if len(rows) < FOLDS:
         return None
     fallback = Extrapolation(novelty, dtype="float64", name="fallback")

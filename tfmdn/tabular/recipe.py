@@ -16,6 +16,7 @@ from tfmdn import validation
 from tfmdn.layers import coarseness, families, joint_starts, specs
 from tfmdn.layers import support as support_lib
 from tfmdn.layers.ends import Ends
+from tfmdn.reading import weighted
 from tfmdn.scores.targets import TargetFormat
 from tfmdn.tabular import folds, lessons, plans, stacked, targets, trainings
 from tfmdn.tabular import workshop as workshop_lib
@@ -132,7 +133,7 @@ class Recipe:
         progress.show(f"preparing a table of {len(x):,} x {x.shape[1]:,}", share=0.0)
         values = targets.representative(y, form)
         # Rows count in the units and the limits of the targets as they do in the training.
-        typical = values[folds.by_weight(weights)]
+        typical = values[weighted.by_weight(weights)]
         settled = self._as_of(form)._settled(len(x), layout.measured.num_features, typical)
         findings = (*targets.description(y, form), *settled._description(typical))
         for finding in findings:

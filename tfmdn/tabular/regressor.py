@@ -20,6 +20,7 @@ from sklearn.utils import check_random_state
 from tfmdn import validation
 from tfmdn.tabular import (
     answers,
+    counting,
     encoding,
     evaluation,
     folds,
@@ -223,7 +224,8 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
             which are then learnt from as if they were the table.
           y: targets `(n,)` or `(n, d)`; of several outputs NaN stands for one that was not observed, and rows of which
             nothing is known do not count. With `intervals` pairs in a last axis of size 2. None beside a dataset.
-          sample_weight: weights of the rows `(n,)`, 0 or more, or None. Their scale does not matter.
+          sample_weight: weights of the rows `(n,)`, 0 or more, or None. Their scale does not matter. Rows of weight 0,
+            and those whose targets are masked in a NumPy masked array, do not count, whatever they hold.
           groups: labels `(n,)`, numbers or text, of rows that belong together, such as those of one patient, where
             others are to be predicted for. A network learns from all rows of a group or from none, so that held-out
             rows are as new to it as others will be. None: each row is for itself. Not for a dataset.
@@ -252,6 +254,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         if y is None:  # in scikit-learn's words
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         progress.show("reading the table", share=0.0)
+        X, y, sample_weight, groups = counting.without_junk(X, y, sample_weight, self.intervals, groups)
         target_names = None if self.intervals else labels.target_names(y)
         self._columns, raw = inputs.learned(self, X)
         y = targets.validated(y, self.intervals, inputs.num_rows(raw))

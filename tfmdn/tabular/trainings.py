@@ -16,6 +16,7 @@ from tfmdn.callbacks.forecast import ForecastStopping
 from tfmdn.ensembles import judgement
 from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.ensembles.judgement import Judgement
+from tfmdn.reading import weighted
 from tfmdn.tabular import folds, plans, targets
 from tfmdn.tabular.lessons import JUDGED_SCALES, Kind, Lesson, Schedule
 from tfmdn.tabular.progress import Ending, Progress, TrainingProgress
@@ -93,7 +94,7 @@ def train(
     """
     # Members learn targets in standard units. The networks that predict have heads of their own, in the targets'
     # units, and are given what was learnt.
-    rows = folds.by_weight(lesson.weights) if kind.as_joint else None
+    rows = weighted.by_weight(lesson.weights) if kind.as_joint else None
     units = workshop.start(lesson.x, lesson.typical, lesson.seed, kind.hidden, rows, lesson.held_out)
     y = targets.in_standard_units(lesson.y, lesson.form, units)
     learner, options = workshop.learner, dataclasses.asdict(lesson.form)
