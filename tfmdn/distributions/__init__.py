@@ -18,7 +18,9 @@
 - `compiled`: other searches, as one graph for all mixtures of a kind.
 - `merging`: several mixtures as one.
 - `gaussian_mixtures`: scikit-learn's.
-- `tensor_like`: what makes a mixture a tensor for TensorFlow, Keras and NumPy.
+- `tensor_like`: what makes a mixture a tensor for TensorFlow and Keras.
+- `numpy_like`: what makes it an array for NumPy, a number and a sequence for Python.
+- `indexing`: which rows an index chooses.
 - `named`: the tensors of models' outputs by name, as exported models give them.
 - `copies`: copies and pickles of mixtures.
 - `type_specs`: the names that SavedModels know our distributions by.

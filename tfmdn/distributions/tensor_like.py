@@ -10,14 +10,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import keras_internals
-from tfmdn.distributions import tensors
+from tfmdn.distributions import indexing, numpy_like, tensors
 
 tfd = tfp.distributions
 
 TENSOR_CONVERSIONS = ("mean", "mode", "sample")
 
 
-class TensorLike:
+class TensorLike(numpy_like.NumPyLike):
     """A base class, before `tfd.MixtureSameFamily`, of mixtures that stand for a tensor where one is needed.
 
     `tf.is_tensor` asks for `is_tensor_like`; Keras then reads `shape` and `dtype`. A subclass sets `_convert_to_tensor`
@@ -48,17 +48,19 @@ class TensorLike:
         is_kept = mask is not None and copy.batch_shape == self.batch_shape
         return keras_internals.masked(copy, mask if is_kept else None)
 
-    def __getitem__(self, slices) -> tfd.Distribution:
-        """As TFP's: a part of the batch. The mask that Keras gave the mixture goes along."""
-        mask = tensors.mask(self)
-        return keras_internals.masked(super().__getitem__(slices), None if mask is None else mask[slices])
-
-    def numpy(self) -> np.ndarray:
-        """The tensor that the mixture stands for, as a NumPy array (eagerly only)."""
-        return tf.convert_to_tensor(self).numpy()
-
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        return np.asarray(self.numpy(), dtype=dtype)
+    def __getitem__(self, index) -> tfd.Distribution:
+        """A part of the batch, as NumPy would choose it. The mask that Keras gave the mixture goes along."""
+        parts = indexing.parts_of(self, index)
+        taken = indexing.take(self, parts)
+        if taken is not None:
+            return taken
+        if indexing.is_basic(parts):
+            parts = tuple(int(part) if isinstance(part, np.ndarray) else part for part in parts)
+            return super().__getitem__(parts)
+        raise IndexError(
+            "Integers and slices alone index a mixture of such components; `tf.gather` takes rows of its answers. "
+            f"Received: index {index!r} of a mixture of {self.components_distribution}."
+        )
 
     def _asdict(self) -> dict[str, tf.Tensor]:
         """What a SavedModel signature returns in place of the distribution: named tensors."""

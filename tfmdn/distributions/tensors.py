@@ -30,13 +30,20 @@ def parameters(components: tfd.Distribution) -> dict[str, tf.Tensor]:
     Raises:
       NotImplementedError: if the distribution is made of other distributions, or has batch axes of unknown number.
     """
-    return _broadcast_batch(*parameters_as_given(components))
+    return broadcast_batch(*parameters_as_given(components))
 
 
-def parameters_as_given(components: tfd.Distribution) -> tuple[dict[str, tf.Tensor], dict[str, int]]:
-    """The same, not broadcast, and how many axes of each are those of a batch."""
+def parameters_as_given(
+    components: tfd.Distribution, of_own_kind: bool = False
+) -> tuple[dict[str, tf.Tensor], dict[str, int]]:
+    """The same, not broadcast, and how many axes of each are those of a batch.
+
+    Args:
+      components: the distribution.
+      of_own_kind: whether `Rescaled` normals have the parameters of their own, and not `loc` and `scale`.
+    """
     inner = under_independent(components)
-    is_rescaled = isinstance(inner, rescaled.Rescaled)
+    is_rescaled = isinstance(inner, rescaled.Rescaled) and not of_own_kind
     kind, arguments = (inner.plain_kind, inner.plain_arguments()) if is_rescaled else (type(inner), inner.parameters)
     if components.batch_shape.rank is None or inner.batch_shape.rank is None:
         raise NotImplementedError(f"The number of batch axes of {components} is not known.")
@@ -166,7 +173,7 @@ def _read_in_full(distribution: tfd.Distribution) -> dict[str, tf.Tensor]:
     values, event_ndims = _read_as_it_is(distribution)
     batch_ndims = {name: value.shape.rank - event_ndims[name] for name, value in values.items()}
     is_full = len({tuple(value.shape[: batch_ndims[name]]) for name, value in values.items()}) == 1
-    return values if is_full else _broadcast_batch(values, batch_ndims)
+    return values if is_full else broadcast_batch(values, batch_ndims)
 
 
 def _broadcast_before(values: list[tf.Tensor], axis: int) -> list[tf.Tensor]:
@@ -178,7 +185,7 @@ def _broadcast_before(values: list[tf.Tensor], axis: int) -> list[tf.Tensor]:
     return [tf.broadcast_to(value, tf.concat([before, shape[axis:]], 0)) for value, shape in zip(values, shapes)]
 
 
-def _broadcast_batch(values: dict[str, tf.Tensor], batch_ndims: dict[str, int]) -> dict[str, tf.Tensor]:
+def broadcast_batch(values: dict[str, tf.Tensor], batch_ndims: dict[str, int]) -> dict[str, tf.Tensor]:
     """Tensors of which the first so many axes are those of a batch, broadcast to one batch shape."""
     static_shapes = [value.shape[: batch_ndims[name]] for name, value in values.items()]
     static_batch_shape = functools.reduce(tf.broadcast_static_shape, static_shapes)
