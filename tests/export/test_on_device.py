@@ -52,7 +52,7 @@ def test_smaller_weights_say_nearly_the_same(tmp_path, quantize):
     small = tmp_path / "small.tflite"
     tfmdn.export_litert(wide, small, quantize=quantize)
     exact = 4 * wide.count_params()  # the weights alone
-    assert small.stat().st_size < {"float16": 0.8, "int8": 0.6}[quantize] * exact
+    assert small.stat().st_size < {"float16": 0.8, "int8": 0.7}[quantize] * exact
     interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(small))
     x = np.random.default_rng(0).normal(size=(50, 8)).astype("float32")
     y = np.zeros(50, "float32")
