@@ -31,6 +31,7 @@ from tfmdn import metrics as metrics
 from tfmdn import plots as plots
 from tfmdn import scores as scores
 from tfmdn import training as training
+from tfmdn import versions as _versions
 from tfmdn.callbacks import BackupAndRestore as BackupAndRestore
 from tfmdn.callbacks import ComponentHealth as ComponentHealth
 from tfmdn.callbacks import ComponentHealthWarning as ComponentHealthWarning
@@ -60,7 +61,7 @@ from tfmdn.scores import probability_integral_transform as probability_integral_
 from tfmdn.training import MultiWorkerMirroredStrategy as MultiWorkerMirroredStrategy
 from tfmdn.training import fit as fit
 
-__version__ = "0.1.0"
+__version__ = _versions.VERSION
 
 
 def __dir__() -> list[str]:

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import numerics, validation
+from tfmdn import numerics, processes, validation
 from tfmdn.distributions.mixture import Mixture
 
 tfd = tfp.distributions
@@ -150,6 +150,7 @@ def generate(
     >>> drawn.draws.shape, place.shape
     (TensorShape([1, 1]), TensorShape([1]))
     """
+    processes.require_usable_tensorflow()
     tensors = tf.nest.map_structure(tf.convert_to_tensor, (features, state))
     temperatures = (
         numerics.checked_tensor("temperature", temperature, validation.positive_number, tf.float64),

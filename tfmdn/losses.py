@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfmdn import keras_internals, numerics, validation
+from tfmdn import keras_internals, numerics, validation, versions
 from tfmdn.scores import energy, likelihood, ranked, weighting
 from tfmdn.scores.targets import TargetFormat
 
@@ -83,7 +83,7 @@ class ScoreLoss(keras.losses.Loss):
         return y_pred  # already scores: __call__ needs the mixture itself, which Keras would cast to its own dtype
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class NegativeLogLikelihood(ScoreLoss):
     """The loss of mixture density networks: the mean of -log p(y | x), see `negative_log_likelihood`.
 
@@ -122,7 +122,7 @@ class NegativeLogLikelihood(ScoreLoss):
         return likelihood.negative_log_likelihood(y_true, mixture, intervals=self.intervals, missing=self.missing)
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class CRPS(ScoreLoss):
     """The mean continuous ranked probability score, see `crps`: a loss in the units of the targets.
 
@@ -158,7 +158,7 @@ class CRPS(ScoreLoss):
         return ranked.crps(y_true, mixture, intervals=self.intervals, missing=self.missing)
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class EnergyScore(ScoreLoss):
     """The mean energy score, see `energy_score`: a loss for vectors in the units of the targets.
 
@@ -203,7 +203,7 @@ class EnergyScore(ScoreLoss):
         return {**super().get_config(), "num_samples": self.num_samples, "seed": self.seed}
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class PinballLoss(ScoreLoss):
     """The mean pinball loss of the mixture's quantiles, see `pinball_loss`.
 

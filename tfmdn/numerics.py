@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import TypeVar
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+
+from tfmdn import processes
 
 Function = TypeVar("Function", bound=Callable)
 
@@ -143,9 +146,15 @@ def stateless_seed(seed):
 
 
 def unconverted(function: Function) -> Function:
-    """The function, which AutoGraph leaves as it is in a `tf.function` of a user's.
+    """The function, which AutoGraph leaves as it is in a `tf.function` of a user's, and which raises after a late fork.
 
     AutoGraph rewrites Python's loops over tensors. Where there are none to rewrite it takes longer to read all that a
     function calls than TensorFlow takes to trace it: 2.2 of 2.4 seconds of the first `tfmdn.crps`.
     """
-    return tf.autograph.experimental.do_not_convert(function)
+
+    @functools.wraps(function)
+    def checked(*args, **kwargs):
+        processes.require_usable_tensorflow()
+        return function(*args, **kwargs)
+
+    return tf.autograph.experimental.do_not_convert(checked)

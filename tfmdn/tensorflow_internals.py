@@ -1,4 +1,4 @@
-"""What exports need of TensorFlow that has no public name there. Its test says what needs each."""
+"""What tfmdn needs of TensorFlow that has no public name there. Its test says what needs each."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ class LiteRTContents(NamedTuple):
 
     custom: set[str]
     double: set[str]
+
+
+def is_in_use() -> bool:
+    """Whether this process, or the one that it was forked off, has made or computed a tensor.
+
+    False as well where a newer TensorFlow no longer says so.
+    """
+    from tensorflow.python.eager import context
+
+    current = getattr(context, "_context", None)
+    return getattr(current, "_initialized", False)
 
 
 def with_constant_weights(function: tf.types.experimental.ConcreteFunction) -> tf.types.experimental.ConcreteFunction:

@@ -8,7 +8,17 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn import processes
+
 tfd = tfp.distributions
+
+
+class Checked:
+    """A base class, before those of TFP, of distributions whose methods raise after a late fork."""
+
+    def _name_and_control_scope(self, *args, **kwargs):
+        processes.require_usable_tensorflow()
+        return super()._name_and_control_scope(*args, **kwargs)
 
 
 def set_parameters(distribution: tfd.Distribution, arguments: dict) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
-import io
-import numbers
+import json
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmdn import files, keras_internals, validation
+from tfmdn import files, keras_internals, validation, versions
+from tfmdn.callbacks import backups
 
 
 class BackupAndRestore(keras.callbacks.Callback):
@@ -80,7 +79,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             )
         self._epoch, self._batch, self._since_backup = 0, 0, 0
         content = self._content()
-        self._backup = dict(np.load(io.BytesIO(content))) if content else None
+        self._backup = backups.arrays(content, self.path) if content else None
         if self._backup:
             with self.model.distribute_strategy.scope():
                 self.model.optimizer.build(self.model.trainable_variables)
@@ -98,7 +97,9 @@ class BackupAndRestore(keras.callbacks.Callback):
         self.model.history.history.update(history)
         self.model.history.epoch = list(range(epoch))
         for number, callback in enumerate(self.callbacks):
-            _set_progress(callback, {name: self._backup[f"{number}/{name}"] for name in self._names(f"{number}/")})
+            backups.set_progress(
+                callback, {name: self._backup[f"{number}/{name}"] for name in self._names(f"{number}/")}
+            )
         if self._batch and not self.params.get("resumes_within_epoch"):  # as tfmdn.fit does
             self._skip_batches()
             return
@@ -139,13 +140,14 @@ class BackupAndRestore(keras.callbacks.Callback):
     def _save(self, epoch: int, batch: int, history: dict) -> None:
         self._batch = batch
         # On every worker: what metrics count is summed over all of them when it is read.
-        state = {f"variable/{number}": _array(variable) for number, variable in enumerate(self._variables())}
+        state = {f"variable/{number}": backups.array(variable) for number, variable in enumerate(self._variables())}
         if not self._writes:
             return
         state["position"] = np.array([epoch, batch])
+        state[versions.STAMP] = np.array(json.dumps(versions.stamp()))
         state |= {f"history/{name}": np.array(values) for name, values in history.items()}
         for number, callback in enumerate(self.callbacks):
-            state |= {f"{number}/{name}": value for name, value in _progress(callback).items()}
+            state |= {f"{number}/{name}": value for name, value in backups.progress(callback).items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with files.replacement(self.path) as draft:
             np.savez(draft, **state)
@@ -153,7 +155,8 @@ class BackupAndRestore(keras.callbacks.Callback):
     def _content(self) -> bytes:
         """The chief's file, or nothing."""
         strategy = self.model.distribute_strategy
-        content = self.path.read_bytes() if self._writes and self.path.exists() else b""
+        # An empty file is a damaged backup, and not none.
+        content = (self.path.read_bytes() or b" ") if self._writes and self.path.exists() else b""
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             return content
         # As int32, the smallest type that can be gathered; a first word, as TensorFlow crashes if it gathers nothing.
@@ -245,33 +248,3 @@ def _save_completely(model: keras.Model, save: Callable, filepath: str | os.Path
     if model.distribute_strategy.extended.should_checkpoint:
         with files.replacement(filepath) as draft:
             save(draft, **kwargs)
-
-
-def _array(variable: keras.Variable) -> np.ndarray:
-    value = np.asarray(variable.numpy())
-    return value.astype(np.float32) if value.dtype.kind == "V" else value  # bfloat16, which NumPy's files cannot hold
-
-
-def _progress(callback: keras.callbacks.Callback) -> dict[str, np.ndarray]:
-    """What a callback has counted and kept: its numbers and lists of arrays, but for its constructor's arguments."""
-    progress = {}
-    for name, value in vars(callback).items():
-        if name in inspect.signature(type(callback)).parameters:
-            continue
-        if isinstance(value, numbers.Number):
-            progress[name] = np.asarray(value)
-        elif isinstance(value, list) and all(isinstance(part, (np.ndarray, numbers.Number)) for part in value):
-            progress |= {f"{name}/{index}": np.asarray(part) for index, part in enumerate(value)}
-    return progress
-
-
-def _set_progress(callback: keras.callbacks.Callback, progress: dict[str, np.ndarray]) -> None:
-    lists = {}
-    for name, value in progress.items():
-        name, _, index = name.partition("/")
-        if index:
-            lists.setdefault(name, []).append(value)
-        else:
-            setattr(callback, name, value.item())
-    for name, parts in lists.items():
-        setattr(callback, name, parts)

@@ -31,7 +31,9 @@ tfd = tfp.distributions
 
 
 @registered
-class Mixture(tensor_like.TensorLike, queries.Queries, cumulative.Cumulative, tfd.MixtureSameFamily):
+class Mixture(
+    tensor_like.TensorLike, queries.Queries, cumulative.Cumulative, tfp_internals.Checked, tfd.MixtureSameFamily
+):
     """A mixture distribution that TensorFlow, Keras and NumPy also take as a tensor.
 
     It is a `tfd.MixtureSameFamily`, but for `cdf` and its kin, which are of each coordinate of a vector by itself.

@@ -18,7 +18,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfmdn import validation
+from tfmdn import processes, validation, versions
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.ensembles import vectorized
 from tfmdn.ensembles.calibrated import Calibrated
@@ -28,7 +28,7 @@ from tfmdn.ensembles.networks import Networks
 tfd = tfp.distributions
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved(beside=["sizes"])
 class Ensemble(Learning, Calibrated, keras.Model):
     """Several networks as one model, whose output is the mixture of their mixtures (see `tfmdn.merge`).
 
@@ -185,15 +185,22 @@ class Ensemble(Learning, Calibrated, keras.Model):
         return self.networks.mixtures(self._weights, inputs, training, tf.convert_to_tensor(self.scale_temperature))
 
     def call(self, inputs, training=False):
+        processes.require_usable_tensorflow()
         return self.networks.merge(self._mixtures(inputs, training), tf.convert_to_tensor(self.member_log_weights))
+
+    def make_predict_function(self, force=False):
+        processes.require_usable_tensorflow()
+        return super().make_predict_function(force)
 
     def predict_in_graph(self, inputs: Any) -> Mixture:
         """What calling it gives, from one graph. It is that of all ensembles made of the same `networks`."""
+        processes.require_usable_tensorflow()
         by_member = map(tf.convert_to_tensor, (self.scale_temperature, self.member_log_weights))
         return self.networks.merged(self._weights, inputs, *by_member)
 
     def answer(self, inputs: Any, ask: Callable, *arguments: tf.Tensor) -> list[tf.Tensor]:
         """What `ask(mixture, *arguments)` says of that mixture, in the same graph: see `Networks.answer`."""
+        processes.require_usable_tensorflow()
         by_member = map(tf.convert_to_tensor, (self.scale_temperature, self.member_log_weights))
         return self.networks.answer(ask, arguments, self._weights, inputs, *by_member)
 

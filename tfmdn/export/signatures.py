@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
+from tfmdn import processes
 from tfmdn.distributions.mixture import Mixture
 
 
@@ -20,6 +21,7 @@ class HasModel(Protocol):
 
 def keras_model(model: keras.Model | HasModel) -> keras.Model:
     """The Keras model of what is to be exported: itself, or that of a fitted `MDNRegressor`."""
+    processes.require_usable_tensorflow()
     if isinstance(model, keras.Model):
         return model
     inner = getattr(model, "model_", None)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfmdn import versions
 from tfmdn.distributions.named import named_tensors
 from tfmdn.export import signatures
 
@@ -69,7 +70,7 @@ def _chosen(names: str | Sequence[str] | None, tensors: dict[str, keras.KerasTen
     return {name: tensors[name] for name in wanted}
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class TensorView(keras.layers.Layer):
     """What `as_tensors` makes a model of: a layer that calls a model and returns what its output is made of, by name.
 

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from tfmdn import processes
 from tfmdn.reading import containers, weighted
 
 # Enough for statistics to one percent.
@@ -173,6 +174,7 @@ class AdaptedLayer(keras.layers.Layer):
           ValueError: if there are no rows that count, if the number of features is not that of the layer, if a feature
             has no finite value, or if weights are not finite numbers, 0 or more.
         """
+        processes.require_usable_tensorflow()
         rows, weights = _rows(x, sample_weight)
         if not self.built:
             self.build((None, rows.shape[1]))
@@ -190,6 +192,7 @@ class AdaptedLayer(keras.layers.Layer):
         self._learn(rows, weights)
 
     def build(self, input_shape):
+        processes.require_usable_tensorflow()
         self.input_spec = last_axis_spec(input_shape)
         self._add_state(input_shape[-1])
 

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmdn import validation
+from tfmdn import validation, versions
 from tfmdn.layers import civil
 
 # In days, the day itself in hours. Years and months as long as they are on average.
@@ -22,7 +22,7 @@ _DAY = 86_400
 _LIMIT = 2.0**53
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class Calendar(keras.layers.Layer):
     """Where in the year, the month, the week or the day a time is, with its sine and cosine.
 

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmdn import validation
+from tfmdn import validation, versions
 from tfmdn.layers import adaptation
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class CategoryIndicators(adaptation.AdaptedLayer):
     """An indicator of each number of each category, minus the share of rows that have it.
 
@@ -65,7 +65,7 @@ class CategoryIndicators(adaptation.AdaptedLayer):
         return {**super().get_config(), "sizes": list(self.sizes)}
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class CategoryEmbedding(keras.layers.Layer):
     """A trainable vector for each number of each category, side by side (Guo and Berkhahn 2016, "Entity Embeddings").
 

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfmdn import versions
 from tfmdn.layers import civil
 
 _MONTH, _DAY, _HOUR, _SIXTIETH = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])", r"(?:[01]\d|2[0-3])", r"[0-5]\d"
@@ -24,7 +25,7 @@ _UP_TO_MINUTES = r"^.{1,16}"
 _SECONDS_AND_OFFSET = r"^(?::([\d.]+))?(?:Z|([+-])(\d\d):?(\d\d)?)?$"
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class DateParsing(keras.layers.Layer):
     """Dates and times in text, as ISO 8601 has them, as seconds since 1970-01-01 00:00.
 

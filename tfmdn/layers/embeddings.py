@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmdn import validation
+from tfmdn import validation, versions
 from tfmdn.layers import adaptation
 from tfmdn.reading import weighted
 
@@ -22,7 +22,7 @@ MOST_ROWS = 100_000
 SAMPLING_SEED = 0x62696E73
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class PeriodicEmbedding(keras.layers.Layer):
     """Sines and cosines of each feature, mixed by a small dense layer of its own, beside the feature itself.
 
@@ -101,7 +101,7 @@ class PeriodicEmbedding(keras.layers.Layer):
         }
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class PiecewiseLinearEmbedding(adaptation.AdaptedLayer):
     """For each feature how far it is through each of the bins between its quantiles, beside the feature itself.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import keras
 import numpy as np
 import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn import versions
 from tfmdn.distributions import merging, reflected, reflected_joint, tensors
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.layers import adaptation, families, kernels
@@ -43,7 +43,7 @@ REACH = 5.0
 RIDGE = 1.0
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class Extrapolation(MarginalFallback):
     """A `MarginalFallback` for tables, whose rows are novel as soon as one of their features is.
 

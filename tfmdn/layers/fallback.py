@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfmdn import validation
+from tfmdn import validation, versions
 from tfmdn.distributions import gaussian_mixtures, merging
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.layers import adaptation, families, kernels
@@ -30,7 +30,7 @@ LONGEST_WAY = 3.0
 FARTHEST = 1e6
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class MarginalFallback(keras.layers.Layer):
     """Lets a model say that it does not know: off its training data it answers with the marginal of the target.
 

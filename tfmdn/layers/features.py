@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmdn import validation
+from tfmdn import validation, versions
 from tfmdn.layers import adaptation
 from tfmdn.layers.calendar import Calendar
 from tfmdn.layers.categories import CategoryEmbedding, CategoryIndicators
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class Standardization(adaptation.AdaptedLayer):
     """Brings features to mean 0 and standard deviation 1, and holds those far outside of the adapted range at its rim.
 
@@ -89,7 +89,7 @@ class Standardization(adaptation.AdaptedLayer):
         return {**super().get_config(), "margin": self.margin}
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class NoiseRegularization(adaptation.AdaptedLayer):
     """Adds normal noise while training, of a bandwidth that shrinks as the data grows.
 

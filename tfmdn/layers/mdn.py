@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfmdn import keras_internals, validation
+from tfmdn import keras_internals, processes, validation, versions
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.distributions.tensor_like import conversion_name
 from tfmdn.layers import adaptation, families, joint_starts, keras_mdn_layer, outputs, specs, starts
@@ -23,7 +23,7 @@ from tfmdn.layers.units import Units
 tfd = tfp.distributions
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class MDNLayer(keras.layers.Layer):
     """Turns features into a mixture distribution of the target: a dense layer whose output is p(y | x).
 
@@ -197,6 +197,7 @@ class MDNLayer(keras.layers.Layer):
         return self.raw_outputs.size
 
     def build(self, input_shape):
+        processes.require_usable_tensorflow()
         if input_shape[-1] is None:
             raise ValueError(
                 f"MDNLayer needs inputs whose last axis has a known size. Received: input_shape={input_shape}."
@@ -211,6 +212,7 @@ class MDNLayer(keras.layers.Layer):
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.density_dtype)
 
     def call(self, inputs, mask=None):
+        processes.require_usable_tensorflow()
         if mask is not None:
             keras_internals.require_masks()
         logits, values = self.raw_outputs.constrained(tf.cast(self.dense(inputs), self.density_dtype))
@@ -279,6 +281,7 @@ class MDNLayer(keras.layers.Layer):
         >>> float(layer.target_location.numpy())
         110.0
         """
+        processes.require_usable_tensorflow()
         family = families.FAMILIES[self.family]
         units, rows, place = Units.learned(y, family, self.event_shape, self.ends, self.density_dtype, sample_weight)
         self.set_units(units)

@@ -12,12 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmdn import validation
+from tfmdn import validation, versions
 from tfmdn.layers import adaptation
 from tfmdn.reading import weighted
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class Imputation(adaptation.AdaptedLayer):
     """Puts the median of what was adapted, 0 before, in the place of values that are missing.
 
@@ -50,7 +50,7 @@ class Imputation(adaptation.AdaptedLayer):
         return tf.cast(tf.where(tf.math.is_nan(inputs), self.median, inputs), self.compute_dtype)
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class MissingIndicator(keras.layers.Layer):
     """1 where a feature is missing, and 0 where it is there, for some of the features.
 

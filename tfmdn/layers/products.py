@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfmdn import versions
 from tfmdn.layers import adaptation
 
 # Standardised numbers beyond it count as it: the square of an outlier would decide everything.
@@ -24,7 +25,7 @@ def pairs(features: int) -> tuple[np.ndarray, np.ndarray]:
     return np.triu_indices(features)
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class Products(keras.layers.Layer):
     """Numbers, and the products of each two of them.
 

@@ -12,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from tfmdn import validation
+from tfmdn import validation, versions
 from tfmdn.layers import adaptation, tree_fits, tree_tensors
 from tfmdn.reading import containers
 
 
-@keras.saving.register_keras_serializable(package="tfmdn")
+@versions.saved()
 class TreeEmbedding(keras.layers.Layer):
     """Predictions of tree ensembles that were fitted to the targets, as features for a network.
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import validation
+from tfmdn import validation, versions
 from tfmdn.metrics.base import ScoreMetric
 from tfmdn.scores import calibration, targets
 from tfmdn.scores.transform import probabilities
@@ -19,7 +18,7 @@ from tfmdn.scores.transform import probabilities
 tfd = tfp.distributions
 
 
-@keras.saving.register_keras_serializable(package="tfmdn", name="metrics.IntervalCoverage")
+@versions.saved(name="metrics.IntervalCoverage")
 class IntervalCoverage(ScoreMetric):
     """The share of targets inside the central interval of probability `coverage`. It should be equal to `coverage`.
 
@@ -66,7 +65,7 @@ class IntervalCoverage(ScoreMetric):
         return {**super().get_config(), "coverage": self.coverage}
 
 
-@keras.saving.register_keras_serializable(package="tfmdn", name="metrics.IntervalWidth")
+@versions.saved(name="metrics.IntervalWidth")
 class IntervalWidth(ScoreMetric):
     """The mean width of the central interval of probability `coverage`, in the units of the targets.
 
@@ -109,7 +108,7 @@ class IntervalWidth(ScoreMetric):
         return {**super().get_config(), "coverage": self.coverage}
 
 
-@keras.saving.register_keras_serializable(package="tfmdn", name="metrics.CalibrationError")
+@versions.saved(name="metrics.CalibrationError")
 class CalibrationError(ScoreMetric):
     """How far predicted probabilities are from observed frequencies, as a root mean square over levels. 0 is perfect.
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import validation
+from tfmdn import validation, versions
 from tfmdn.metrics.base import ScoreMetric
 from tfmdn.scores import energy, likelihood, ranked
 
 tfd = tfp.distributions
 
 
-@keras.saving.register_keras_serializable(package="tfmdn", name="metrics.NegativeLogLikelihood")
+@versions.saved(name="metrics.NegativeLogLikelihood")
 class NegativeLogLikelihood(ScoreMetric):
     """The mean of -log p(y | x) in nats, see `tfmdn.negative_log_likelihood`. Less is better; it can be negative.
 
@@ -51,7 +50,7 @@ class NegativeLogLikelihood(ScoreMetric):
         return likelihood.negative_log_likelihood(y_true, mixture, intervals=self.intervals, missing=self.missing)
 
 
-@keras.saving.register_keras_serializable(package="tfmdn", name="metrics.CRPS")
+@versions.saved(name="metrics.CRPS")
 class CRPS(ScoreMetric):
     """The mean continuous ranked probability score in the units of the targets, see `tfmdn.crps`. Less is better.
 
@@ -79,7 +78,7 @@ class CRPS(ScoreMetric):
         return ranked.crps(y_true, mixture, intervals=self.intervals, missing=self.missing)
 
 
-@keras.saving.register_keras_serializable(package="tfmdn", name="metrics.EnergyScore")
+@versions.saved(name="metrics.EnergyScore")
 class EnergyScore(ScoreMetric):
     """The mean energy score, see `tfmdn.energy_score`. Less is better.
 
@@ -122,7 +121,7 @@ class EnergyScore(ScoreMetric):
         return {**super().get_config(), "num_samples": self.num_samples, "seed": self.seed}
 
 
-@keras.saving.register_keras_serializable(package="tfmdn", name="metrics.PinballLoss")
+@versions.saved(name="metrics.PinballLoss")
 class PinballLoss(ScoreMetric):
     """The mean pinball loss of the mixture's quantiles, see `tfmdn.pinball_loss`. Less is better.
 

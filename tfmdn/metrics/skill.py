@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfmdn import validation
+from tfmdn import validation, versions
 from tfmdn.distributions import gaussian_mixtures
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.metrics.base import ScoreMetric
@@ -28,7 +27,7 @@ REFERENCE_SCORES = {"nll": likelihood.negative_log_likelihood, "crps": ranked.cr
 REFERENCE_SAMPLE_SIZE = 20_000
 
 
-@keras.saving.register_keras_serializable(package="tfmdn", name="metrics.SkillScore")
+@versions.saved(name="metrics.SkillScore")
 class SkillScore(ScoreMetric):
     """How much better the mixture is than a distribution of the target that does not look at the inputs.
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from tfmdn import validation
+from tfmdn import processes, validation
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.export import raw_inputs
 from tfmdn.plots import report
@@ -290,6 +290,7 @@ class Answers:
 
     def _features(self, X) -> tuple[np.ndarray, object]:
         """What the networks see of a table, `(n, F)`, and the index of its rows if they were pandas'."""
+        processes.require_usable_tensorflow()
         raw = self.model_inputs(X)
         return self._parts.features(raw), labels.index_of(X)
 

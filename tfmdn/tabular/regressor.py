@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 
-from tfmdn import validation
+from tfmdn import processes, validation
 from tfmdn.tabular import (
     answers,
     counting,
@@ -233,6 +233,7 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         Returns:
           Itself. If it fails or is interrupted, an earlier fit is left as it was.
         """
+        processes.require_usable_tensorflow()
         before = dict(vars(self))
         try:
             self._fit(X, y, sample_weight, groups)

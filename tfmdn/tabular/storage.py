@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 import numbers
 import os
 import pathlib
 import tempfile
 import zipfile
-import zlib
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import keras
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from tfmdn import files, validation
+from tfmdn import archives, files, processes, validation, versions
 from tfmdn.export.litert import export_litert
 from tfmdn.export.onnx import export_onnx
 from tfmdn.export.saved_model import export_saved_model
@@ -26,7 +25,25 @@ from tfmdn.tabular.conformal import Conformal
 
 Regressor = TypeVar("Regressor", bound="Stored")
 
+KIND = "a file that MDNRegressor.save wrote"
 METADATA = "regressor.json"
+FACTS = (
+    "parameters",
+    "num_components_",
+    "n_steps_",
+    "best_steps_",
+    "stopped_by_",
+    "findings_",
+    "held_out_scores_",
+    "n_features_in_",
+    "feature_names_in_",
+    "columns",
+    "output_shape",
+    "typical_values",
+    "conformal",
+    "target_names",
+)
+LONGEST_CAUSE = 600  # characters of what Keras says
 FORMATS = {"saved_model": export_saved_model, "litert": export_litert, "onnx": export_onnx}
 
 
@@ -43,6 +60,7 @@ class Stored:
         Raises:
           sklearn.exceptions.NotFittedError: if it is not fitted.
         """
+        processes.require_usable_tensorflow()
         check_is_fitted(self)
         write(path, self.model_, self._metadata())
 
@@ -83,11 +101,12 @@ class Stored:
 
         Raises:
           FileNotFoundError: if there is no such file.
-          ValueError: if the file is not one, or is damaged.
+          ValueError: if the file is not one, is damaged, or of a version of tfmdn whose files this one cannot read. The
+            error says which versions, and what to do.
         """
-        model, metadata = read(path)
-        regressor = cls(**metadata["parameters"])
-        regressor._set_metadata(metadata, model)
+        processes.require_usable_tensorflow()
+        regressor = cls()
+        regressor.model_, _ = read(path, regressor._set_metadata)
         return regressor
 
     def _metadata(self) -> dict:
@@ -112,7 +131,15 @@ class Stored:
             "target_names": self.target_names_ and list(map(labels.plain_name, self.target_names_)),
         }
 
-    def _set_metadata(self, metadata: dict, model: keras.Model) -> None:
+    def _set_metadata(self, metadata: dict) -> None:
+        """Takes what `_metadata` returned.
+
+        Raises:
+          versions.OtherVersionError: if there is more or less of it than this version knows.
+        """
+        _check_names("parts", metadata, FACTS, FACTS)
+        _check_names("parameters", metadata["parameters"], self.get_params(deep=False), ())
+        self.set_params(**metadata["parameters"])
         for name in ("num_components_", "n_steps_", "stopped_by_"):
             setattr(self, name, metadata[name])
         self.best_steps_ = np.array(metadata["best_steps_"])
@@ -127,26 +154,41 @@ class Stored:
         self._conformal = Conformal.from_config(metadata["conformal"])
         names = metadata["target_names"]
         self.target_names_ = names and list(map(labels.name_of, names))
-        self.model_ = model
 
     def __getstate__(self):
         """Of plain types alone: skops, which asks what types it may load, need know of none but this class."""
         state = super().__getstate__()
         if "model_" in state:
+            content = self.model_ if isinstance(self.model_, bytes) else content_of(self.model_)
             state = {
                 **state,
+                versions.STAMP: versions.stamp(),
                 "_columns": self._columns and self._columns.to_config(),
                 "_conformal": self._conformal.to_config(),
-                "model_": content_of(self.model_),
+                "model_": content,
             }
         return state
 
     def __setstate__(self, state):
-        super().__setstate__(state)
+        writer = state.get(versions.STAMP, {})
+        versions.check_format(writer, f"Received: a pickle of a {type(self).__name__}.")
+        super().__setstate__({name: value for name, value in state.items() if name != versions.STAMP})
         if "model_" in state:
+            differences = versions.differences(state, state, ["_columns", "_conformal"])
+            if differences:
+                raise versions.OtherVersionError(
+                    f"The pickle of this {type(self).__name__} {differences}. {versions.story(writer)}"
+                )
             self._columns = state["_columns"] and Columns.from_config(state["_columns"])
             self._conformal = Conformal.from_config(state["_conformal"])
-            self.model_ = model_of(state["model_"])
+            # Where TensorFlow cannot be used it stays as it came: pools do not survive an error here. Questions raise.
+            self.model_ = model_of(state["model_"]) if processes.is_usable() else state["model_"]
+
+
+def _check_names(what: str, found: dict, known: Collection[str], needed: Collection[str]) -> None:
+    differences = versions.differences(found, known, needed)
+    if differences:
+        raise versions.OtherVersionError(f"among its {what} it {differences}, unlike files of this version.")
 
 
 def write(path: str | os.PathLike, model: keras.Model, metadata: dict) -> None:
@@ -154,30 +196,51 @@ def write(path: str | os.PathLike, model: keras.Model, metadata: dict) -> None:
     with files.replacement(path, suffix=".keras") as draft:
         model.save(draft)
         with zipfile.ZipFile(draft, "a") as archive:
-            archive.writestr(METADATA, json.dumps(metadata))
+            archive.writestr(METADATA, json.dumps({versions.STAMP: versions.stamp(), **metadata}))
 
 
-def read(path: str | os.PathLike) -> tuple[keras.Model, dict]:
+def read(path: str | os.PathLike, check: Callable[[dict], None]) -> tuple[keras.Model, dict]:
     """The model and the metadata that `write` wrote.
+
+    Args:
+      path: the file.
+      check: is called with the metadata before the model is made, and raises a `versions.OtherVersionError`.
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if the file is not one, or is damaged.
+      ValueError: if the file is not one, or is damaged, or of another version.
     """
-    content = pathlib.Path(path).read_bytes()
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            damaged = archive.testzip()
-            metadata = json.loads(archive.read(METADATA))
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError):
-        raise ValueError(f"Expected a file that MDNRegressor.save wrote. Received: path={str(path)!r}.") from None
-    if damaged:
-        raise ValueError(f"The file is damaged: {damaged} in it is not as it was written. Received: {str(path)!r}.")
-    return model_of(content), metadata
+    received = f"Received: path={os.fspath(path)!r}."
+    with archives.opened(path, KIND) as (file, archive):
+        if METADATA not in archive.namelist():
+            hint = " keras.models.load_model reads it." if "config.json" in archive.namelist() else ""
+            raise ValueError(f"Expected {KIND}, and there is no {METADATA} in it.{hint} {received}")
+        metadata = archives.json_of(archive, METADATA, received)
+        if not isinstance(metadata, dict):
+            raise ValueError(f"Expected {KIND}, and {METADATA} in it is of another kind. {received}")
+        writer = metadata.pop(versions.STAMP, {})
+        versions.check_format(writer, received)
+        try:
+            check(metadata)
+            return _loaded(lambda model: archives.copy(file, model)), metadata
+        except Exception as error:  # Keras raises all kinds
+            raise ValueError(
+                f"The regressor in the file cannot be made again: {_cause(error)} {versions.story(writer)} {received}"
+            ) from error
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, versions.OtherVersionError):
+        return error.finding
+    # Keras puts configs of many pages before what was wrong.
+    text = " ".join(str(error).rpartition("Exception encountered: ")[2].split())
+    text = text if len(text) <= LONGEST_CAUSE else f"{text[:LONGEST_CAUSE]} ..."
+    return f"{type(error).__name__}: {text}"
 
 
 def content_of(model: keras.Model) -> bytes:
     """The content of a .keras file with the model."""
+    processes.require_usable_tensorflow()
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "model.keras"
         model.save(file)
@@ -186,7 +249,12 @@ def content_of(model: keras.Model) -> bytes:
 
 def model_of(content: bytes) -> keras.Model:
     """The model in the content of a .keras file."""
+    return _loaded(lambda file: file.write_bytes(content))
+
+
+def _loaded(write: Callable[[pathlib.Path], Any]) -> keras.Model:
+    """The model in a file that a function writes."""
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "model.keras"  # Keras goes by the suffix
-        file.write_bytes(content)
+        write(file)
         return keras.models.load_model(file, compile=False)

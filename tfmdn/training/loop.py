@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from numpy.typing import ArrayLike
 
-from tfmdn import keras_internals, validation
+from tfmdn import keras_internals, processes, validation
 from tfmdn.training import graphs
 from tfmdn.training.rows import Batches, Rows
 
@@ -103,6 +103,7 @@ def fit(
     >>> len(history.history["val_loss"])
     20
     """
+    processes.require_usable_tensorflow()
     _check_model(model)
     batch_size = _count("batch_size", batch_size)
     steps_per_epoch = _count("steps_per_epoch", steps_per_epoch)
