@@ -43,7 +43,7 @@ ROOMS = {
         "validation",
         "versions",
     },
-    "training": {"keras_internals", "processes", "validation"},
+    "training": {"keras_internals", "layers", "numerics", "processes", "validation"},
     "ensembles": {"distributions", "keras_internals", "layers", "processes", "scores", "validation", "versions"},
     "callbacks": {
         "archives",

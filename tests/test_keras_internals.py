@@ -34,6 +34,7 @@ NAMES = {
     "_initial_epoch": model,
     "train_function": model,
     "_symbolic_build": model,
+    "_make_function": model,
     "_compile_loss": model,
     "_compile_metrics": model,
     "_flatten_layers": model,

@@ -164,6 +164,33 @@ def test_rows_that_do_not_count_may_hold_anything():
         assert float(loss(y, mixture, sample_weight=weight)) == float(expected)
 
 
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
+def test_weights_that_are_none(reduction):
+    mixture = mixture_of(("normal", "diag", ()))
+    y, loss = mixture.sample(seed=1), tfmdn.NegativeLogLikelihood(reduction=reduction)
+    graph = tf.function(lambda weight: loss(y, mixture, weight), autograph=False)
+    compiled = tf.function(lambda weight: loss(y, mixture, weight), autograph=False, jit_compile=True)
+    for bad in (-1.0, np.nan, np.inf):
+        weight = np.array([1.0, 0.0, bad, 1.0, 0.0], "float32")
+        message = r"`sample_weight` must be finite numbers, 0 or more"
+        with pytest.raises(ValueError, match=rf"{message}.*from 0: 2"):
+            loss(y, mixture, weight)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            graph(weight)
+        assert np.isnan(compiled(weight))
+
+
+def test_only_the_ratios_of_weights_matter_in_their_mean():
+    mixture = mixture_of(("normal", "diag", ()))
+    y, loss = mixture.sample(seed=1), tfmdn.NegativeLogLikelihood(reduction="mean_with_sample_weight")
+    weight = np.array([1.0, 0.0, 2.0, 1.0, 3.0])
+    expected = float(loss(y, mixture, weight))
+    for scale in (1e-300, 1e300):
+        assert float(loss(y, mixture, scale * weight)) == pytest.approx(expected, rel=1e-6)
+    for scale in (1e-37, 1e38):
+        assert float(loss(y, mixture, (scale * weight).astype("float32"))) == pytest.approx(expected, rel=1e-6)
+
+
 def test_nan_in_the_target():
     mixture = mixture_of(("normal", "diag", ()))
     y = np.zeros(5, "float32")

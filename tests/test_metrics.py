@@ -99,6 +99,28 @@ def test_rows_that_do_not_count_may_hold_anything(name, arguments):
 
 
 @every_metric
+def test_only_the_ratios_of_weights_matter(name, arguments):
+    mixture = mixture_of(("normal", "diag", (2,)))
+    y = mixture.sample(seed=1)
+    weight = np.array([1.0, 0.0, 2.0, 1.0, 3.0])
+    expected = float(build(name, arguments, 2)(y, mixture, sample_weight=weight))
+    for scale in (1e-300, 1e-40, 1e300):
+        found = float(build(name, arguments, 2)(y, mixture, sample_weight=scale * weight))
+        assert found == pytest.approx(expected, rel=1e-5)
+    for bad in (-1.0, np.nan, np.inf):
+        weight[2] = bad
+        with pytest.raises(ValueError, match=r"`sample_weight` must be finite numbers, 0 or more.*from 0: 2"):
+            build(name, arguments, 2)(y, mixture, sample_weight=weight)
+    if name == "NegativeLogLikelihood":
+        metric = build(name, arguments, 2)
+        graph = tf.function(lambda weight: metric.update_state(y, mixture, weight), autograph=False)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="`sample_weight` must be finite numbers, 0 or more"):
+            graph(weight)
+        tf.function(lambda: metric.update_state(y, mixture, weight), autograph=False, jit_compile=True)()
+        assert np.isnan(metric.result())
+
+
+@every_metric
 def test_masked_steps_do_not_count(name, arguments):
     mixture = mixture_of(("normal", "diag", ()), (4, 6))
     y = np.asarray(mixture.sample(seed=1)).copy()

@@ -6,9 +6,11 @@ without a name would leave something undone and not say so, this raises.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
@@ -88,6 +90,85 @@ def _build_on_outputs(model: keras.Model, states: list, data_batch) -> None:
     )
     with keras.StatelessScope(), keras.SymbolicScope():
         tf.function(call).get_concrete_function(specs)
+
+
+def guard_steps(guard: Callable[[keras.Model, Callable], Callable], marks: Callable[[Exception], bool]) -> None:
+    """Lets `fit`, `evaluate`, `train_on_batch` and `test_on_batch` of all models take the steps that a guard returns.
+
+    Args:
+      guard: maps a model and its step, which takes the data of a batch, to the step that is taken.
+      marks: tells which errors are to say in which batch they were raised.
+
+    Raises:
+      RuntimeError: if Keras makes its functions in another way, and steps would not be guarded.
+    """
+    make = getattr(keras.Model, "_make_function", None)
+    if make is None:
+        raise _unknown("the `_make_function` of models", "what stands in rows of weight 0 would be learnt from")
+    if hasattr(make, "__wrapped__"):  # by an earlier import
+        return
+
+    @functools.wraps(make)
+    def make_guarded(self, step_function):
+        return _telling_the_batch(self, make(self, guard(self, step_function)), marks)
+
+    keras.Model._make_function = make_guarded
+
+
+def _telling_the_batch(model: keras.Model, function: Callable, marks: Callable[[Exception], bool]) -> Callable:
+    """The function of an iterator, whose errors say how many batches of the iterator came before."""
+    last, count = None, 0
+
+    def telling(iterator):
+        nonlocal last, count
+        if last is None or last() is not iterator:
+            last, count = weakref.ref(iterator), 0
+        try:
+            outputs = function(iterator)
+        except (tf.errors.InvalidArgumentError, ValueError) as error:
+            if not marks(error) or not isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
+                raise
+            steps = model.steps_per_execution
+            where = f"batch {count}" if steps == 1 else f"batches {count} to {count + steps - 1}"
+            raise with_message(error, f"In {where} of this pass, from 0: {{}}") from error
+        count += model.steps_per_execution
+        return outputs
+
+    return telling
+
+
+def with_message(error: Exception, template: str) -> Exception:
+    """An error of the same type, whose message is that of the first in a template."""
+    if isinstance(error, tf.errors.OpError):
+        return type(error)(error.node_def, error.op, template.format(error.message))
+    return type(error)(template.format(error))
+
+
+@contextlib.contextmanager
+def after_checks(model: keras.Model, collection: str) -> Iterator[None]:
+    """Lets the optimizer of a model, in a step that is traced, wait for the operations of a collection of the graph.
+
+    Otherwise TensorFlow counts steps and decays weights before it has found that a batch cannot be learnt from.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    is_alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
+    # The variables of one that is not built yet cannot wait for anything. It is built when the step is traced again.
+    is_built = isinstance(optimizer, keras.optimizers.Optimizer) and optimizer.built
+    if tf.executing_eagerly() or not is_alone or not is_built:
+        yield
+        return
+    apply = optimizer.apply
+
+    @functools.wraps(apply)
+    def apply_after_checks(*args, **kwargs):
+        with tf.control_dependencies(tf.compat.v1.get_collection(collection)):
+            return apply(*args, **kwargs)
+
+    optimizer.apply = apply_after_checks
+    try:
+        yield
+    finally:
+        del optimizer.apply
 
 
 def initial_epoch(model: keras.Model) -> int | None:

@@ -65,19 +65,29 @@ class ScoreLoss(keras.losses.Loss):
         mask = keras_internals.mask_of(y_pred)
         if not self.target_format.is_plain:
             mask = weighting.target_weights(self.target_format, y_true, y_pred) != 0
-        counts = weighting.target_weights(self.target_format, y_true, y_pred, sample_weight) != 0
+        weights = weighting.target_weights(self.target_format, y_true, y_pred, sample_weight)
+        counts = weights != 0
         y_true = self.target_format.only(counts, y_true)
         scores = self.scores(y_true, y_pred)
         # The density of normal components is held above 0 however far away a target is, and so would be its score.
         is_infinite = self.target_format.is_infinite(y_true, y_pred)
         scores = tf.where(is_infinite, tf.constant(np.inf, scores.dtype), scores)
         is_nan = self.target_format.has_nan(y_true, y_pred)
-        with tf.control_dependencies(_checks(is_nan & counts, scores, counts)):
-            scores = tf.where(counts, scores, tf.zeros_like(scores))
-        scores = keras_internals.masked(scores, mask)
+        checks = _checks(is_nan & counts, scores, counts)
         if sample_weight is not None:
+            is_wrong = ~((weights >= 0.0) & (weights < np.inf))
+            checks += numerics.requirement_of_rows(is_wrong, weighting.EXPECTED)
+            # Where nothing can raise, the loss is NaN, and nothing is learnt from the row.
+            scores = tf.where(is_wrong, tf.constant(np.nan, scores.dtype), scores)
+            if self.reduction == "mean_with_sample_weight":
+                sample_weight = weighting.in_units_of_the_largest(sample_weight)
             sample_weight = weighting.like_scores(sample_weight, scores)
-        return super().__call__(y_true, scores, sample_weight)
+            sample_weight = tf.where(is_wrong, tf.ones_like(sample_weight), sample_weight)
+        with tf.control_dependencies(checks):
+            # By which gradients wait for the checks, too: nothing is learnt from a batch that is refused.
+            one = tf.identity(tf.ones([], scores.dtype))
+        scores = one * tf.where(counts, scores, tf.zeros_like(scores))
+        return super().__call__(y_true, keras_internals.masked(scores, mask), sample_weight)
 
     def call(self, y_true, y_pred):
         return y_pred  # already scores: __call__ needs the mixture itself, which Keras would cast to its own dtype
@@ -88,8 +98,9 @@ class NegativeLogLikelihood(ScoreLoss):
     """The loss of mixture density networks: the mean of -log p(y | x), see `negative_log_likelihood`.
 
     Rows of weight 0 and masked steps do not count, whatever their targets are. In any other row NaN is an error, and so
-    is an infinite score, such as the likelihood of a target where the mixture has no density. Where XLA compiles the
-    training step, which cannot raise, the loss is NaN or infinite, and the weights stay as they were for that row.
+    is an infinite score, such as the likelihood of a target where the mixture has no density, and a weight that is
+    negative or not finite: nothing is learnt from that batch. Where XLA compiles the training step, which cannot raise,
+    the loss is NaN or infinite, and the weights stay as they were for that row, unless it is its inputs that are NaN.
     A `sample_weight` of one number for each row also fits sequences. Rows of which nothing is known count in no mean.
 
     Args:
@@ -246,19 +257,18 @@ class PinballLoss(ScoreLoss):
 
 def _checks(bad_targets: tf.Tensor, scores: tf.Tensor, counts: tf.Tensor) -> list[tf.Operation]:
     return [
-        *numerics.requirement(
-            ~tf.reduce_any(bad_targets),
+        *numerics.requirement_of_rows(
+            bad_targets,
             "`y_true` contains NaN. Remove those rows, or give them a sample_weight of 0. If it stands for what was "
             "not observed, say missing='ignore'; the end that an interval lacks is -inf or inf.",
         ),
-        *numerics.requirement(
-            # A replica of a tf.distribute strategy may have no rows at all.
-            ~tf.reduce_any(counts) | tf.reduce_any(counts & ~tf.math.is_nan(scores)),
-            "The density is NaN for every row of the batch: the inputs of the model are NaN, or its weights are, as "
-            "after a target that is very far from all others.",
+        *numerics.requirement_of_rows(
+            counts & tf.math.is_nan(scores) & ~bad_targets,
+            "The density of a target is NaN: the inputs of the model are NaN, or its weights are, as after a target "
+            "that is very far from all others. Remove those rows, or give them a sample_weight of 0.",
         ),
-        *numerics.requirement(
-            ~tf.reduce_any(counts & tf.math.is_inf(scores)),
+        *numerics.requirement_of_rows(
+            counts & tf.math.is_inf(scores),
             "The score of a target is infinite: the target is so itself, or lies outside of what the family of the "
             "mixture or its `support` allows. Remove those rows, or give them a sample_weight of 0.",
         ),

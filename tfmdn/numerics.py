@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import numbers
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -135,6 +136,39 @@ def requirement(condition: tf.Tensor, message: str, received: Callable[[], str] 
     if not bool(condition):
         raise ValueError(f"{message} {received()}".strip())
     return []
+
+
+FIRST_ROW = "The first such row of the batch, from 0:"
+# The collection of a graph's operations that raise. What must not happen before waits for them.
+CHECKS = "tfmdn_checks"
+
+
+def requirement_of_rows(is_wrong: tf.Tensor, message: str) -> list[tf.Operation]:
+    """Operations that raise if anything is wrong in a batch `[B, ...]`, and say in which row first."""
+    if tf.executing_eagerly():
+        if bool(tf.reduce_any(is_wrong)):
+            raise ValueError(f"{message} {FIRST_ROW} {int(_first_row(is_wrong))}.")
+        return []
+    check = tf.debugging.Assert(~tf.reduce_any(is_wrong), [f"{message} {FIRST_ROW}", _first_row(is_wrong)])
+    if check is not None:
+        tf.compat.v1.add_to_collection(CHECKS, check)
+    return [check]
+
+
+def row_of(error: Exception) -> int | None:
+    """The row that the message of such an error names, or None."""
+    found = re.search(re.escape(FIRST_ROW) + r"\D*(\d+)", str(error))
+    return int(found.group(1)) if found else None
+
+
+def _first_row(is_wrong: tf.Tensor) -> tf.Tensor:
+    """Not by argmax, which a batch without rows does not have."""
+    rank = is_wrong.shape.rank
+    if not rank:
+        return tf.constant(0)
+    rows = tf.reduce_any(is_wrong, list(range(1, rank))) if rank > 1 else is_wrong
+    count = tf.shape(rows)[0]
+    return tf.reduce_min(tf.where(rows, tf.range(count), count))
 
 
 def stateless_seed(seed):

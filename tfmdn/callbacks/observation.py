@@ -50,13 +50,18 @@ def sample_batches(data, max_rows: int) -> list[tuple]:
 
 
 def _batches(data) -> Iterator[tuple]:
-    """The batches of `data` as (x, y), each a structure of arrays."""
+    """The batches of `data` as (x, y), each a structure of arrays, without rows of weight 0."""
     if not isinstance(data, tf.data.Dataset):
         data = [data]
     elif data.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("`data` must end. Received: a dataset that repeats forever. Use its take(num_batches).")
     for element in data:
-        yield _map(np.asarray, (*element, None)[:2] if isinstance(element, tuple) else (element, None))
+        x, y, sample_weight = (*element, None, None)[:3] if isinstance(element, tuple) else (element, None, None)
+        batch = _map(np.asarray, (x, y))
+        if sample_weight is not None and not keras.tree.is_nested(sample_weight):
+            counts = np.asarray(sample_weight != 0).reshape(len(sample_weight), -1).any(1)
+            batch = _map(operator.itemgetter(counts), batch)
+        yield batch
 
 
 def _num_rows(batch: tuple) -> int:

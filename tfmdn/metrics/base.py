@@ -5,6 +5,7 @@ Shapes in comments: B batch.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -17,6 +18,8 @@ from tfmdn.scores.targets import TargetFormat
 
 tfd = tfp.distributions
 
+SUMS = "float64"
+
 
 class ScoreMetric(keras.metrics.Metric):
     """A metric made of sums over examples. A subclass says of what in `statistics`, and makes the result of the sums.
@@ -24,7 +27,7 @@ class ScoreMetric(keras.metrics.Metric):
     Args:
       shape: the shape of what is summed.
       name: name of the metric.
-      dtype: dtype of the sums.
+      dtype: dtype of the result. Sums are in float64.
       intervals: whether targets are pairs (low, high), as in `negative_log_likelihood`.
       missing: whether NaN stands for what was not observed, likewise. What is not observed counts in no mean.
 
@@ -50,19 +53,31 @@ class ScoreMetric(keras.metrics.Metric):
         self.target_format = TargetFormat(intervals, missing)
         if self.direction is not None:
             keras_internals.set_direction(self, self.direction)
-        self.total = self.add_variable(shape, "zeros", self.dtype, name="total")
-        self.count = self.add_variable((), "zeros", self.dtype, name="count")
+        # In float64 sums do not stand still after 2^24 rows, and weights may be of any scale.
+        self.total = self.add_variable(shape, "zeros", SUMS, name="total")
+        self.count = self.add_variable((), "zeros", SUMS, name="count")
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         """What is summed, of each example: `[*B, *shape]`. The targets come as `target_format` reconciles them."""
         raise NotImplementedError
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Adds a batch: targets, the mixture and, if given, one weight for each row or for each example."""
+        """Adds a batch: targets, the mixture and, if given, one weight for each row or for each example.
+
+        Only the ratios of weights matter. What has a weight of 0 does not count, whatever it is.
+
+        Raises:
+          ValueError: if weights are negative or not finite; in a graph `tf.errors.InvalidArgumentError`. Where XLA has
+            compiled it, the result is NaN.
+        """
         y_true = self.target_format.reconcile(y_true, y_pred)
-        weights = weighting.target_weights(self.target_format, y_true, y_pred, sample_weight, self.dtype)
+        weights = weighting.target_weights(self.target_format, y_true, y_pred, sample_weight, SUMS)
+        if sample_weight is not None:
+            is_wrong = ~((weights >= 0.0) & (weights < math.inf))
+            with tf.control_dependencies(numerics.requirement_of_rows(is_wrong, weighting.EXPECTED)):
+                weights = tf.where(is_wrong, tf.constant(math.nan, weights.dtype), weights)
         y_true = self.target_format.only(weights != 0, y_true)
-        values = tf.cast(self.statistics(y_true, y_pred), self.dtype)
+        values = tf.cast(self.statistics(y_true, y_pred), SUMS)
         rank = y_pred.batch_shape.rank
         self.count.assign_add(tf.reduce_sum(weights))
         weights = numerics.with_trailing_axes(weights, values.shape.rank - rank)
@@ -72,7 +87,8 @@ class ScoreMetric(keras.metrics.Metric):
 
     def mean(self) -> tf.Tensor:
         """The weighted mean of the statistics so far, 0 before the first."""
-        return tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.count))
+        mean = tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.count))
+        return tf.cast(mean, self.dtype)
 
     def result(self) -> tf.Tensor:
         return self.mean()

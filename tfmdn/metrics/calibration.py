@@ -29,7 +29,7 @@ class IntervalCoverage(ScoreMetric):
       coverage: the probability of the interval, strictly between 0 and 1. 0.9 is the interval from the 5 % to the
         95 % quantile.
       name: name of the metric.
-      dtype: dtype of the sums.
+      dtype: dtype of the result.
       intervals: whether targets are pairs (low, high), as in `tfmdn.negative_log_likelihood`.
       missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
@@ -75,7 +75,7 @@ class IntervalWidth(ScoreMetric):
     Args:
       coverage: the probability of the interval, strictly between 0 and 1.
       name: name of the metric.
-      dtype: dtype of the sums.
+      dtype: dtype of the result.
       intervals: whether targets are pairs (low, high), as in `tfmdn.negative_log_likelihood`.
       missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
@@ -123,7 +123,7 @@ class CalibrationError(ScoreMetric):
     Args:
       num_bins: number of bins, at least 2.
       name: name of the metric.
-      dtype: dtype of the sums.
+      dtype: dtype of the result.
       intervals: whether targets are pairs (low, high), as in `tfmdn.negative_log_likelihood`.
       missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 

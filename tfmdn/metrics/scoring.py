@@ -23,7 +23,7 @@ class NegativeLogLikelihood(ScoreMetric):
 
     Args:
       name: name of the metric.
-      dtype: dtype of the sums.
+      dtype: dtype of the result.
       intervals: whether targets are pairs (low, high), as in `tfmdn.negative_log_likelihood`.
       missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
@@ -56,7 +56,7 @@ class CRPS(ScoreMetric):
 
     Args:
       name: name of the metric.
-      dtype: dtype of the sums.
+      dtype: dtype of the result.
       intervals: whether targets are pairs (low, high), as in `tfmdn.negative_log_likelihood`.
       missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
@@ -88,7 +88,7 @@ class EnergyScore(ScoreMetric):
       num_samples: number of draws of each component for each row.
       seed: an integer, for which the draws are the same at each call; or None.
       name: name of the metric.
-      dtype: dtype of the sums.
+      dtype: dtype of the result.
       missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:
@@ -128,7 +128,7 @@ class PinballLoss(ScoreMetric):
     Args:
       levels: the probabilities of the quantiles, strictly between 0 and 1: one or several.
       name: name of the metric.
-      dtype: dtype of the sums.
+      dtype: dtype of the result.
       missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:

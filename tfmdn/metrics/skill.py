@@ -52,7 +52,7 @@ class SkillScore(ScoreMetric):
       reference: the unconditional mixture, which `adapt` finds: a dictionary of `logits` `[K]`, `loc` `[K, D]` and
         `scale_tril` `[K, D, D]`.
       name: name of the metric.
-      dtype: dtype of the sums.
+      dtype: dtype of the result.
       missing: whether NaN in a target stands for a coordinate that was not observed, "ignore", or is an error.
 
     Example:

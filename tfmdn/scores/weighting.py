@@ -10,14 +10,16 @@ from tfmdn.scores.targets import TargetFormat
 
 tfd = tfp.distributions
 
+EXPECTED = "`sample_weight` must be finite numbers, 0 or more."
+
 
 def example_weights(mixture: tfd.Distribution, sample_weight, scores: tf.Tensor) -> tf.Tensor:
     """How much each of the scores `[*B]` counts: its `sample_weight`, and 0 where Keras has masked the mixture."""
     weights = tf.ones_like(scores)
+    if sample_weight is not None:
+        weights *= like_scores(sample_weight, scores)
     mask = keras_internals.mask_of(mixture)
-    if mask is not None:
-        weights *= tf.cast(mask, weights.dtype)
-    return weights if sample_weight is None else weights * like_scores(sample_weight, scores)
+    return weights if mask is None else tf.where(mask, weights, tf.zeros_like(weights))
 
 
 def target_weights(
@@ -29,8 +31,18 @@ def target_weights(
         return example_weights(
             mixture, sample_weight, tf.ones_like(y[..., 0] if mixture.event_shape.rank else y, dtype)
         )
-    weights = tf.cast(form.says_anything(y, mixture), dtype)
-    return weights * example_weights(mixture, sample_weight, weights)
+    says_anything = form.says_anything(y, mixture)
+    weights = tf.cast(says_anything, dtype)
+    return tf.where(says_anything, example_weights(mixture, sample_weight, weights), tf.zeros_like(weights))
+
+
+def in_units_of_the_largest(sample_weight) -> tf.Tensor:
+    """Weights of which only the ratios matter, at a scale where they can be summed up."""
+    sample_weight = tf.convert_to_tensor(sample_weight)
+    if not sample_weight.dtype.is_floating:
+        return sample_weight
+    largest = tf.reduce_max(sample_weight)
+    return sample_weight / tf.where(largest > 0.0, largest, tf.ones_like(largest))
 
 
 def like_scores(sample_weight, scores: tf.Tensor) -> tf.Tensor:

@@ -34,7 +34,9 @@ def without_junk(X, y, sample_weight, intervals: bool, groups=None) -> tuple[Any
     is_masked = isinstance(y, np.ma.MaskedArray)
     if sample_weight is None and not is_masked:
         return X, y, sample_weight, groups
-    num_rows = len(y)
+    num_rows = _length(y)
+    if num_rows is None:  # which is for others to say
+        return X, y, sample_weight, groups
     counts = validation.row_weights(sample_weight, num_rows) > 0.0
     if is_masked and y.ndim:
         masked = np.ma.getmaskarray(y)
@@ -84,5 +86,7 @@ def _gap(y: np.ma.MaskedArray):
 def _length(table: Any) -> int | None:
     if isinstance(table, Mapping):
         return _length(next(iter(table.values()), ()))
+    if not hasattr(table, "shape") and not hasattr(table, "__len__"):
+        table = np.asarray(table)
     shape = getattr(table, "shape", None)
-    return shape[0] if shape else len(table) if hasattr(table, "__len__") else None
+    return len(table) if shape is None else shape[0] if len(shape) else None

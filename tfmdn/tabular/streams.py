@@ -49,6 +49,10 @@ def sample(dataset: tf.data.Dataset, most_rows: int, progress: Progress) -> tupl
         if any(len(part) != count for part in tf.nest.flatten(parts)):
             lengths = [len(part) for part in tf.nest.flatten(parts)]
             raise ValueError(f"{EXPECTED} Received: a batch with parts of {lengths} rows.")
+        if len(parts) == 3 and not parts[2].all():  # rows that do not count may hold anything
+            counted = parts[2] != 0
+            parts = tf.nest.map_structure(lambda part, counted=counted: part[counted], parts)
+            count = int(counted.sum())
         if not count:
             continue
         if reservoir is None:
@@ -60,7 +64,7 @@ def sample(dataset: tf.data.Dataset, most_rows: int, progress: Progress) -> tupl
             column[places] = part[rows]  # of those for the same place the last one stays
         progress.show(f"reading: {reservoir.num_passed:,} rows", share=0.0, is_due=False)
     if reservoir is None:
-        raise ValueError(f"{EXPECTED} Received: no rows.")
+        raise ValueError(f"{EXPECTED} Received: no rows that count.")
     if reservoir.num_passed > size:
         progress.say(f"{size:,} of {reservoir.num_passed:,} rows are learnt from, drawn at random")
     parts = tf.nest.map_structure(lambda column: _text(column[: reservoir.num_passed]), columns)

@@ -65,8 +65,9 @@ def _check_kind(y) -> None:
                 raise ValueError(f"`y` must hold numbers. Received: {value!r} in row {row}.")
     if is_missing.any() and (values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)):
         raise ValueError(
-            f"Input y contains NaN: {is_missing.sum()} of {len(values)} targets are missing. Leave out these rows, as "
-            "by X[y.notna()], y[y.notna()] of pandas."
+            f"Input y contains NaN: {is_missing.sum()} of {len(values)} targets are missing, the first in row "
+            f"{int(np.argmax(is_missing))}. Leave out these rows, as by X[y.notna()], y[y.notna()] of pandas, or give "
+            "them a sample_weight of 0."
         )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from tfmdn import keras_internals, numerics
 from tfmdn.training.rows import Batches
 
 # To compile a small network with XLA takes a second or two, which fewer steps do not win back.
@@ -46,9 +47,15 @@ class Phase:
             self._steps[key] = self._loop.steps(self._jit_compile, parts, batches.shape[1])
         try:
             return self._steps[key](parts, batches, tf.constant(start), tf.constant(stop))
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             if not self._is_attempt:
-                raise
+                place = numerics.row_of(error)
+                found = None if place is None else self._batches.rows.first_bad(batches.numpy()[start:stop, place:])
+                if found is None:
+                    raise
+                batch, row = found
+                where = f"In batch {start + batch} of this pass, from 0, row {row} of the data: {{}}"
+                raise keras_internals.with_message(error, where) from error
             self._jit_compile = self._is_attempt = False  # XLA refuses a graph before it runs any of it
             return self._run(batches, start, stop)
 
@@ -128,7 +135,8 @@ def loops_of(model: keras.Model, augment: Callable | None) -> Loops:
 
         def train_step(*parts):
             parts = parts if augment is None else augment(*parts)
-            return strategy.run(model.train_step, (keras.utils.pack_x_y_sample_weight(*parts),))
+            with keras_internals.after_checks(model, numerics.CHECKS):
+                return strategy.run(model.train_step, (keras.utils.pack_x_y_sample_weight(*parts),))
 
         def test_step(*parts):
             return strategy.run(model.test_step, (keras.utils.pack_x_y_sample_weight(*parts),))

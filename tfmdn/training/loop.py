@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from collections.abc import Callable, Collection
@@ -11,7 +12,7 @@ import keras
 from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, processes, validation
-from tfmdn.training import graphs
+from tfmdn.training import graphs, uncounted
 from tfmdn.training.rows import Batches, Rows
 
 
@@ -70,7 +71,8 @@ def fit(
       validation_data: rows to judge by, `(x, y)` or `(x, y, sample_weight)`.
       shuffle: whether each pass over the rows has an order of its own.
       class_weight: the weight of each class of the targets.
-      sample_weight: weights of rows, or of their steps; or a structure of them, as y has.
+      sample_weight: weights of rows, or of their steps; or a structure of them, as y has. Rows of weight 0 may hold
+        anything. Weights that are all below 1e-18, or some above 1e18, are scaled: steps would be nothing or infinite.
       initial_epoch: the epoch to begin with.
       steps_per_epoch: batches in an epoch; a pass over the rows by default.
       validation_steps: batches to judge by; all by default.
@@ -93,6 +95,8 @@ def fit(
     Raises:
       TypeError: if the data are not rows in memory.
       ValueError: if the model is not compiled, runs eagerly or on several replicas, or an argument does not fit.
+      tf.errors.InvalidArgumentError: if a row that counts cannot be learnt from, as one whose target is NaN. It says
+        which, and nothing is learnt from its batch. (Where XLA has compiled the graph the loss is NaN instead.)
 
     Example:
 
@@ -125,6 +129,7 @@ def fit(
         rows, held_out = rows.split(validation_split)
     if class_weight is not None:
         rows = rows.with_class_weight(class_weight)
+    rows, held_out = _without_junk(model, rows), held_out and _without_junk(model, held_out)
     if batch_size is None:
         batch_size = math.ceil(len(rows) / steps_per_epoch) if steps_per_epoch else 32
     if shuffle and seed is None:
@@ -155,6 +160,14 @@ def fit(
         )
     _run_epochs(model, train, test, callbacks, initial_epoch, epochs, validation_freq)
     return model.history
+
+
+def _without_junk(model: keras.Model, rows: Rows) -> Rows:
+    """The rows, once and for all without what a model cannot take in those that do not count."""
+    if rows.sample_weight is None or not uncounted.concerns(model):
+        return rows
+    x, y, sample_weight = uncounted.without_junk(model, rows.parts)
+    return dataclasses.replace(rows, x=x, y=y, sample_weight=sample_weight)
 
 
 def _count(name: str, value) -> int | None:

@@ -34,9 +34,10 @@ class Rows:
     @classmethod
     def of(cls, x, y=None, sample_weight=None, dtype: str | None = None) -> Rows:
         """Rows of arrays, tensors, DataFrames or structures of them, with floats cast to `dtype` or Keras' default."""
-        parts = {"x": x, "y": y, "sample_weight": sample_weight}
+        dtype = dtype or keras.config.floatx()
+        parts = {"x": x, "y": y, "sample_weight": _in_reach(sample_weight)}
         for name, part in parts.items():
-            to_tensor = functools.partial(_to_tensor, name, dtype=dtype or keras.config.floatx())
+            to_tensor = functools.partial(_to_tensor, name, dtype=dtype)
             part = keras.tree.map_structure(to_tensor, part, none_is_leaf=False)
             parts[name] = keras.tree.lists_to_tuples(part)  # which is what steps of models get from Keras
         sizes = {name: _numbers_of_rows(part) for name, part in parts.items()}
@@ -58,6 +59,22 @@ class Rows:
         """What there is: `(x,)`, `(x, y)` or `(x, y, sample_weight)`."""
         parts = (self.x, self.y, self.sample_weight)
         return parts[:1] if self.y is None else parts[:2] if self.sample_weight is None else parts
+
+    def first_bad(self, places: np.ndarray) -> tuple[int, int] | None:
+        """The first of some rows that holds a number which is not finite: where, and its number.
+
+        Args:
+          places: numbers of rows `[S, ...]`, of each batch those that it may be: the first.
+        """
+        if not places.shape[1]:
+            return None
+        numbers = places[:, 0]
+        for leaf in keras.tree.flatten((self.y, self.x)):
+            if leaf is not None and leaf.dtype.is_floating:
+                is_bad = ~tf.math.is_finite(tf.gather(leaf, numbers)).numpy().reshape(len(numbers), -1).all(1)
+                if is_bad.any():
+                    return int(np.argmax(is_bad)), int(numbers[np.argmax(is_bad)])
+        return None
 
     def split(self, fraction: float) -> tuple[Rows, Rows]:
         """The rows but for the last ones, and these, a fraction of all. The tensors are shared."""
@@ -132,7 +149,23 @@ class Batches:
         return self._last_order[1]
 
 
+def _in_reach(sample_weight):
+    """Weights, all divided by one power of 2 if they are so large or small that nothing could be computed with them."""
+    leaves = [part for part in keras.tree.flatten(sample_weight) if hasattr(part, "dtype")]
+    leaves = [np.asarray(part) for part in leaves if tf.as_dtype(part.dtype).is_floating]
+    largest = max([float(part.max(initial=0.0, where=np.isfinite(part))) for part in leaves], default=0.0)
+    if not largest or 2.0**-60 <= largest <= 2.0**60:
+        return sample_weight
+    exponent = -int(np.frexp(largest)[1])
+    return keras.tree.map_structure(lambda part: np.ldexp(part, exponent), sample_weight, none_is_leaf=False)
+
+
 def _to_tensor(name: str, part, dtype: str) -> tf.Tensor:
+    if isinstance(part, np.ma.MaskedArray):
+        raise TypeError(
+            f"`{name}` must be plain arrays. Received: a masked array, whose mask models do not see. What is masked "
+            "does not count with sample_weight=~np.ma.getmaskarray(y), and y.data in its place."
+        )
     if not (hasattr(part, "shape") and hasattr(part, "__array__")):
         raise TypeError(
             f"`{name}` must be rows in memory: an array, tensor or DataFrame, or a structure of them. "
@@ -146,7 +179,8 @@ def _to_tensor(name: str, part, dtype: str) -> tf.Tensor:
     if len(part.shape) == 0:
         raise ValueError(f"`{name}` must have a first axis of rows. Received: {part}.")
     if tf.as_dtype(part.dtype).is_floating:
-        part = tf.cast(part, dtype) if tf.is_tensor(part) else part.astype(dtype, copy=False)
+        with np.errstate(over="ignore"):  # what is too large is infinite, which is said where it counts
+            part = tf.cast(part, dtype) if tf.is_tensor(part) else part.astype(dtype, copy=False)
     try:
         return tf.convert_to_tensor(part)
     except (TypeError, ValueError) as error:
