@@ -145,10 +145,15 @@ def with_message(error: Exception, template: str) -> Exception:
 
 
 @contextlib.contextmanager
-def after_checks(model: keras.Model, collection: str) -> Iterator[None]:
+def after_checks(model: keras.Model, collection: str, check: Callable[[list], list]) -> Iterator[None]:
     """Lets the optimizer of a model, in a step that is traced, wait for the operations of a collection of the graph.
 
     Otherwise TensorFlow counts steps and decays weights before it has found that a batch cannot be learnt from.
+
+    Args:
+      model: the model, in whose step this is.
+      collection: its name.
+      check: makes further operations of the gradients.
     """
     optimizer = getattr(model, "optimizer", None)
     is_alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
@@ -160,9 +165,10 @@ def after_checks(model: keras.Model, collection: str) -> Iterator[None]:
     apply = optimizer.apply
 
     @functools.wraps(apply)
-    def apply_after_checks(*args, **kwargs):
-        with tf.control_dependencies(tf.compat.v1.get_collection(collection)):
-            return apply(*args, **kwargs)
+    def apply_after_checks(grads, *args, **kwargs):
+        grads = list(grads)
+        with tf.control_dependencies([*tf.compat.v1.get_collection(collection), *check(grads)]):
+            return apply(grads, *args, **kwargs)
 
     optimizer.apply = apply_after_checks
     try:

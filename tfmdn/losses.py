@@ -65,6 +65,8 @@ class ScoreLoss(keras.losses.Loss):
         mask = keras_internals.mask_of(y_pred)
         if not self.target_format.is_plain:
             mask = weighting.target_weights(self.target_format, y_true, y_pred) != 0
+        if sample_weight is not None and self.reduction == "mean_with_sample_weight":
+            sample_weight = weighting.in_units_of_the_largest(sample_weight)
         weights = weighting.target_weights(self.target_format, y_true, y_pred, sample_weight)
         counts = weights != 0
         y_true = self.target_format.only(counts, y_true)
@@ -79,8 +81,6 @@ class ScoreLoss(keras.losses.Loss):
             checks += numerics.requirement_of_rows(is_wrong, weighting.EXPECTED)
             # Where nothing can raise, the loss is NaN, and nothing is learnt from the row.
             scores = tf.where(is_wrong, tf.constant(np.nan, scores.dtype), scores)
-            if self.reduction == "mean_with_sample_weight":
-                sample_weight = weighting.in_units_of_the_largest(sample_weight)
             sample_weight = weighting.like_scores(sample_weight, scores)
             sample_weight = tf.where(is_wrong, tf.ones_like(sample_weight), sample_weight)
         with tf.control_dependencies(checks):

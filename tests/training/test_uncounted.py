@@ -254,6 +254,18 @@ def test_the_batch_is_counted_within_a_pass():
 
 
 @pytest.mark.exhaustive
+@pytest.mark.parametrize("fit", [keras.Model.fit, tfmdn.fit], ids=["model.fit", "tfmdn.fit"])
+def test_losses_of_ones_own_leave_the_weights_alone_too(fit):
+    model, x = plain(bare), X.copy()
+    fit(model, X, Y, **FIT)
+    before = state_of(model)
+    x[3, 1] = np.nan
+    with pytest.raises(tf.errors.InvalidArgumentError, match="The gradient of the loss is not finite"):
+        fit(model, x, Y, **FIT)
+    same(state_of(model)[: len(model.weights)], before[: len(model.weights)], rtol=0)
+
+
+@pytest.mark.exhaustive
 def test_several_steps_are_counted():
     model = plain(steps_per_execution=3)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"In batches 0 to 2 of this pass"):

@@ -29,7 +29,7 @@ def learned(estimator: BaseEstimator, X) -> tuple[Columns | None, Inputs]:
     """
     X = tables.dense(X)
     if tables.is_plain(X):
-        X = validate_data(estimator, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2)
+        X = _validated(estimator, X, ensure_min_samples=2)
         targets.check_magnitude("X", np.nan_to_num(X))
         return None, X
     columns, table = Columns.learned(X)
@@ -56,7 +56,7 @@ def read(estimator: BaseEstimator, columns: Columns | None, X, can_have_gaps: bo
     X = tables.dense(X)
     if columns is not None:
         return columns.read(X)
-    X = validate_data(estimator, X, dtype=np.float64, reset=False, ensure_all_finite="allow-nan")
+    X = _validated(estimator, X, reset=False)
     if not can_have_gaps and np.isnan(X).any():
         row, column = np.argwhere(np.isnan(X))[0]
         raise ValueError(
@@ -64,6 +64,18 @@ def read(estimator: BaseEstimator, columns: Columns | None, X, can_have_gaps: bo
             f"NaN in row {row}, column {column}. Fit it to rows with gaps, or fill them in."
         )
     return X
+
+
+def _validated(estimator: BaseEstimator, X, **options) -> np.ndarray:
+    """An array of numbers as scikit-learn checks it, which does not say in which row infinity stands."""
+    try:
+        return validate_data(estimator, X, dtype=np.float64, ensure_all_finite="allow-nan", **options)
+    except ValueError as error:
+        places = np.argwhere(np.isinf(np.asarray(X, np.float64))) if "infinity" in str(error) else []
+        if not len(places):
+            raise
+        row, column = places[0]
+        raise ValueError(f"{error} Received: infinity in row {row}, column {column}.") from error
 
 
 def num_rows(table: Inputs) -> int:

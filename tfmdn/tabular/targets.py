@@ -30,15 +30,14 @@ def validated(y, intervals: bool, num_rows: int) -> np.ndarray:
     """
     _check_kind(y)
     may_be_missing = intervals or _some_are_missing(y)
-    y = check_array(
-        y,
-        dtype=np.float64,
-        ensure_all_finite=not may_be_missing,
-        ensure_2d=False,
-        allow_nd=intervals,
-        ensure_min_samples=0,
-        input_name="y",
-    )
+    options = {"ensure_2d": False, "allow_nd": intervals, "ensure_min_samples": 0, "input_name": "y"}
+    try:
+        y = check_array(y, dtype=np.float64, ensure_all_finite=not may_be_missing, **options)
+    except ValueError as error:
+        places = np.argwhere(np.isinf(np.asarray(y, np.float64))) if "infinity" in str(error) else []
+        if not len(places):
+            raise
+        raise ValueError(f"{error} Received: infinity in row {places[0][0]}.") from error
     if len(y) != num_rows:
         raise ValueError(f"`X` and `y` must have the same number of rows. Received: {num_rows} and {len(y)}.")
     if may_be_missing:

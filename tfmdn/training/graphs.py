@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from tfmdn import keras_internals, numerics
+from tfmdn.training import uncounted
 from tfmdn.training.rows import Batches
 
 # To compile a small network with XLA takes a second or two, which fewer steps do not win back.
@@ -135,7 +136,7 @@ def loops_of(model: keras.Model, augment: Callable | None) -> Loops:
 
         def train_step(*parts):
             parts = parts if augment is None else augment(*parts)
-            with keras_internals.after_checks(model, numerics.CHECKS):
+            with uncounted.after_checks(model):
                 return strategy.run(model.train_step, (keras.utils.pack_x_y_sample_weight(*parts),))
 
         def test_step(*parts):

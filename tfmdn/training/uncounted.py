@@ -8,12 +8,14 @@ Shapes in comments: B batch, T steps.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfmdn import keras_internals, numerics
@@ -32,10 +34,34 @@ def guarded(model: keras.Model, step: Callable) -> Callable:
     def guarded_step(data):
         if not concerns(model):
             return step(data)
-        with keras_internals.after_checks(model, numerics.CHECKS):
+        with after_checks(model):
             return step(without_junk(model, data))
 
     return guarded_step
+
+
+def after_checks(model: keras.Model) -> contextlib.AbstractContextManager:
+    """In a step that is traced nothing is learnt before it is known that the batch can be learnt from.
+
+    A loss of ours says so itself. Of another one, gradients that are not finite tell.
+    """
+    losses = keras.tree.flatten(getattr(model, "loss", None))
+    says_so = all(hasattr(loss, "target_format") for loss in losses)
+    has_own_limit = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    check = (lambda gradients: []) if says_so or has_own_limit else _finite
+    return keras_internals.after_checks(model, numerics.CHECKS, check)
+
+
+def _finite(gradients: list) -> list[tf.Operation]:
+    """A look at those of biases, which are few numbers, and bad where a row is."""
+    biases = [gradient for gradient in gradients if isinstance(gradient, tf.Tensor) and gradient.shape.rank == 1]
+    if not biases:
+        return []
+    message = (
+        "The gradient of the loss is not finite: x or a target of a row that counts is NaN or infinite, or has no "
+        "density. Remove such rows, or give them a sample_weight of 0."
+    )
+    return numerics.requirement(tf.reduce_all(tf.math.is_finite(tf.concat(biases, 0))), message)
 
 
 def concerns(model: keras.Model) -> bool:
@@ -58,14 +84,16 @@ def without_junk(model: keras.Model, data: Any) -> Any:
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is None:
         return data
+    data = x, y, sample_weight = keras.tree.map_structure(_as_tensor, (x, y, sample_weight))
     checks = []
     for weights in filter(lambda part: part is not None, keras.tree.flatten(sample_weight)):
-        is_wrong = ~((weights >= 0) & (weights < math.inf)) if weights.dtype.is_floating else weights < 0
-        checks += numerics.requirement_of_rows(is_wrong, WEIGHTS)
-    by_output = _by_output(y, sample_weight, by_member=getattr(model, "weights_by_member", False))
-    if by_output is None:  # of a structure that Keras is to say something about
+        if weights.dtype != tf.bool:
+            is_wrong = ~((weights >= 0) & (weights < math.inf)) if weights.dtype.is_floating else weights < 0
+            checks += numerics.requirement_of_rows(is_wrong, WEIGHTS)
+    counts = keras.tree.map_structure(_that_count, sample_weight)
+    counts = _by_output(y, counts, by_member=getattr(model, "weights_by_member", False))
+    if counts is None:  # of a structure that Keras is to say something about
         return data
-    counts = [None if weights is None else weights != 0 for weights in by_output]
     largest = _reach(tf.as_dtype(model.compute_dtype))
     with tf.control_dependencies(checks):
         if not any(own is None for own in counts):
@@ -76,31 +104,36 @@ def without_junk(model: keras.Model, data: Any) -> Any:
     return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
 
-def _by_output(y, sample_weight, by_member: bool) -> list[tf.Tensor | None] | None:
-    """The weights of each output, in the order of the flat targets; None if that is not clear."""
+def _as_tensor(part):
+    """Arrays as tensors, as single batches may come."""
+    return tf.constant(part) if isinstance(part, np.ndarray) and part.dtype.kind in "fiub" else part
+
+
+def _that_count(weights: tf.Tensor | None) -> tf.Tensor | None:
+    return None if weights is None else weights if weights.dtype == tf.bool else weights != 0
+
+
+def _by_output(y, counts, by_member: bool) -> list[tf.Tensor | None] | None:
+    """What counts of each output, in the order of the flat targets; None if that is not clear."""
     size = len(keras.tree.flatten(y))
-    if not keras.tree.is_nested(sample_weight):
-        weights = [sample_weight] * size
-    else:
-        weights = _aligned(y, sample_weight)
-        if weights is None or len(weights) != size:
-            return None
+    flat = _aligned(y, counts) if keras.tree.is_nested(counts) else [counts] * size
+    if flat is None or len(flat) != size:
+        return None
     if by_member:  # the last axis is of members
-        weights = [own if own is None or own.shape.rank < 2 else tf.reduce_any(own != 0, -1) for own in weights]
-        weights = [own if own is None else tf.cast(own, tf.int32) if own.dtype == tf.bool else own for own in weights]
-    return weights
+        flat = [own if own is None or own.shape.rank < 2 else tf.reduce_any(own, -1) for own in flat]
+    return flat
 
 
-def _aligned(y, sample_weight) -> list | None:
-    if isinstance(y, dict) and isinstance(sample_weight, dict):
-        if any(keras.tree.is_nested(part) for part in [*y.values(), *sample_weight.values()]):
+def _aligned(y, counts) -> list | None:
+    if isinstance(y, dict) and isinstance(counts, dict):
+        if any(keras.tree.is_nested(part) for part in [*y.values(), *counts.values()]):
             return None
-        return [sample_weight.get(name) for name in sorted(y)]
+        return [counts.get(name) for name in sorted(y)]
     try:
-        keras.tree.assert_same_structure(y, sample_weight)
+        keras.tree.assert_same_structure(y, counts)
     except (TypeError, ValueError):
         return None
-    return keras.tree.flatten(sample_weight)
+    return keras.tree.flatten(counts)
 
 
 def _in_any_output(counts: list[tf.Tensor]) -> tf.Tensor:
