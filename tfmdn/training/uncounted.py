@@ -30,6 +30,7 @@ def guarded(model: keras.Model, step: Callable) -> Callable:
     Whether a model outputs a mixture is known when it has been built, and so when the step is traced.
     """
 
+    @numerics.unconverted
     @functools.wraps(step)
     def guarded_step(data):
         if not concerns(model):
@@ -45,6 +46,8 @@ def after_checks(model: keras.Model) -> contextlib.AbstractContextManager:
 
     A loss of ours says so itself. Of another one, gradients that are not finite tell.
     """
+    if not concerns(model):
+        return contextlib.nullcontext()
     losses = keras.tree.flatten(getattr(model, "loss", None))
     says_so = all(hasattr(loss, "target_format") for loss in losses)
     has_own_limit = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
@@ -55,13 +58,14 @@ def after_checks(model: keras.Model) -> contextlib.AbstractContextManager:
 def _finite(gradients: list) -> list[tf.Operation]:
     """A look at those of biases, which are few numbers, and bad where a row is."""
     biases = [gradient for gradient in gradients if isinstance(gradient, tf.Tensor) and gradient.shape.rank == 1]
-    if not biases:
+    are_finite = list(map(tf.math.is_finite, biases))
+    if not are_finite:
         return []
     message = (
         "The gradient of the loss is not finite: x or a target of a row that counts is NaN or infinite, or has no "
         "density. Remove such rows, or give them a sample_weight of 0."
     )
-    return numerics.requirement(tf.reduce_all(tf.math.is_finite(tf.concat(biases, 0))), message)
+    return numerics.requirement(tf.reduce_all(tf.concat(are_finite, 0)), message)
 
 
 def concerns(model: keras.Model) -> bool:
