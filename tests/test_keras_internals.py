@@ -137,7 +137,7 @@ def test_checkpoints_are_complete_files(monkeypatch, tmp_path):
     monkeypatch.setattr(keras.Model, "save", lambda self, path, **kwargs: (written.append(path), own(path)))
     for kwargs in ({}, {"save_freq": 2}):
         model().fit(X, Y, batch_size=4, verbose=0, callbacks=[tfmdn.ModelCheckpoint(path, **kwargs)])
-    assert [file.name for file in written] == [".draft-model.keras"] * 2
+    assert [(file.name, file.parent.parent) for file in written] == [("model.keras", tmp_path)] * 2  # in a draft
     assert list(tmp_path.iterdir()) == [path]
     assert "save" not in vars(model())
 
