@@ -31,7 +31,7 @@ DAMAGE = (
 )
 # tfmdn and Keras store without compressing; somebody may have packed it anew. Beyond so many times the size, from so
 # many bytes on, it is made to fill the memory.
-EXPANSION, HARMLESS = 20, 4_000_000
+EXPANSION, HARMLESS = 50, 1_000_000
 ADVICE = "Copy it anew from where it is whole, or write it anew"
 
 

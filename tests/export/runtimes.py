@@ -33,6 +33,9 @@ class ONNX:
         runtime = pytest.importorskip("onnxruntime")
         return runtime.InferenceSession(self._folder / f"{signature}.onnx")
 
+    def metadata(self, signature: str) -> dict[str, str]:
+        return self._session(signature).get_modelmeta().custom_metadata_map
+
     def ask(self, signature: str, **arguments: np.ndarray) -> dict[str, np.ndarray]:
         session = self._session(signature)
         return dict(zip([output.name for output in session.get_outputs()], session.run(None, arguments)))

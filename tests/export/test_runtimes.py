@@ -5,6 +5,7 @@ It is the table of docs/export.md.
 
 import functools
 import itertools
+import json
 
 import keras
 import models
@@ -15,6 +16,7 @@ import scipy.stats
 import tensorflow as tf
 
 import tfmdn
+from tfmdn import versions
 from tfmdn.distributions import named, tensors
 from tfmdn.export import endpoints
 
@@ -215,6 +217,11 @@ def test_a_failed_export_leaves_the_earlier_file(tmp_path, monkeypatch):
         tfmdn.export_litert(built("scalar"), path)
     assert path.read_text() == "earlier"
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+def test_files_of_onnx_say_who_wrote_them(onnx):
+    signature = IN_ONNX["scalar"]
+    assert json.loads(onnx("scalar", signature).metadata(signature)["written_by"]) == versions.stamp()
 
 
 def without_operation(endpoint):

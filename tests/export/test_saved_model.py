@@ -1,6 +1,7 @@
 """SavedModels: tfmdn's, which load without it, and Keras' own."""
 
 import functools
+import json
 import os
 import pathlib
 import shutil
@@ -13,7 +14,7 @@ import tensorflow as tf
 from cases import SCALAR_COMPONENTS, case_name
 
 import tfmdn
-from tfmdn import files
+from tfmdn import files, versions
 from tfmdn.distributions import tensors
 from tfmdn.export import signatures
 
@@ -52,6 +53,7 @@ def exported(tmp_path_factory):
 @pytest.mark.parametrize("case", EXPORTED, ids=case_name)
 def test_every_signature_has_the_mixtures_numbers(exported, case):
     model, path = exported(case)
+    assert json.loads((path / "assets.extra" / "tfmdn.json").read_text()) == versions.stamp()
     signatures = tf.saved_model.load(str(path)).signatures
     mixture = model(X)
     y = mixture.sample(seed=0)

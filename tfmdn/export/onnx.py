@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmdn import files
+from tfmdn import files, versions
 from tfmdn.export import endpoints, onnx_columns, onnx_operations, signatures
 from tfmdn.export.raw_inputs import raw_inputs
 
@@ -75,6 +76,7 @@ def export_onnx(
     _hold_captured(proto, function.get_concrete_function())
     _check_operations(proto, signature)
     onnx_columns.take_raw(proto, raw.values())
+    proto.metadata_props.add(key=versions.STAMP, value=json.dumps(versions.stamp()))
     with files.replacement(path) as draft:
         draft.write_bytes(proto.SerializeToString())
 

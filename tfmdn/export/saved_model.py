@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import pathlib
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmdn import files
+from tfmdn import files, versions
 from tfmdn.distributions.named import join, named_tensors
 from tfmdn.export import signatures
 
@@ -132,4 +133,6 @@ def _write(archive: keras.export.ExportArchive, path: pathlib.Path) -> None:
         ) from error
     with files.folder_replacement(path) as draft:
         archive.write_out(str(draft), verbose=False)
+        (draft / "assets.extra").mkdir(exist_ok=True)  # TensorFlow's place for what it does not read
+        (draft / "assets.extra" / "tfmdn.json").write_text(json.dumps(versions.stamp()))
         _check_replaceable(path)  # what is there by now
