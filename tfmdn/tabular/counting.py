@@ -76,7 +76,7 @@ def rows_of(table: Any, rows: np.ndarray) -> Any:
         return table.tocsr()[rows]
     if hasattr(table, "get_columns") or hasattr(table, "to_list"):  # Polars
         return table[rows]
-    return np.asarray(table)[rows]
+    return table[rows] if isinstance(table, np.ndarray) else np.asarray(table)[rows]
 
 
 def _gap(y: np.ma.MaskedArray):

@@ -214,10 +214,11 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
 
         Args:
           X: features: a table of pandas, Polars, PyArrow or another library that narwhals knows, a mapping of names to
-            columns, an array `(n, F)` of numbers, text or objects, or a sparse matrix of at most 1 GiB when dense. A
-            column holds numbers or booleans, dates, times or durations, or text or categories. In each, values may be
-            missing: that they are is a feature, where it occurs. Text of ISO dates is dates. Categories of fewer than 3
-            rows are one. What says nothing, as a column of one value or of names, is left out, and `findings_` says so.
+            columns, an array `(n, F)` of numbers, text or objects (what NumPy has masked in it is missing), or a sparse
+            matrix of at most 1 GiB when dense. A column holds numbers or booleans, dates, times or durations, or text
+            or categories. In each, values may be missing: that they are is a feature, where it occurs. Text of ISO
+            dates is dates. Categories of fewer than 3 rows are one. What says nothing, as a column of one value or of
+            names, is left out, and `findings_` says so.
             Or, of a table that is larger than memory, a finite `tf.data.Dataset` of batches (X, y) or (X, y,
             sample_weight), X being `[B, F]` or a dict of columns `[B]`. It is read once: of its rows as many are drawn
             at random as `max_steps` batches have (by default 1,536,000; never fewer than 100,000, and at most 1 GiB),

@@ -84,11 +84,13 @@ def _is_numeric(frame) -> bool:
 
 
 def dense(X: Any) -> Any:
-    """X itself, or what a sparse matrix or pandas' sparse columns are when they are written out.
+    """X itself, or what a masked array, a sparse matrix or pandas' sparse columns are when they are written out.
 
     Raises:
       ValueError: if that takes more than `MAX_DENSE` bytes.
     """
+    if isinstance(X, np.ma.MaskedArray) and not X.dtype.names:
+        return _filled(X)
     if hasattr(X, "toarray") and hasattr(X, "nnz"):
         _check_dense_size(X.shape)
         return X.toarray()
@@ -99,6 +101,14 @@ def dense(X: Any) -> Any:
         return X
     _check_dense_size((len(X), len(sparse)))
     return X.astype(sparse)
+
+
+def _filled(values: np.ma.MaskedArray) -> np.ndarray:
+    """A masked array, with what stands for missing values of its kind where it is masked."""
+    kind = values.dtype.kind
+    if kind in "mM":
+        return values.filled(np.array("NaT", values.dtype))
+    return values.astype(np.float64).filled(np.nan) if kind in "biuf" else values.astype(object).filled(None)
 
 
 def _check_dense_size(shape: tuple[int, ...]) -> None:
@@ -160,6 +170,8 @@ def _of_mapping(X: Mapping) -> Table:
 
 
 def _column_of(values):
+    if isinstance(values, np.ma.MaskedArray):
+        return _filled(values)
     if isinstance(values, (np.ndarray, list, tuple)):
         return _array_of(values)
     import narwhals as nw
