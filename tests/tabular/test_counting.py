@@ -104,6 +104,8 @@ def test_masked_targets():
     np.testing.assert_array_equal(found[3], [Y[0], -Y[0]])
     _, found, weights, _ = counting.without_junk(X, y, None, True)  # of half a pair nothing is known
     assert np.flatnonzero(weights == 0).tolist() == [3, 5]
+    _, found, _, _ = counting.without_junk(X, np.ma.masked_array(np.array([[1, 2]] * N, object), mask), None, False)
+    assert found[5].tolist() == [1, None]
     kept, known = counting.that_count(X, y, False)
     assert len(kept) == len(known) == N - 1
     assert counting.that_count(X, Y, False) == (X, Y)

@@ -474,6 +474,16 @@ def test_xla_where_it_pays(monkeypatch, build, compile_arguments, steps, expecte
     assert uses_xla(model) == expected
 
 
+def test_no_xla_where_nan_could_reach_the_weights(monkeypatch):
+    monkeypatch.setattr(graphs, "XLA_STEPS", 2)
+    model, x = compiled(sequential()), X.copy()
+    x[3] = np.nan
+    before = weights_of(model)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="row 3 of the data"):
+        tfmdn.fit(model, x, Y, batch_size=len(X), shuffle=False, epochs=2, verbose=0)
+    np.testing.assert_array_equal(weights_of(model), before)
+
+
 def test_what_xla_cannot_compile(monkeypatch):
     monkeypatch.setattr(graphs, "XLA_STEPS", 1)
     results = []

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfmdn import validation
+from tfmdn.tabular import tables
 
 
 def without_junk(X, y, sample_weight, intervals: bool, groups=None) -> tuple[Any, Any, Any, Any]:
@@ -43,7 +44,7 @@ def without_junk(X, y, sample_weight, intervals: bool, groups=None) -> tuple[Any
         if intervals:  # of half a pair nothing is known
             masked = np.broadcast_to(masked.any(-1, keepdims=True), y.shape)
         counts &= ~masked.reshape(num_rows, -1).all(1)
-        y = np.ma.filled(np.ma.masked_array(y.astype(np.float64) if y.dtype.kind in "biu" else y, masked), _gap(y))
+        y = tables.filled(np.ma.masked_array(y.data, masked))
         sample_weight = np.ones(num_rows) if sample_weight is None else np.asarray(sample_weight, np.float64)
         sample_weight = np.where(counts, sample_weight, 0.0)
     if counts.all() or not counts.any() or _length(X) != num_rows:
@@ -77,10 +78,6 @@ def rows_of(table: Any, rows: np.ndarray) -> Any:
     if hasattr(table, "get_columns") or hasattr(table, "to_list"):  # Polars
         return table[rows]
     return table[rows] if isinstance(table, np.ndarray) else np.asarray(table)[rows]
-
-
-def _gap(y: np.ma.MaskedArray):
-    return None if y.dtype == object else np.array("NaT", y.dtype) if y.dtype.kind in "mM" else np.nan
 
 
 def _length(table: Any) -> int | None:

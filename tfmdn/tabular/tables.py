@@ -90,7 +90,7 @@ def dense(X: Any) -> Any:
       ValueError: if that takes more than `MAX_DENSE` bytes.
     """
     if isinstance(X, np.ma.MaskedArray) and not X.dtype.names:
-        return _filled(X)
+        return filled(X)
     if hasattr(X, "toarray") and hasattr(X, "nnz"):
         _check_dense_size(X.shape)
         return X.toarray()
@@ -103,12 +103,14 @@ def dense(X: Any) -> Any:
     return X.astype(sparse)
 
 
-def _filled(values: np.ma.MaskedArray) -> np.ndarray:
+def filled(values: np.ma.MaskedArray) -> np.ndarray:
     """A masked array, with what stands for missing values of its kind where it is masked."""
     kind = values.dtype.kind
     if kind in "mM":
         return values.filled(np.array("NaT", values.dtype))
-    return values.astype(np.float64).filled(np.nan) if kind in "biuf" else values.astype(object).filled(None)
+    if kind in "biuf":
+        return values.astype(np.float64).filled(np.nan)
+    return np.where(np.ma.getmaskarray(values), None, values.data.astype(object))
 
 
 def _check_dense_size(shape: tuple[int, ...]) -> None:
@@ -171,7 +173,7 @@ def _of_mapping(X: Mapping) -> Table:
 
 def _column_of(values):
     if isinstance(values, np.ma.MaskedArray):
-        return _filled(values)
+        return filled(values)
     if isinstance(values, (np.ndarray, list, tuple)):
         return _array_of(values)
     import narwhals as nw

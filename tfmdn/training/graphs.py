@@ -34,7 +34,8 @@ class Phase:
         if jit_compile == "auto":
             self._jit_compile = model.jit_compile
             if not model.jit_compile and epochs * steps >= XLA_STEPS and not tf.config.list_physical_devices("GPU"):
-                self._jit_compile = self._is_attempt = not _draws_random_numbers(graph)
+                # XLA cannot raise, and NaN in x would reach the weights of models that do not fill it in.
+                self._jit_compile = self._is_attempt = not _draws_random_numbers(graph) and batches.rows.has_finite_x()
 
     def run(self, first: int, last: int) -> dict:
         """Runs the steps from number `first` up to `last`, and returns the metrics."""

@@ -80,9 +80,9 @@ def fit(
       validation_freq: after how many epochs each to judge, or the numbers of these epochs, counted from 1.
       seed: seed of the order of rows. If None, it follows `keras.utils.set_random_seed`.
       jit_compile: whether XLA compiles the graph. "auto" keeps to the model's `jit_compile` if that is True, which on
-        GPUs is Keras' default. On CPUs it uses XLA for trainings of 2,000 steps and more without random layers (such
-        as Dropout), which are slow there. (Keras does not tell a model compiled with `jit_compile=False` from one
-        compiled without; say False here.)
+        GPUs is Keras' default. On CPUs it uses XLA for trainings of 2,000 steps and more without random layers (such as
+        Dropout), which are slow there, and where all x are finite: XLA could not say that they cannot be learnt from.
+        (Keras does not tell a model compiled with `jit_compile=False` from one compiled without; say False here.)
       augment: maps the parts of each training batch, x, y and sample_weight as far as given, to a tuple of those that
         are learnt from. It becomes part of the graph.
       drop_remainder: whether a pass leaves out the rows that do not fill a batch, and so need a graph of their own.

@@ -60,6 +60,11 @@ class Rows:
         parts = (self.x, self.y, self.sample_weight)
         return parts[:1] if self.y is None else parts[:2] if self.sample_weight is None else parts
 
+    def has_finite_x(self) -> bool:
+        """Whether all numbers among the features are finite."""
+        leaves = [leaf for leaf in keras.tree.flatten(self.x) if leaf is not None and leaf.dtype.is_floating]
+        return all(bool(tf.reduce_all(tf.math.is_finite(leaf))) for leaf in leaves)
+
     def first_bad(self, places: np.ndarray) -> tuple[int, int] | None:
         """The first of some rows that holds a number which is not finite: where, and its number.
 
