@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -19,6 +20,8 @@ from tfmdn.training.rows import Batches
 
 # To compile a small network with XLA takes a second or two, which fewer steps do not win back.
 XLA_STEPS = 2_000
+# Sizes of batches that get graphs of their own, a little faster than the one for all others: of full and partial ones.
+MAX_SIZES = 2
 
 
 class Phase:
@@ -44,9 +47,10 @@ class Phase:
         return logs
 
     def _run(self, batches: tf.Tensor, start: int, stop: int) -> dict:
-        parts, key = self._batches.rows.parts, (self._jit_compile, batches.shape[1])
+        parts, size = self._batches.rows.parts, batches.shape[1]
+        key = self._jit_compile, size
         if key not in self._steps:
-            self._steps[key] = self._loop.steps(self._jit_compile, parts, batches.shape[1])
+            self._steps[key] = self._loop.steps(self._jit_compile, parts, size)
         try:
             return self._steps[key](parts, batches, tf.constant(start), tf.constant(stop))
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
@@ -80,12 +84,18 @@ class Loop:
             jit_compile: tf.function(functools.partial(self._steps), jit_compile=jit_compile, autograph=False)
             for jit_compile in (False, True)
         }
+        self._sizes: list[int] = []
+        self._takes_any_size = True
 
     def steps(self, jit_compile: bool, parts: tuple, batch_size: int) -> Callable:
         """The graph that runs the step on batches `[S, B]` of row numbers, from one up to another.
 
-        It takes any number of rows, so that the next training has it too, and returns the metrics.
+        It takes any number of rows, so that the next training has it too, and returns the metrics. Data that grow have
+        ever other sizes of batches: after the first ones all share a graph, unless the model must know the size.
         """
+        return self._with_size(batch_size, functools.partial(self._traced_steps, jit_compile, parts))
+
+    def _traced_steps(self, jit_compile: bool, parts: tuple, batch_size: int | None) -> Callable:
 
         def any_number(rows):
             return tf.TensorSpec([None, *rows.shape[1:]], rows.dtype)
@@ -98,11 +108,25 @@ class Loop:
     def build(self, batches: Batches) -> tf.Graph:
         """Makes the graph of a step, and the variables that the model makes in its first one."""
 
-        def batch_of(rows):
-            return tf.TensorSpec([batches.batch_size, *rows.shape[1:]], rows.dtype)
+        def graph(batch_size: int | None) -> tf.Graph:
+            def batch_of(rows):
+                return tf.TensorSpec([batch_size, *rows.shape[1:]], rows.dtype)
 
-        specs = keras.tree.map_structure(batch_of, batches.rows.parts, none_is_leaf=False)
-        return self._step.get_concrete_function(*specs).graph
+            specs = keras.tree.map_structure(batch_of, batches.rows.parts, none_is_leaf=False)
+            return self._step.get_concrete_function(*specs).graph
+
+        return self._with_size(batches.batch_size, graph)
+
+    def _with_size(self, batch_size: int, trace: Callable) -> Any:
+        """What is traced for batches of a size: for that size alone if it is one of the first, else for any, None."""
+        if batch_size not in self._sizes and len(self._sizes) >= MAX_SIZES and self._takes_any_size:
+            try:
+                return trace(None)
+            except Exception:  # whatever a model's code raises that needs the number
+                self._takes_any_size = False
+        if batch_size not in self._sizes:
+            self._sizes.append(batch_size)
+        return trace(batch_size)
 
     def _steps(self, parts, batches, start, stop):
         def batch(index):
