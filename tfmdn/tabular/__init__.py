@@ -26,6 +26,7 @@
 - `design`: what networks are made of.
 - `workshop`: the networks, built and traced once for tables of a kind.
 - `network`: the default network.
+- `graph_mode`: graphs where users run functions eagerly.
 - `progress`: what a fit shows of itself, and when its time is over.
 - `streams`: tables larger than memory.
 - `folds`: which rows judge which network.

@@ -24,6 +24,7 @@ from tfmdn.tabular import (
     encoding,
     evaluation,
     folds,
+    graph_mode,
     inputs,
     labels,
     off_data,
@@ -237,7 +238,8 @@ class MDNRegressor(answers.Answers, storage.Stored, MultiOutputMixin, RegressorM
         processes.require_usable_tensorflow()
         before = dict(vars(self))
         try:
-            self._fit(X, y, sample_weight, groups)
+            with graph_mode.graphs("MDNRegressor.fit"):
+                self._fit(X, y, sample_weight, groups)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
