@@ -39,6 +39,7 @@ NAMES = {
     "_compile_metrics": model,
     "_flatten_layers": model,
     "_direction": keras.metrics.MeanSquaredError,
+    "_convert_inputs_to_tensors": lambda: model()._functional,
 }
 
 

@@ -220,6 +220,22 @@ def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
     return list(model._flatten_layers())
 
 
+def convert_inputs_of_models_within(context: Callable) -> None:
+    """Lets functional models, nested ones too, convert what they are called with in a context."""
+    from keras.src.models.functional import Functional
+
+    convert = getattr(Functional, "_convert_inputs_to_tensors", None)
+    if convert is None:  # then a nested model of half precision gets means of mixtures, which losses refuse
+        return
+
+    @functools.wraps(convert)
+    def convert_within(self, flat_inputs):
+        with context():
+            return convert(self, flat_inputs)
+
+    Functional._convert_inputs_to_tensors = convert_within
+
+
 def is_functional(model: keras.Model) -> bool:
     """Whether it is a graph of operations, which `run_through` goes through."""
     return hasattr(model, "_run_through_graph")

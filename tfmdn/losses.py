@@ -58,6 +58,7 @@ class ScoreLoss(keras.losses.Loss):
         options = {name: getattr(self, name) for name in self.target_options}
         return {**super().get_config(), **options}
 
+    @numerics.unconverted
     def __call__(
         self, y_true: ArrayLike, y_pred: tfd.Distribution, sample_weight: ArrayLike | None = None
     ) -> tf.Tensor:

@@ -13,16 +13,29 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import processes
+from tfmdn import processes, tensorflow_internals
 
 Function = TypeVar("Function", bound=Callable)
 
+LARGEST = float(np.finfo(np.float32).max)  # in float64, too: heads pass from one to the other
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
 def reach(dtype: tf.DType) -> float:
     """The number of standard deviations whose square, times any reasonable gradient, is finite: 3e15 in float32."""
     return float(np.finfo(dtype.as_numpy_dtype).max) ** 0.4
+
+
+def without_infinities(values):
+    """Numbers with the largest ones of float32 in place of infinities, which are not to be seen where others look."""
+    clip = tf.clip_by_value if tf.is_tensor(values) else np.clip
+    return clip(values, -LARGEST, LARGEST)
+
+
+def with_infinities_again(values: tf.Tensor) -> tf.Tensor:
+    """What `without_infinities` was made of."""
+    values = tf.where(values >= LARGEST, tf.constant(math.inf, values.dtype), values)
+    return tf.where(values <= -LARGEST, tf.constant(-math.inf, values.dtype), values)
 
 
 def held_quotient(distance: tf.Tensor, scale: tf.Tensor, limit: float) -> tf.Tensor:
@@ -189,6 +202,18 @@ def unconverted(function: Function) -> Function:
     @functools.wraps(function)
     def checked(*args, **kwargs):
         processes.require_usable_tensorflow()
-        return function(*args, **kwargs)
+        with tensorflow_internals.meant_infinities():
+            return function(*args, **kwargs)
 
     return tf.autograph.experimental.do_not_convert(checked)
+
+
+def with_infinities(function: Function) -> Function:
+    """The function, in which `tf.debugging.enable_check_numerics()` does not look for infinities that are meant."""
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        with tensorflow_internals.meant_infinities():
+            return function(*args, **kwargs)
+
+    return call

@@ -2,9 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import tensorflow as tf
+from tensorflow.python.eager import context as eager_context
+
+
+@contextlib.contextmanager
+def meant_infinities() -> Iterator[None]:
+    """A context whose operations `tf.debugging.enable_check_numerics()` does not look at.
+
+    Where a limit is missing or a density is 0 there are infinities on the way to finite results. What comes out of the
+    context is looked at by the next operation.
+    """
+    callbacks, checks = _callbacks(), checks_numerics()
+    if not checks:
+        yield
+        return
+    callbacks[:] = [callback for callback in callbacks if callback not in checks]
+    try:
+        yield
+    finally:
+        callbacks.extend(checks)
+
+
+def checks_numerics() -> list[Callable]:
+    """What `tf.debugging.enable_check_numerics()` has TensorFlow call after each operation; nothing without it."""
+    return [each for each in _callbacks() if type(getattr(each, "__self__", None)).__name__ == "CheckNumericsCallback"]
+
+
+def _callbacks() -> list[Callable]:
+    return getattr(eager_context.context(), "op_callbacks", [])
+
+
+def type_spec(name: str) -> type[tf.TypeSpec]:
+    """The class of specifications that is registered under a name."""
+    from tensorflow.python.framework import type_spec_registry
+
+    return type_spec_registry.lookup(name)
 
 
 class LiteRTContents(NamedTuple):

@@ -5,10 +5,13 @@ What TFP tells subclasses to override, such as `_log_prob` and `_parameter_prope
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import processes
+from tfmdn import processes, tensorflow_internals
 
 tfd = tfp.distributions
 
@@ -39,6 +42,33 @@ def pad_sample_dims(mixture: tfd.MixtureSameFamily, y: tf.Tensor) -> tf.Tensor:
 def name_scope(distribution: tfd.Distribution, name: str):
     """A context in which operations have the distribution's name, as those of TFP's own methods have."""
     return distribution._name_and_control_scope(name)
+
+
+class WithInfinities:
+    """A base class, before TFP's, of distributions on whose way to finite results there are infinities."""
+
+    @contextlib.contextmanager
+    def _name_and_control_scope(self, *args, **kwargs):
+        with tensorflow_internals.meant_infinities(), super()._name_and_control_scope(*args, **kwargs) as scope:
+            yield scope
+
+
+def with_changed_components(
+    distribution: type, type_spec: str, there: Callable[[dict], dict], back: Callable[[dict], dict]
+) -> type:
+    """A class whose objects go into functions of TensorFlow, and come out of them, as other tensors.
+
+    Args:
+      distribution: a class of composite tensors.
+      type_spec: the name under which the specification of its objects is registered.
+      there: of an object's tensors by name makes those that go in or come out.
+      back: the same tensors of these.
+    """
+    spec = tensorflow_internals.type_spec(type_spec)
+    to_components, from_components = spec._to_components, spec._from_components
+    spec._to_components = lambda self, value: there(to_components(self, value))
+    spec._from_components = lambda self, components: from_components(self, back(components))
+    return distribution
 
 
 def with_gradients_of_parameters(mixture: tfd.MixtureSameFamily, draws: tf.Tensor, event_shape: tf.Tensor) -> tf.Tensor:

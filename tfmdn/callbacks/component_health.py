@@ -11,6 +11,7 @@ import numpy as np
 
 from tfmdn import validation
 from tfmdn.callbacks import observation, reseeding
+from tfmdn.layers import quantization
 from tfmdn.layers.mdn import MDNLayer
 
 COLLAPSED = 0.99
@@ -120,6 +121,8 @@ class ComponentHealth(keras.callbacks.Callback):
         self._pending = []
         self._reseedings = {name: np.zeros(head.num_components, int) for name, head in self._heads.items()}
         for name, rows in self._observe().items():  # what does not fit is said now, not after an epoch
+            if self.reseed:
+                quantization.require_floats(self._heads[name].dense, "`reseed=True`")
             if self.reseed and rows.targets is None:
                 raise ValueError(
                     f"`reseed=True` needs the targets of the layer {name!r}. Received: `data` whose y has no part "

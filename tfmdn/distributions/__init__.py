@@ -19,6 +19,7 @@
 - `merging`: several mixtures as one.
 - `gaussian_mixtures`: scikit-learn's.
 - `tensor_like`: what makes a mixture a tensor for TensorFlow and Keras.
+- `autocast`: what layers of half precision get of it.
 - `numpy_like`: what makes it an array for NumPy, a number and a sequence for Python.
 - `indexing`: which rows an index chooses.
 - `named`: the tensors of models' outputs by name, as exported models give them.

@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn import numerics
 from tfmdn.distributions import deviations, kinds
 from tfmdn.distributions.batching import in_blocks
 from tfmdn.distributions.grids import Grid
@@ -103,6 +104,7 @@ def half_difference(
             values, bounds = values_and_bounds[: len(names)], values_and_bounds[len(names) :]
             total, z, *derivatives = in_blocks(integrate, size, 5, weights, values, bounds)
 
+            @numerics.with_infinities
             def gradient(upstream):
                 block = size * SPLIT // z.shape[-1] + 1
                 rows = upstream, weights, values, z, derivatives

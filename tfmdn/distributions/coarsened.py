@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfmdn import numerics
+from tfmdn import numerics, tensorflow_internals, tfp_internals
 from tfmdn.distributions import coarse, coarse_moments, densities, kinds, tensors
 from tfmdn.distributions.grids import SLACK, Grid
 from tfmdn.distributions.reflected import ReflectedNormal
@@ -30,7 +30,7 @@ PARAMETERS = ("loc", "scale", "low", "high", "is_moved", "resolution", "origin",
 
 
 @registered
-class CoarsenedNormal(Scalar, tfd.AutoCompositeTensorDistribution):
+class CoarsenedNormal(Scalar, tfp_internals.WithInfinities, tfd.AutoCompositeTensorDistribution):
     """What is observed of a normal value: the limit if it lies beyond one, and the nearest value of a grid.
 
     Its `log_prob` is the logarithm of a probability at a limit and on a grid, and of a density elsewhere. What is asked
@@ -85,10 +85,12 @@ class CoarsenedNormal(Scalar, tfd.AutoCompositeTensorDistribution):
             parameters["mirror_high"] = math.inf if mirror_high is None else mirror_high
         values = [parameters[key] for key in PARAMETERS]
         dtype = next((tf.as_dtype(value.dtype) for value in values if hasattr(value, "dtype")), tf.float32)
-        for key, value in zip(PARAMETERS, values):
-            setattr(self, f"_{key}", None if value is None else tf.convert_to_tensor(value, dtype))
+        with tensorflow_internals.meant_infinities():
+            tensors = [None if value is None else tf.convert_to_tensor(value, dtype) for value in values]
+        for key, value, tensor in zip(PARAMETERS, values, tensors):
+            setattr(self, f"_{key}", tensor)
             if isinstance(value, (int, float)):  # of which TFP would make float32 in slices
-                parameters[key] = getattr(self, f"_{key}")
+                parameters[key] = tensor
         super().__init__(
             dtype=dtype,
             reparameterization_type=tfd.FULLY_REPARAMETERIZED,

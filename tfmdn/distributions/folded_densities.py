@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfmdn import numerics
 from tfmdn.distributions.folding import Edges, Interval, normal_density
 from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, reach, sum_to
 
@@ -24,6 +25,7 @@ def folded_log_prob(y: tf.Tensor, loc: tf.Tensor, scale: tf.Tensor, low: tf.Tens
 
     @tf.custom_gradient
     def with_gradient(y, loc, scale, low, high):
+        @numerics.with_infinities
         def gradient(upstream):
             parts, edges = _Parts(y, loc, scale, low, high), Edges(Interval(low, high), loc, scale)
             pull = upstream / scale

@@ -7,7 +7,7 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import numerics
+from tfmdn import numerics, tfp_internals
 from tfmdn.distributions import kinds, quantiles
 from tfmdn.distributions.scalars import Scalar
 
@@ -17,7 +17,7 @@ tfd = tfp.distributions
 HELD = 40.0
 
 
-class LocationScale(Scalar, tfd.AutoCompositeTensorDistribution):
+class LocationScale(Scalar, tfp_internals.WithInfinities, tfd.AutoCompositeTensorDistribution):
     """A univariate distribution described by `loc` and a positive `scale`.
 
     Args:

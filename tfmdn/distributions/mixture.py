@@ -13,6 +13,7 @@ import tensorflow_probability as tfp
 
 from tfmdn import keras_internals, numerics, tfp_internals, validation
 from tfmdn.distributions import (
+    autocast,
     copies,
     cumulative,
     densities,
@@ -32,7 +33,12 @@ tfd = tfp.distributions
 
 @registered
 class Mixture(
-    tensor_like.TensorLike, queries.Queries, cumulative.Cumulative, tfp_internals.Checked, tfd.MixtureSameFamily
+    tensor_like.TensorLike,
+    queries.Queries,
+    cumulative.Cumulative,
+    tfp_internals.Checked,
+    tfp_internals.WithInfinities,
+    tfd.MixtureSameFamily,
 ):
     """A mixture distribution that TensorFlow, Keras and NumPy also take as a tensor.
 
@@ -266,3 +272,4 @@ tf.experimental.dispatch_for_api(tf.expand_dims, {"input": Mixture})(tensor_like
 tf.experimental.dispatch_for_api(tf.cast, {"x": Mixture})(tensor_like.cast)
 # Under a strategy Keras would call losses on placeholders that have no `log_prob`.
 keras_internals.build_losses_on_distributions()
+autocast.keep_densities(Mixture)

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn import numerics
 from tfmdn.distributions import jumps, kinds, roots, tensors
 
 tfd = tfp.distributions
@@ -62,6 +63,7 @@ def _root(marginals, logits, probability, axis) -> tf.Tensor:
     def root(probability, logits, *parameters):
         y = _searched(marginals, dict(zip(values, parameters)), logits, probability, axis)
 
+        @numerics.with_infinities
         def gradient(upstream):
             """That of one Newton step from the root (the implicit function theorem)."""
             is_fixed = ~tf.math.is_finite(y)

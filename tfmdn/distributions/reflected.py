@@ -18,6 +18,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
+from tfmdn import tensorflow_internals, tfp_internals
 from tfmdn.distributions import kinds
 from tfmdn.distributions.folded_densities import folded_log_prob
 from tfmdn.distributions.folding import (
@@ -41,14 +42,15 @@ WIDEST = 8.0
 MODE_STEPS = 200
 
 
-class Reflected(tfd.AutoCompositeTensorDistribution):
+class Reflected(tfp_internals.WithInfinities, tfd.AutoCompositeTensorDistribution):
     """What distributions with limits share: each is described by tensors `loc`, one of scales, `low` and `high`."""
 
     def __init__(self, parameters: dict):
         tensors = {name: parameters[name] for name in self._parameter_properties(None)}
         dtype = next((tf.as_dtype(value.dtype) for value in tensors.values() if hasattr(value, "dtype")), tf.float32)
-        for name, value in tensors.items():
-            setattr(self, f"_{name}", tf.convert_to_tensor(value, dtype))
+        with tensorflow_internals.meant_infinities():
+            for name, value in tensors.items():
+                setattr(self, f"_{name}", tf.convert_to_tensor(value, dtype))
         super().__init__(
             dtype=dtype,
             reparameterization_type=tfd.FULLY_REPARAMETERIZED,

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import keras_internals
-from tfmdn.distributions import indexing, numpy_like, tensors
+from tfmdn import keras_internals, numerics
+from tfmdn.distributions import autocast, indexing, numpy_like, tensors
 
 tfd = tfp.distributions
 
@@ -34,6 +34,7 @@ class TensorLike(numpy_like.NumPyLike):
         """The shape of the tensor that the mixture stands for: batch shape, then event shape."""
         return self.batch_shape + self.event_shape
 
+    @numerics.with_infinities
     def __tf_tensor__(self, dtype=None, name=None) -> tf.Tensor:
         stand_in = self._convert_to_tensor
         if stand_in in TENSOR_CONVERSIONS:
@@ -42,12 +43,14 @@ class TensorLike(numpy_like.NumPyLike):
             tensor = keras.saving.get_registered_object(stand_in)(self)
         return tf.convert_to_tensor(tensor) if dtype is None else tf.cast(tensor, dtype)
 
+    @numerics.with_infinities
     def copy(self, **overrides) -> tfd.Distribution:
         """As TFP's. The mask that Keras gave the mixture goes along, unless the copy is of another batch shape."""
         copy, mask = super().copy(**overrides), keras_internals.mask_of(self)
         is_kept = mask is not None and copy.batch_shape == self.batch_shape
         return keras_internals.masked(copy, mask if is_kept else None)
 
+    @numerics.with_infinities
     def __getitem__(self, index) -> tfd.Distribution:
         """A part of the batch, as NumPy would choose it. The mask that Keras gave the mixture goes along."""
         parts = indexing.parts_of(self, index)
@@ -62,6 +65,7 @@ class TensorLike(numpy_like.NumPyLike):
             f"Received: index {index!r} of a mixture of {self.components_distribution}."
         )
 
+    @numerics.with_infinities
     def _asdict(self) -> dict[str, tf.Tensor]:
         """What a SavedModel signature returns in place of the distribution: named tensors."""
         try:
@@ -89,6 +93,7 @@ def _install_operators() -> None:
 _install_operators()
 
 
+@numerics.with_infinities
 def expand_dims(input: TensorLike, axis=None, name=None):
     """`tf.expand_dims` that leaves a scalar mixture a distribution where Keras adds a last axis.
 
@@ -100,13 +105,14 @@ def expand_dims(input: TensorLike, axis=None, name=None):
     return input.copy(components_distribution=tfd.Independent(components, 1))
 
 
+@numerics.with_infinities
 def cast(x: TensorLike, dtype, name=None):
     """`tf.cast` that leaves a mixture a distribution where Keras casts it to the dtype of a loss.
 
     In half precision there is no distribution.
     """
     dtype = tf.as_dtype(dtype)
-    if dtype == x.dtype:
+    if dtype == x.dtype or autocast.keeps_density(dtype):
         return x
     if dtype not in (tf.float32, tf.float64):
         return tf.cast(tf.convert_to_tensor(x), dtype, name=name)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn import tfp_internals
 from tfmdn.distributions import deviations, kinds, tensors
 from tfmdn.distributions.type_specs import registered
 from tfmdn.numerics import held_quotient, where_positive
@@ -16,7 +17,7 @@ tfd = tfp.distributions
 
 
 @registered
-class LogNormal(tfd.LogNormal):
+class LogNormal(tfp_internals.WithInfinities, tfd.LogNormal):
     """`tfd.LogNormal` that is also right where y <= 0: no density, and a cumulative probability of 0."""
 
     def _log_prob(self, y):
@@ -76,7 +77,7 @@ deviations.register(tfd.LogNormal, _lognormal_deviation, _lognormal_difference)
 
 
 @registered
-class StudentT(tfd.StudentT):
+class StudentT(tfp_internals.WithInfinities, tfd.StudentT):
     """`tfd.StudentT` whose upper tail is as exact as the lower one: TFP's is 1 minus a number close to 1."""
 
     def _log_cdf(self, y):

@@ -188,6 +188,12 @@ class Ensemble(Learning, Calibrated, keras.Model):
         processes.require_usable_tensorflow()
         return self.networks.merge(self._mixtures(inputs, training), tf.convert_to_tensor(self.member_log_weights))
 
+    def quantize(self, mode=None, config=None, **kwargs):
+        raise NotImplementedError(
+            "The networks of an Ensemble share their layers, and cannot be quantized in it. Quantize each network, and "
+            f"make an Ensemble of them. Received: mode={mode!r}."
+        )
+
     def make_predict_function(self, force=False):
         processes.require_usable_tensorflow()
         return super().make_predict_function(force)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from tfmdn import numerics
 from tfmdn.distributions import tensors as tensors_lib
 from tfmdn.distributions.mixture import Mixture
 
@@ -50,6 +51,7 @@ class Stack:
     network: keras.Model
     size: int
 
+    @numerics.with_infinities
     def run(self, weights: Sequence[tf.Tensor], function: Callable, *columns: tf.Tensor) -> Run:
         """Calls `function(network, *columns)` once for each member, on its weights, all members at once.
 

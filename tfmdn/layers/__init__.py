@@ -1,6 +1,8 @@
 """From features to a distribution: the head of a network, and layers before and behind it.
 
 - `mdn`: the head, `MDNLayer`.
+- `adapted_head`: what it knows of its targets before it learns.
+- `quantization`: a head whose dense layer is quantized.
 - `keras_mdn_layer`: weights of a trained layer of that package.
 - `time_distributed`: Keras' `TimeDistributed` keeps distributions.
 - `families`: one record for each kind of component, of all that differs between kinds.

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from tfmdn import processes
+from tfmdn import numerics, processes, tensorflow_internals
 from tfmdn.reading import containers, weighted
 
 # Enough for statistics to one percent.
@@ -133,14 +133,31 @@ def location_and_scale(
 
 def add_statistic(layer: keras.layers.Layer, name: str, value: np.ndarray, dtype: str) -> keras.Variable:
     """A variable of a layer for what `adapt` learns, which training leaves alone, with its value before `adapt`."""
-    return layer.add_weight(
-        name=name,
-        shape=value.shape,
-        dtype=dtype,
-        initializer=lambda shape, dtype: tf.cast(value, dtype),
-        trainable=False,
-        autocast=False,
-    )
+    with keras.name_scope(layer.name, caller=layer), tensorflow_internals.meant_infinities():
+        return Statistic(
+            initializer=lambda shape, dtype: tf.cast(value, dtype),
+            shape=value.shape,
+            dtype=dtype,
+            trainable=False,
+            autocast=False,
+            name=name,
+        )
+
+
+class Statistic(keras.Variable):
+    """A variable that may hold infinities, as for a limit that there is not."""
+
+    @numerics.with_infinities
+    def numpy(self):
+        return super().numpy()
+
+    @numerics.with_infinities
+    def __array__(self, dtype=None):
+        return super().__array__(dtype)
+
+    @numerics.with_infinities
+    def assign(self, value):
+        return super().assign(value)
 
 
 class AdaptedLayer(keras.layers.Layer):

@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfmdn import validation, versions
+from tfmdn import numerics, validation, versions
 from tfmdn.distributions import gaussian_mixtures, merging
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.layers import adaptation, families, kernels
@@ -28,6 +28,7 @@ tfd = tfp.distributions
 LONGEST_WAY = 3.0
 # In standard deviations. Farther inputs are as novel as can be, and their squares would overflow.
 FARTHEST = 1e6
+NO_WEIGHT = -1e30  # as a logit
 
 
 @versions.saved()
@@ -114,6 +115,7 @@ class MarginalFallback(keras.layers.Layer):
         self._check_shapes(mixture.shape, x.shape)
         return keras.KerasTensor(mixture.shape, dtype=mixture.dtype)
 
+    @numerics.with_infinities
     def call(self, mixture, x):
         if not isinstance(mixture, Mixture):
             raise TypeError(
@@ -145,6 +147,7 @@ class MarginalFallback(keras.layers.Layer):
                 f"shape is {mixture_shape}."
             )
 
+    @numerics.with_infinities
     def novelty_of(self, x: ArrayLike) -> tf.Tensor:
         """The probability `[*B]` that inputs `[*B, F]` do not belong to the data.
 
@@ -263,7 +266,7 @@ class MarginalFallback(keras.layers.Layer):
         self.location.assign(location)
         self.scale.assign(scale)
         self.points.assign(np.pad(points, [(0, missing), (0, 0)]))
-        self.point_logits.assign(np.pad(np.zeros(len(points)), (0, missing), constant_values=-np.inf))
+        self.point_logits.assign(np.pad(np.zeros(len(points)), (0, missing), constant_values=NO_WEIGHT))
         bandwidth, log_odds = kernels.likeliest_bandwidth(points, self.novelty)
         # One outlier among the points is left to be one.
         shift = kernels.shift_to_mean(log_odds, self.novelty + 1.0 / len(points))
@@ -276,7 +279,7 @@ class MarginalFallback(keras.layers.Layer):
         log_weights, mean, stddev = gaussian_mixtures.fit(rows, self.num_components, "diag")
         missing = self.num_components - len(log_weights)
         # Those without weight repeat the last.
-        self.marginal_logits.assign(np.pad(log_weights, (0, missing), constant_values=-np.inf))
+        self.marginal_logits.assign(np.pad(log_weights, (0, missing), constant_values=NO_WEIGHT))
         self.marginal_mean.assign(np.pad(mean, [(0, missing), (0, 0)], mode="edge"))
         self.marginal_stddev.assign(np.pad(stddev, [(0, missing), (0, 0)], mode="edge"))
 

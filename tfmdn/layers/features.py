@@ -66,8 +66,8 @@ class Standardization(adaptation.AdaptedLayer):
     def _add_state(self, features):
         self.location = self._add_statistic("location", np.zeros(features))
         self.scale = self._add_statistic("scale", np.ones(features))
-        self.lowest = self._add_statistic("lowest", np.full(features, -np.inf))
-        self.highest = self._add_statistic("highest", np.full(features, np.inf))
+        self.lowest = self._add_statistic("lowest", np.full(features, tf.as_dtype(self.variable_dtype).min))
+        self.highest = self._add_statistic("highest", np.full(features, tf.as_dtype(self.variable_dtype).max))
 
     def _learn(self, rows, weights):
         lowest, highest = np.nanmin(rows, 0), np.nanmax(rows, 0)

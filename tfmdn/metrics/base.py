@@ -61,6 +61,7 @@ class ScoreMetric(keras.metrics.Metric):
         """What is summed, of each example: `[*B, *shape]`. The targets come as `target_format` reconciles them."""
         raise NotImplementedError
 
+    @numerics.unconverted
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch: targets, the mixture and, if given, one weight for each row or for each example.
 

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfmdn import numerics
 from tfmdn.distributions import folding
 from tfmdn.ensembles.ensemble import Ensemble
 from tfmdn.layers import families, features
@@ -219,6 +220,7 @@ class Workshop:
         self.learner.set_member_weights(weights)
         return units
 
+    @numerics.with_infinities
     def _augment(self, x, y, weights):
         """Noise for batches of targets, which does not take them beyond their limits."""
         rows = self._y_noise(keras.ops.reshape(y, (-1, self._y_noise.bandwidth.shape[0])), training=True)
