@@ -17,6 +17,9 @@ from tfmdn.distributions.mixture import Mixture
 # such matrices round alike, so that a row's prediction does not depend on how many are asked for with it, but for the
 # rounding errors of a fallback.
 MANY_ROWS, MULTIPLE = 4_096, 4
+# TensorFlow keeps memory for each size of matrices that it has met. There are so many sizes between a power of two and
+# the next: at most an eighth of the rows are there to fill up.
+SIZES = 8
 
 
 def predicted(predict: Callable[[tf.Tensor], Mixture], X: np.ndarray) -> Iterator[Mixture]:
@@ -36,7 +39,8 @@ def _chunks(X: np.ndarray) -> Iterator[tuple[tf.Tensor, int]]:
     """Rows to compute, and how many of them are not there to fill up."""
     for start in range(0, len(X), MANY_ROWS):
         rows = X[start : start + MANY_ROWS]
-        yield tf.constant(np.resize(rows, (len(rows) + -len(rows) % MULTIPLE, X.shape[1]))), len(rows)
+        step = max(MULTIPLE, 2 ** (len(rows) - 1).bit_length() // (2 * SIZES))
+        yield tf.constant(np.resize(rows, (len(rows) + -len(rows) % step, X.shape[1]))), len(rows)
 
 
 def _first(size: int) -> Callable:
