@@ -7,6 +7,7 @@ import resource
 import signal
 
 import faulty_training
+import interrupted_training
 import keras
 import numpy as np
 import pytest
@@ -44,6 +45,34 @@ def test_a_killed_process_goes_on(processes, tmp_path):
     assert complete.returncode == 0, complete.stderr
     assert_undisturbed(tmp_path)
     assert list(backup.parent.iterdir()) == []
+
+
+def test_kills_at_random_moments_leave_whole_files_to_go_on_from(processes, request, tmp_path):
+    training = functools.partial(processes.run, pathlib.Path(interrupted_training.__file__))
+    folder, moments = tmp_path / "killed", np.random.default_rng(0)
+    folder.mkdir()
+    kills = 20 if request.config.getoption("--exhaustive") else 5
+    epochs = 2 * kills
+    (complete,) = training(folder, epochs, 0)
+    assert complete.returncode == 0, complete.stderr
+    expected = dict(np.load(folder / "ended.npz"))
+    for path in (folder / "ended.npz", folder / "backup" / "training.npz"):
+        path.unlink()
+    positions = [0]
+    for _ in range(kills):
+        (killed,) = training(folder, epochs, moments.uniform(0.01, 3.0))
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        epoch, batch = np.load(folder / "backup" / "training.npz")["position"].tolist()
+        positions.append(interrupted_training.BATCHES * epoch + batch)
+        model = keras.models.load_model(folder / "model.keras", compile=False)
+        model.load_weights(folder / "best.weights.h5")
+    assert positions == sorted(set(positions))  # each has gone on from the one before
+    (complete,) = training(folder, epochs, 0)
+    assert complete.returncode == 0, complete.stderr
+    for name, value in np.load(folder / "ended.npz").items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6)
+    found = {path.name for path in (*folder.iterdir(), *(folder / "backup").iterdir())}
+    assert found == {"backup", "training.npz", "model.keras", "best.weights.h5", "ended.npz"}  # no drafts are left
 
 
 @pytest.mark.exhaustive
