@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -45,6 +46,56 @@ def test_quantiles_are_right_to_1e_9_in_both_tails(family):
                 for end in (y - 1e-9 * abs(y), y + 1e-9 * abs(y))
             ]
             assert min(ends) <= target <= max(ends), (level, y)
+
+
+NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(16)
+
+
+def mass(start, end, loc, scale):
+    """Of angles, by quadrature: the relative error is that of a sum of positive terms."""
+    edges = np.linspace(max(start, -np.pi), max(min(end, np.pi), max(start, -np.pi)), 401)[:, np.newaxis]
+    half = 0.5 * np.diff(edges, axis=0)
+    density = np.exp(-2.0 * (np.sin(0.5 * (edges[:-1] + half * (1.0 + NODES) - loc)) / scale) ** 2)
+    return np.sum(half * NODE_WEIGHTS * density) / (2.0 * np.pi * scipy.special.i0e(scale**-2))
+
+
+@pytest.mark.parametrize("loc", [0.3, -3.0, np.pi])
+def test_quantiles_of_angles(loc):
+    locs, scales = np.array([loc, -1.2, 2.0]), np.array([0.15, 0.05, 0.4])
+    mixture = tfmdn.Mixture(tfd.Categorical(probs=WEIGHTS), FAMILIES["von_mises"].distribution(locs, scales))
+    for y, level in zip(mixture.quantile(LEVELS).numpy(), LEVELS):
+        of_tail = (lambda end: (-np.pi, end)) if level <= 0.5 else (lambda end: (end, np.pi))
+        target, error = min(level, 1.0 - level), 1e-9 * abs(y)
+        ends = [
+            sum(w * mass(*of_tail(end), *part) for w, *part in zip(WEIGHTS, locs, scales))
+            for end in (y - error, y + error)
+        ]
+        assert min(ends) <= target <= max(ends), (level, y)
+
+
+@pytest.mark.parametrize("kind", [*FAMILIES, "reflected"])
+def test_gradients_are_finite_at_infinity_too(kind):
+    far = [1e3, 1e10, 1e20, np.inf]
+    y = tf.constant([0.0, 2.0, *far, *np.negative(far)], tf.float32)
+    parameters = [tf.constant(value, tf.float32) for value in (np.log(WEIGHTS), LOCS, SCALES)]
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([y, *parameters])
+        logits, loc, scale = parameters
+        if kind == "reflected":
+            components = tfmdn.distributions.ReflectedNormal(loc, scale, -2.0, 2.5)
+        else:
+            df = {"df": tf.constant(DEGREES, tf.float32)} if kind == "student_t" else {}
+            components = FAMILIES[kind].distribution(loc=loc, scale=scale, **df)
+        mixture = tfmdn.Mixture(tfd.Categorical(logits=logits), components)
+        found = [
+            *(getattr(mixture, name)(y) for name in ("cdf", "log_cdf", "survival_function", "log_survival_function")),
+            mixture.quantile([0.0, 1e-20, 0.3, 1 - 1e-16, 1.0]),
+        ]
+    for values in found:
+        assert not np.isnan(values).any()
+        for gradient in tape.gradient(values, [y, *parameters], unconnected_gradients="zero"):
+            assert np.all(np.isfinite(gradient))
+    np.testing.assert_array_equal(tf.gather(found[0], [5, 9]), [1.0, 0.0])
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, np.inf), (-np.inf, 3.0), (-2.0, 3.0)])

@@ -2,6 +2,7 @@
 
 - `mixture`: the distribution that an `MDNLayer` outputs, and what TFP asks of distributions.
 - `cumulative`: what it answers of each coordinate by itself.
+- `counted`: its components as they count, of which those of weight 0 do not.
 - `coarse`: log probabilities of intervals.
 - `incomplete`: log likelihoods of targets of which not all coordinates are known, or not exactly.
 - `queries`: what else a mixture can be asked. The answers have files of their own:

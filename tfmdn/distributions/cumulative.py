@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import numerics, tfp_internals
-from tfmdn.distributions import coarse, kinds, quantiles, tensors
+from tfmdn.distributions import coarse, counted, kinds, quantiles, tensors
 from tfmdn.distributions.batching import in_batches
 
 tfd = tfp.distributions
@@ -65,29 +65,33 @@ class Cumulative:
         """
         with tfp_internals.name_scope(self, name):
             value = tf.convert_to_tensor(value, dtype_hint=self.dtype)
-            marginals, event_rank = tensors.marginals(self.components_distribution), self.event_shape.rank
-            weights = tf.nn.softmax(self.mixture_distribution.logits_parameter())
+            components, event_rank = counted.in_sums(self).components_distribution, self.event_shape.rank
+            marginals, weights = tensors.marginals(components), counted.weights(self)
             probabilities = kinds.probability_of(marginals, tfp_internals.pad_sample_dims(self, value))
             weights = numerics.with_trailing_axes(weights, event_rank)
             return numerics.as_probability(tf.reduce_sum(weights * probabilities, -1 - event_rank))
 
     def _log_cdf(self, y):
-        return self._log_of_marginals("log_cdf", y)
+        return self._log_of_marginals("log_cdf", y, -np.inf, 0.0)
 
     def _log_survival_function(self, y):
-        return self._log_of_marginals("log_survival_function", y)
+        return self._log_of_marginals("log_survival_function", y, 0.0, -np.inf)
 
     def _survival_function(self, y):
         return tf.exp(self._log_survival_function(y))
 
-    def _log_of_marginals(self, method, y):
-        marginals = tensors.marginals(self.components_distribution)
+    def _log_of_marginals(self, method, y, lowest, highest):
+        marginals = tensors.marginals(counted.in_densities(self).components_distribution)
         event_rank = self.event_shape.rank
-        log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
-        log_weights = numerics.with_trailing_axes(log_weights, event_rank)
-        log_probs = getattr(marginals, method)(tfp_internals.pad_sample_dims(self, y))
+        log_weights = numerics.with_trailing_axes(counted.log_weights(self), event_rank)
+        is_infinite, sign = tf.math.is_inf(y), tf.sign(y)
+        y = tf.where(is_infinite, tf.zeros_like(y), y)  # at infinity not even gradients are in question
+        marginals, y = kinds.standardized(marginals, tfp_internals.pad_sample_dims(self, y))
+        log_probs = getattr(marginals, method)(y)
         # Weights sum to 1 but for rounding.
-        return numerics.as_log_probability(numerics.log_sum_exp(log_weights + log_probs, -1 - event_rank))
+        found = numerics.as_log_probability(numerics.log_sum_exp(log_weights + log_probs, -1 - event_rank))
+        end = tf.cast(tf.where(sign < 0.0, lowest, highest), found.dtype)
+        return tf.where(is_infinite & ~tf.math.is_nan(found), end, found)
 
     @numerics.unconverted
     def interval_log_prob(
@@ -126,9 +130,9 @@ class Cumulative:
             )
         with tfp_internals.name_scope(self, name), tf.control_dependencies(coarse.checks(low, high)):
             low, high = (tfp_internals.pad_sample_dims(self, tf.identity(end)) for end in (low, high))
-            log_probs = coarse.joint_log_prob(self.components_distribution, low, high)  # [S, B, K]
-            log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
-            return numerics.as_log_probability(numerics.log_sum_exp(log_weights + log_probs, -1))
+            components = counted.in_densities(self).components_distribution
+            log_probs = counted.with_weights(coarse.joint_log_prob(components, low, high), counted.log_weights(self))
+            return numerics.as_log_probability(numerics.log_sum_exp(log_probs, -1))  # of [S, B, K]
 
     @numerics.unconverted
     def quantile(
@@ -183,8 +187,8 @@ class Cumulative:
         return super().quantile(numerics.with_trailing_axes(levels, self.shape.rank), name=name, **kwargs)
 
     def _quantile(self, value):
-        marginals = tensors.marginals(self.components_distribution)
+        marginals = tensors.marginals(counted.in_sums(self).components_distribution)
         event_rank = self.event_shape.rank
-        logits = numerics.with_trailing_axes(self.mixture_distribution.logits_parameter(), event_rank)
+        logits = numerics.with_trailing_axes(counted.log_weights(self), event_rank)
         value = quantiles.without_rounding(value, self.dtype)
         return quantiles.mixture_quantile(marginals, logits, value, -1 - event_rank)

@@ -5,6 +5,8 @@ Shapes in comments: S samples, B batch, K components, E event, D coordinates.
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -23,7 +25,13 @@ def log_prob(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor:
     """
     # With validate_args TFP's own checks must run; a subclass may have a density of its own.
     stable = None if components.validate_args else STABLE_LOG_PROBS.get(type(components))
-    return components.log_prob(y) if stable is None else stable(components, y)
+    if stable is not None or not components.dtype.is_floating:
+        return components.log_prob(y) if stable is None else stable(components, y)
+    # At infinity there is no density, and no gradient.
+    is_infinite = tf.math.is_inf(y)
+    log_prob = components.log_prob(tf.where(is_infinite, tf.zeros_like(y), y))
+    is_infinite = tf.reduce_any(is_infinite, list(range(-components.event_shape.rank, 0)))
+    return tf.where(is_infinite & ~tf.math.is_nan(log_prob), tf.constant(-math.inf, log_prob.dtype), log_prob)
 
 
 def _normal_log_prob(components, y):
@@ -76,9 +84,11 @@ def _standard_normal_log_prob(y, loc, log_scale, axis: int | None = None) -> tf.
         def gradient(upstream):
             upstream = upstream if axis is None else tf.expand_dims(upstream, axis)
             z, inverse_scale = _residuals(y, loc, log_scale)
-            pull = upstream * z
-            slope = pull * inverse_scale
-            return sum_to(-slope, y), sum_to(slope, loc), sum_to(pull * z - upstream, log_scale)
+            # What does not count, as a component of weight 0, has no gradient even where nothing is known of it.
+            pull = tf.math.multiply_no_nan(z, upstream)
+            slope = tf.math.multiply_no_nan(inverse_scale, pull)
+            curve = tf.math.multiply_no_nan(z, pull)
+            return sum_to(-slope, y), sum_to(slope, loc), sum_to(curve - upstream, log_scale)
 
         # A graph overwrites arrays that it no longer needs. Eagerly, three times as many would be held at once.
         log_prob = _summed_log_prob_in_graph if tf.executing_eagerly() else _summed_log_prob

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics
-from tfmdn.distributions import coarse, densities, reflected_joint, tensors
+from tfmdn.distributions import coarse, counted, densities, reflected_joint, tensors
 
 tfd = tfp.distributions
 
@@ -48,9 +48,9 @@ def log_likelihood(distribution: tfd.Distribution, low: tf.Tensor, high: tf.Tens
     ends = [low] if high is None else [low, high]
     if isinstance(distribution, tfd.MixtureSameFamily):
         ends = [tf.expand_dims(end, -1 - len(event_axes)) for end in ends]  # [B, 1, E]
-        log_weights = tf.math.log_softmax(distribution.mixture_distribution.logits_parameter())
-        parts = _log_likelihood(distribution.components_distribution, *ends)  # [B, K]
-        incomplete = numerics.log_sum_exp(log_weights + parts, -1)
+        parts = _log_likelihood(counted.in_densities(distribution).components_distribution, *ends)  # [B, K]
+        parts = counted.with_weights(parts, counted.log_weights(distribution))
+        incomplete = numerics.log_sum_exp(parts, -1)
     else:
         incomplete = _log_likelihood(distribution, *ends)
     # Rounding must not make a probability of more than 1, nor a certain event uncertain.

@@ -6,11 +6,13 @@ A kind answers where its distribution is defined, or here if it is one of TFP's.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmdn import numerics
 from tfmdn.distributions.folding import normal_cdf, normal_density
 from tfmdn.distributions.grids import Grid
 
@@ -94,6 +96,25 @@ def tail(components: tfd.Distribution) -> Callable[[tf.Tensor, tf.Tensor], tuple
         return tf.where(side > 0.0, components.cdf(y), components.survival_function(y)), components.prob(y)
 
     return at
+
+
+@functools.singledispatch
+def standardized(components: tfd.Distribution, y: tf.Tensor) -> tuple[tfd.Distribution, tf.Tensor]:
+    """Components and points of the same cumulative probabilities, whose logarithms and gradients do not overflow."""
+    return components, y
+
+
+def _standardized(components, y):
+    """Those of location 0 and scale 1: values up to `reach`, gradients up to its root, of which there are products."""
+    loc, scale, limit = components.loc, components.scale, numerics.reach(components.dtype)
+    z, held = (numerics.held_quotient(y - loc, scale, most) for most in (limit, math.sqrt(limit)))
+    unit = {"loc": tf.zeros_like(scale), "scale": tf.ones_like(scale)}
+    plain = next(kind for kind in (tfd.Normal, tfd.Laplace, tfd.Logistic) if isinstance(components, kind))
+    return plain(**unit), held + tf.stop_gradient(z - held)
+
+
+for _kind in (tfd.Normal, tfd.Laplace, tfd.Logistic):
+    standardized.register(_kind, _standardized)
 
 
 def has_jumps(components: tfd.Distribution) -> bool:

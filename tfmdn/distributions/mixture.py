@@ -15,6 +15,7 @@ from tfmdn import keras_internals, numerics, tfp_internals, validation
 from tfmdn.distributions import (
     autocast,
     copies,
+    counted,
     cumulative,
     densities,
     gaussian_mixtures,
@@ -132,14 +133,15 @@ class Mixture(
     # Density
 
     def _per_mixture_component_log_prob(self, y):
-        log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())  # [B, K]
+        log_weights = counted.log_weights(self)  # [B, K]
         y = tfp_internals.pad_sample_dims(self, y)
-        return densities.log_prob(self.components_distribution, y) + log_weights  # [S, B, K]
+        log_probs = densities.log_prob(counted.in_log_prob(self).components_distribution, y)
+        return counted.with_weights(log_probs, log_weights)  # [S, B, K]
 
     def _log_prob(self, y):
         log_probs = self._per_mixture_component_log_prob(y)
-        has_limits = kinds.limits(self.components_distribution) is not None
-        log_prob = numerics.log_sum_exp(log_probs, -1) if has_limits else tf.reduce_logsumexp(log_probs, -1)
+        can_be_none = type(self.components_distribution) not in densities.STABLE_LOG_PROBS  # of all of them
+        log_prob = numerics.log_sum_exp(log_probs, -1) if can_be_none else tf.reduce_logsumexp(log_probs, -1)
         is_probability = kinds.has_probability(self.components_distribution, tfp_internals.pad_sample_dims(self, y))
         if is_probability is None:
             return log_prob
@@ -196,7 +198,8 @@ class Mixture(
         batch_shape = tf.broadcast_dynamic_shape(tf.shape(probs)[:-1], components_shape)
         index = _draw_index(n, probs, batch_shape, index_seed)  # [S, B]
         draws = tensors.take(components, values, batch_shape, index).sample(seed=component_seed)  # [S, B, E]
-        return tfp_internals.with_gradients_of_parameters(self, draws, components.event_shape_tensor())
+        mixture = counted.in_densities(self) if self.parameters["reparameterize"] else self
+        return tfp_internals.with_gradients_of_parameters(mixture, draws, components.event_shape_tensor())
 
     # Summaries
 
@@ -219,21 +222,26 @@ class Mixture(
 
     def _mode(self):
         """The point of highest density, found by fixed-point iteration from every component's centre. No gradient."""
-        return modes_lib.highest_density_point(self)
+        return modes_lib.highest_density_point(counted.in_densities(self))
 
     def _mean(self):
-        return super()._mean() if kinds.period(self.components_distribution) is None else von_mises.mean(self)
+        mixture = counted.in_sums(self)
+        is_angle = kinds.period(self.components_distribution) is not None
+        return von_mises.mean(mixture) if is_angle else super(Mixture, mixture)._mean()
 
     def _variance(self):
-        return super()._variance() if kinds.period(self.components_distribution) is None else von_mises.variance(self)
+        mixture = counted.in_sums(self)
+        is_angle = kinds.period(self.components_distribution) is not None
+        return von_mises.variance(mixture) if is_angle else super(Mixture, mixture)._variance()
 
     def _covariance(self):
         kinds.check_not_periodic("covariance", self.components_distribution)
-        components = self.components_distribution
+        mixture = counted.in_sums(self)
+        components = mixture.components_distribution
         if self.event_shape.rank != 1 or not tensors.is_independent_of_scalars(components):
-            return super()._covariance()
+            return super(Mixture, mixture)._covariance()
         # TFP has no covariance for Independent. The law of total variance, as in the base class.
-        shift = components.mean() - self.mean()[..., tf.newaxis, :]  # [B, K, D]
+        shift = components.mean() - mixture.mean()[..., tf.newaxis, :]  # [B, K, D]
         between = shift[..., :, tf.newaxis] * shift[..., tf.newaxis, :]  # [B, K, D, D]
         within = tf.linalg.diag(components.variance())
         weights = self.mixture_distribution.probs_parameter()[..., tf.newaxis, tf.newaxis]

@@ -17,6 +17,9 @@ from tfmdn.distributions import jumps, kinds, roots, tensors
 tfd = tfp.distributions
 tnp = tf.experimental.numpy
 
+# Below it a density, in any units, is that of a gap.
+LEAST_SLOPE = 1e-290
+
 
 def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability: tf.Tensor, axis: int) -> tf.Tensor:
     """The y at which the weighted sum of cumulative probabilities is `probability`.
@@ -57,6 +60,8 @@ def without_rounding(probability: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 def _root(marginals, logits, probability, axis) -> tf.Tensor:
     """The quantiles in float64, of continuous components."""
     values = tensors.parameters(marginals)
+    # In a gap between components quantiles hang on nothing else but the level.
+    steepest = 1e-3 * float(np.finfo(marginals.dtype.as_numpy_dtype).max)
     marginals = tensors.with_parameters(marginals, values)  # of tensors, where they were variables
 
     @tf.custom_gradient
@@ -75,9 +80,12 @@ def _root(marginals, logits, probability, axis) -> tf.Tensor:
                 wide = {name: tf.cast(value, tf.float64) for name, value in zip(values, parameters)}
                 components = tensors.with_parameters(marginals, wide)
                 slope = tf.stop_gradient(tf.reduce_sum(weights * components.prob(at), axis))
-                step = (probability - tf.reduce_sum(weights * components.cdf(at), axis)) / tf.maximum(slope, 1e-30)
+                step = (probability - tf.reduce_sum(weights * components.cdf(at), axis)) / tf.maximum(
+                    slope, LEAST_SLOPE
+                )
                 step = tf.where(is_fixed, tf.zeros_like(step), step)
-            return tape.gradient(step, arguments, upstream, unconnected_gradients="zero")
+            gradients = tape.gradient(step, arguments, upstream, unconnected_gradients="zero")
+            return [tf.clip_by_value(each, -steepest, steepest) for each in gradients]
 
         return y, gradient
 

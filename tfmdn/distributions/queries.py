@@ -14,7 +14,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import keras_internals, numerics, validation
-from tfmdn.distributions import coarse_regions, coordinates, kinds, regions, tensors
+from tfmdn.distributions import coarse_regions, coordinates, counted, kinds, regions, tensors
 from tfmdn.distributions import modes as modes_lib
 
 tfd = tfp.distributions
@@ -43,9 +43,10 @@ class Queries:
         Returns:
           A named tuple of `aleatoric` and `epistemic`, each of shape `[*B, *E]`, in squared units of the target.
         """
-        components, axis = self.components_distribution, -1 - self.event_shape.rank
+        mixture = counted.in_sums(self)
+        components, axis = mixture.components_distribution, -1 - self.event_shape.rank
         kinds.check_not_periodic("decompose", components)
-        overall_mean = tf.expand_dims(self.mean(), axis)
+        overall_mean = tf.expand_dims(mixture.mean(), axis)
         weights = self.mixture_distribution.probs_parameter()
         weights = numerics.with_trailing_axes(weights, self.event_shape.rank)  # [B, K, E]
         sizes = list(self.member_sizes or [tf.shape(weights)[axis]])
@@ -154,8 +155,9 @@ class Queries:
         >>> y_given_x.mean().numpy().round(3)
         array([0.167, 1.5  , 2.833], dtype=float32)
         """
-        log_weights = tf.math.log_softmax(self.mixture_distribution.logits_parameter())
-        components, logits = coordinates.conditional(self.components_distribution, log_weights, axes, values)
+        log_weights = counted.log_weights(self)
+        mixture = counted.in_densities(self)
+        components, logits = coordinates.conditional(mixture.components_distribution, log_weights, axes, values)
         times = logits.shape[-1] // log_weights.shape[-1]
         conditional = self.copy(
             mixture_distribution=tfd.Categorical(logits=logits),
@@ -190,7 +192,7 @@ class Queries:
         >>> mixture.modes(3).points.numpy().round(3)
         array([ 2.066, -3.   ,    nan], dtype=float32)
         """
-        return modes_lib.modes(self, validation.positive_integer("max_modes", max_modes))
+        return modes_lib.modes(counted.in_densities(self), validation.positive_integer("max_modes", max_modes))
 
     @numerics.unconverted
     def interval(self, coverage: float = 0.9, batch_size: int | None = None) -> tf.Tensor:
@@ -238,7 +240,7 @@ class Queries:
                 f"Received: an event of shape {self.event_shape}."
             )
         # In float32 densities near a peak are equal to the last digit.
-        mixture, coverage = tf.cast(self, tf.float64), validation.fraction("coverage", coverage)
+        mixture, coverage = tf.cast(counted.in_sums(self), tf.float64), validation.fraction("coverage", coverage)
         search = coarse_regions if kinds.has_jumps(self.components_distribution) else regions
         return tf.cast(search.highest_density_region(mixture, coverage), self.dtype)
 

@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 from tfmdn import tfp_internals
 from tfmdn.distributions import deviations, kinds, tensors
 from tfmdn.distributions.type_specs import registered
-from tfmdn.numerics import held_quotient, where_positive
+from tfmdn.numerics import held_quotient, reach, where_positive
 
 tfd = tfp.distributions
 
@@ -91,6 +91,13 @@ class StudentT(tfp_internals.WithInfinities, tfd.StudentT):
 
     def _log_survival_function(self, y):
         return self.log_cdf(2.0 * self.loc - y)
+
+
+@kinds.standardized.register
+def _(components: StudentT, y):
+    z = held_quotient(y - components.loc, components.scale, reach(components.dtype))
+    scale = tf.ones_like(components.scale)
+    return StudentT(components.df, tf.zeros_like(scale), scale), z
 
 
 @kinds.tail.register

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -48,15 +49,15 @@ class VonMises(LocationScale):
         log_normalization = LOG_TWO_PI + tf.math.log(tf.math.bessel_i0e(tf.square(inverse_scale)))
         return -2.0 * tf.square(tf.sin(0.5 * (y - self.loc)) * inverse_scale) - log_normalization
 
-    def _below(self, y):
-        """The probability from `loc` - pi to y, where another turn adds 1."""
-        return tfd.VonMises(wrapped(self.loc), tf.square(self._inverse_scale())).cdf(y)
-
     def _cdf(self, y):
-        return tf.clip_by_value(self._below(wrapped(y)) - self._below(-math.pi), 0.0, 1.0)
+        return self._tail(y, 1.0)
 
     def _survival_function(self, y):
-        return tf.clip_by_value(self._below(math.pi) - self._below(wrapped(y)), 0.0, 1.0)
+        return self._tail(y, -1.0)
+
+    def _tail(self, y, side):
+        tail = tail_of(*(tf.cast(value, tf.float64) for value in (self.loc, self._inverse_scale())))
+        return tf.cast(tail(tf.cast(y, tf.float64), tf.cast(side, tf.float64)), self.dtype)
 
     def _log_cdf(self, y):
         return numerics.log_of_probability(self._cdf(y))
@@ -88,6 +89,59 @@ def _(components: VonMises):
 @kinds.limits.register
 def _(components: VonMises):
     return -math.pi, math.pi
+
+
+@kinds.tail.register
+def _(components: VonMises):
+    tail = tail_of(*(tf.cast(value, tf.float64) for value in (components.loc, components._inverse_scale())))
+
+    def at(y, side):
+        found = tail(tf.cast(y, tf.float64), tf.cast(side, tf.float64))
+        return tf.cast(found, components.dtype), components.prob(y)
+
+    return at
+
+
+def tail_of(loc: tf.Tensor, inverse_scale: tf.Tensor) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """A function of y and a side: the probability from -pi to y where it is 1, from y to pi where it is -1; in float64.
+
+    A sum of what lies beyond points on the way to the antipode, so that a small one keeps its digits.
+    """
+    loc, concentration = wrapped(loc), tf.square(inverse_scale)
+
+    def turns_and_rest(angle):
+        """The probability from `loc` - pi to `loc` + angle, as an integer and a rest; another turn adds 1."""
+        turns = tf.round(angle / (2.0 * math.pi))
+        within = angle - 2.0 * math.pi * turns
+        beyond = _beyond(tf.minimum(tf.abs(within), math.pi), concentration)
+        is_above = within > 0.0
+        return turns + tf.cast(is_above, tf.float64), tf.where(is_above, -beyond, beyond)
+
+    turns_at_cut, rest_at_cut = turns_and_rest(-math.pi - loc)
+
+    def tail(y, side):
+        turns, rest = turns_and_rest(wrapped(y) - loc)
+        turns, rest = turns - turns_at_cut, rest - rest_at_cut
+        return numerics.as_probability(tf.where(side > 0.0, turns + rest, (1.0 - turns) - rest))
+
+    return tail
+
+
+# Gauss and Legendre's rule on [0, 1], and by how much the exponent falls over what it is used for.
+TAIL_NODES, TAIL_WEIGHTS = (0.5 * part for part in np.polynomial.legendre.leggauss(32))
+TAIL_NODES, FALL = TAIL_NODES + 0.5, 45.0
+
+
+def _beyond(angle: tf.Tensor, concentration: tf.Tensor) -> tf.Tensor:
+    """The probability from an angle between 0 and pi away from the centre to the antipode."""
+    sine = tf.sin(0.5 * angle)
+    farthest = tf.minimum(tf.square(sine) + 0.5 * FALL / concentration, 1.0)
+    width = tf.maximum(tf.stop_gradient(2.0 * tf.asin(tf.sqrt(farthest))) - angle, 0.0)
+    half_step = 0.5 * width[..., tf.newaxis] * TAIL_NODES
+    fall = tf.sin(angle[..., tf.newaxis] + half_step) * tf.sin(half_step)
+    shares = tf.exp(-2.0 * concentration[..., tf.newaxis] * fall) * TAIL_WEIGHTS
+    height = tf.exp(-2.0 * concentration * tf.square(sine)) / (2.0 * math.pi * tf.math.bessel_i0e(concentration))
+    return height * width * tf.reduce_sum(shares, -1)
 
 
 def wrapped(angle: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import numerics, validation
-from tfmdn.distributions import kinds
+from tfmdn.distributions import counted, kinds
 from tfmdn.scores import components, saved, targets
 
 tfd = tfp.distributions
@@ -71,6 +71,7 @@ def _energy_score(
     axis = components.axis_of(mixture)
     seed = numerics.stateless_seed(seed)
     component_seed, mixture_seed = tfp.random.split_seed(seed, salt="energy_score")
+    mixture = counted.in_sums(mixture)
     weights = components.weights_of(mixture)  # [B, K]
     draws = mixture.components_distribution.sample(num_samples, seed=component_seed)  # [S, B, K, E]
     others = tf.stop_gradient(mixture.sample(num_samples, seed=mixture_seed))  # [S, B, E]

@@ -14,7 +14,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import numerics, validation
-from tfmdn.distributions import incomplete, ranked_probability, tensors
+from tfmdn.distributions import counted, incomplete, ranked_probability, tensors
 from tfmdn.distributions.batching import in_batches
 from tfmdn.scores import components, saved, targets
 
@@ -101,7 +101,7 @@ def _crps_of_intervals(low: tf.Tensor, high: tf.Tensor, mixture: tfd.MixtureSame
 def _marginals(mixture: tfd.MixtureSameFamily) -> tuple[tfd.Distribution, tf.Tensor]:
     """The univariate components of each coordinate, and their weights: `[*B, K, *E]`."""
     weights = numerics.with_trailing_axes(components.weights_of(mixture), mixture.event_shape.rank)
-    return tensors.marginals(mixture.components_distribution), weights
+    return tensors.marginals(counted.in_sums(mixture).components_distribution), weights
 
 
 @saved.by_name
