@@ -172,10 +172,15 @@ class ReflectedNormal(Scalar, Reflected):
         return as_probability(tf.where(is_near, near, above) / edges.total)
 
     def _log_cdf(self, y):
-        return self._where_limited(log_of_probability(self._cdf(y)), "log_cdf", y)
+        return self._where_limited(self._log_in_float64("_cdf", y), "log_cdf", y)
 
     def _log_survival_function(self, y):
-        return self._where_limited(log_of_probability(self._survival_function(y)), "log_survival_function", y)
+        return self._where_limited(self._log_in_float64("_survival_function", y), "log_survival_function", y)
+
+    def _log_in_float64(self, method, y):
+        """The logarithm of what in float32 would soon be 0."""
+        wide = ReflectedNormal(*(tf.cast(each, tf.float64) for each in (self._loc, self._scale, self._low, self._high)))
+        return tf.cast(log_of_probability(getattr(wide, method)(tf.cast(y, tf.float64))), self.dtype)
 
     def _where_limited(self, value, method, y):
         """Where there are no limits what a normal says, which has longer tails."""

@@ -122,6 +122,8 @@ def _search(like: tfd.Distribution, names: list[str], probability: tf.Tensor, lo
     # The smaller of both tails, of which close to 0 or 1 no digits are lost.
     side = tf.where(probability > 0.5, -tf.ones_like(probability), tf.ones_like(probability))
     target = tf.where(probability > 0.5, 1.0 - probability, probability)
+    # Graphs of which the batch is not known forget the number of axes.
+    low, high, start, known, *ends = (tf.ensure_shape(each, [None, None]) for each in (low, high, start, known, *ends))
     problem = marginals, weights, mean, side, target, narrowest, low, high
     in_single = [tensors.map(_single, marginals), *map(_single, problem[1:])]
     near = _newton(*in_single, _single(start), ~is_finite, ROUGH, MAX_ROUGH_STEPS, *map(_single, ends))
@@ -161,7 +163,7 @@ def _newton(
         # NaN is what some of TFP's families, such as gamma, have outside of their support.
         beyond = tf.cast(side_of_components * (y_of_components - mean) > 0.0, dtype)
         tail = tf.where(tf.math.is_nan(tail), beyond, tail)
-        tail, slope = tf.reduce_sum(weights * tail, -1), tf.reduce_sum(weights * density, -1)
+        tail, slope = (tf.ensure_shape(tf.reduce_sum(weights * each, -1), [None, None]) for each in (tail, density))
         away = target - tail
         is_below = side * away > 0.0
         low, high = tf.where(is_below, y, low), tf.where(is_below, high, y)

@@ -50,20 +50,20 @@ class VonMises(LocationScale):
         return -2.0 * tf.square(tf.sin(0.5 * (y - self.loc)) * inverse_scale) - log_normalization
 
     def _cdf(self, y):
-        return self._tail(y, 1.0)
+        return tf.cast(self._tail(y, 1.0), self.dtype)
 
     def _survival_function(self, y):
-        return self._tail(y, -1.0)
+        return tf.cast(self._tail(y, -1.0), self.dtype)
 
     def _tail(self, y, side):
         tail = tail_of(*(tf.cast(value, tf.float64) for value in (self.loc, self._inverse_scale())))
-        return tf.cast(tail(tf.cast(y, tf.float64), tf.cast(side, tf.float64)), self.dtype)
+        return tail(tf.cast(y, tf.float64), tf.constant(side, tf.float64))
 
     def _log_cdf(self, y):
-        return numerics.log_of_probability(self._cdf(y))
+        return tf.cast(numerics.log_of_probability(self._tail(y, 1.0)), self.dtype)
 
     def _log_survival_function(self, y):
-        return numerics.log_of_probability(self._survival_function(y))
+        return tf.cast(numerics.log_of_probability(self._tail(y, -1.0)), self.dtype)
 
     def _sample_n(self, n, seed=None):
         return tfd.VonMises(self.loc, tf.square(self._inverse_scale())).sample(n, seed=seed)
