@@ -78,7 +78,8 @@ def test_a_member_of_weight_0_that_diverged():
     @tf.function
     def answers(logits, loc):
         own = {**parameters, "standard_loc": loc}
-        diverged = {name: tf.concat([value[:, :2], value[:, :2] * np.nan], -1) for name, value in own.items()}
+        factors = {name: np.nan if name.startswith("standard") else 1.0 for name in names}
+        diverged = {name: tf.concat([value, value * factors[name]], -1) for name, value in own.items()}
         mixture = tfmdn.Mixture(tfd.Categorical(logits=logits), type(components)(**diverged))
         zeros = tf.zeros(4)
         return mixture.log_prob(zeros), mixture.mean(), mixture.stddev(), mixture.cdf(zeros)

@@ -27,12 +27,12 @@ SHARED = {"low", "high", "mirror_low", "mirror_high", "is_moved", "resolution", 
 
 def log_weights(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     """The logarithms of the weights `[*B, K]`. The gradient of a weight of 0 is 0, and not NaN."""
-    return tf.math.log_softmax(_logits(mixture))
+    return tf.math.log_softmax(tensors.logits(mixture))
 
 
 def weights(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     """The weights `[*B, K]`."""
-    return tf.nn.softmax(_logits(mixture))
+    return tf.nn.softmax(tensors.logits(mixture))
 
 
 def with_weights(log_probs: tf.Tensor, log_weights: tf.Tensor) -> tf.Tensor:
@@ -109,9 +109,3 @@ def _is_bad(mixture) -> tf.Tensor:
         tf.reduce_any(~tf.math.is_finite(value), list(range(-event_ndims[name], 0))) for name, value in values.items()
     ]
     return tf.reduce_any(tf.stack(is_bad), 0)
-
-
-def _logits(mixture) -> tf.Tensor:
-    categorical = mixture.mixture_distribution
-    probs = getattr(categorical, "probs", None) if isinstance(categorical, tfd.Categorical) else None
-    return categorical.logits_parameter() if probs is None else numerics.log_of_probability(probs)

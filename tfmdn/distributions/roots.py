@@ -56,7 +56,8 @@ def search(
       logits: of the components, `[n, K]`.
       probability: `[n, Q]`.
     """
-    arguments = [tf.cast(value, tf.float64) for value in (probability, logits, *values.values())]
+    # Tapes would make a graph of the gradient of the search, which nobody asks for.
+    arguments = [tf.stop_gradient(tf.cast(value, tf.float64)) for value in (probability, logits, *values.values())]
     if 0 in logits.shape[:1]:
         return arguments[0]
     if not (tf.executing_eagerly() or _shares_graphs.get()):

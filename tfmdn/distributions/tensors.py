@@ -63,6 +63,13 @@ def parameters_as_given(
     return values, batch_ndims
 
 
+def logits(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
+    """The logits `[*B, K]`. Of a probability of 0 they are -inf, without a gradient of NaN."""
+    categorical = mixture.mixture_distribution
+    probs = getattr(categorical, "probs", None) if isinstance(categorical, tfd.Categorical) else None
+    return categorical.logits_parameter() if probs is None else numerics.log_of_probability(probs)
+
+
 def read(mixture: tfd.MixtureSameFamily) -> dict[str, tf.Tensor]:
     """All that a mixture is made of, by name, each tensor broadcast to `[*B, K, ...]`.
 
@@ -164,7 +171,7 @@ def _read_as_it_is(distribution: tfd.Distribution) -> tuple[dict[str, tf.Tensor]
     values = parameters(components)
     event_ndims = {name: value.shape.rank - components.batch_shape.rank for name, value in values.items()}
     if is_mixture:
-        values["logits"], event_ndims["logits"] = distribution.mixture_distribution.logits_parameter(), 0
+        values["logits"], event_ndims["logits"] = logits(distribution), 0
     return values, event_ndims
 
 
