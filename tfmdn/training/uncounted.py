@@ -78,6 +78,7 @@ def concerns(model: keras.Model) -> bool:
     return any(isinstance(layer, MDNLayer) for layer in keras_internals.layers_of(model))
 
 
+@numerics.with_infinities
 def without_junk(model: keras.Model, data: Any) -> Any:
     """A batch `(x, y, sample_weight)`, or all rows, with nothing in what does not count that a model cannot take.
 
