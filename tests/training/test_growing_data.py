@@ -77,6 +77,7 @@ def test_a_step_that_must_know_the_size():
         tfmdn.fit(model, X[:count], Y[:count], augment=augment, verbose=0)
 
 
+@pytest.mark.exhaustive
 def test_models_that_are_done_with_are_freed():
     model = compiled()
     tfmdn.fit(model, X, Y, verbose=0)
