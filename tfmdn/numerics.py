@@ -43,6 +43,15 @@ def held_quotient(distance: tf.Tensor, scale: tf.Tensor, limit: float) -> tf.Ten
     return tf.maximum(tf.minimum(distance, limit * scale), -limit * scale) / scale
 
 
+def divider(scale: tf.Tensor, factor: float) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The function of a distance that is factor * distance / scale, by products alone.
+
+    In its gradients no product of scales stands, which may have no place in the dtype.
+    """
+    inverse, ratio = tf.stop_gradient(factor / scale), tf.stop_gradient(scale) / scale
+    return lambda distance: distance * inverse * ratio
+
+
 def log_sum_exp(values: tf.Tensor, axis: int) -> tf.Tensor:
     """log(sum(exp(values))) along an axis. Where all are -inf its gradient is 0, and not NaN as TensorFlow's is."""
     is_possible = tf.reduce_any(values != -np.inf, axis, keepdims=True)
@@ -103,14 +112,24 @@ def sum_to(gradient: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.reduce_sum(gradient, axes), shape)
 
 
+def unit_of(x: tf.Tensor) -> tf.Tensor:
+    """What numbers of that size can be divided by: itself, the smallest number of the dtype for 0, 1 if not finite."""
+    return tf.maximum(tf.where(tf.math.is_finite(x), x, tf.ones_like(x)), np.finfo(x.dtype.as_numpy_dtype).tiny)
+
+
 def norm(x: tf.Tensor, event_rank: int) -> tf.Tensor:
     """The length of vectors, with neither an overflow nor a NaN in the gradient: `[..., D]` to `[...]`."""
     if not event_rank:
         return tf.abs(x)
-    tiny = np.finfo(x.dtype.as_numpy_dtype).tiny
-    unit = tf.stop_gradient(tf.maximum(tf.reduce_max(tf.abs(x), -1, keepdims=True), tiny))
+    unit = tf.stop_gradient(unit_of(tf.reduce_max(tf.abs(x), -1, keepdims=True)))
     squares = tf.reduce_sum(tf.square(x / unit), -1)  # 1 or more, or 0 at x = 0
     return unit[..., 0] * tf.sqrt(tf.maximum(squares, 0.5)) * tf.cast(squares > 0, x.dtype)
+
+
+def square_root(x: tf.Tensor) -> tf.Tensor:
+    """The square root, whose gradient at 0 is 0."""
+    is_positive = ~(x <= 0.0)  # NaN too, so that it stays NaN
+    return tf.where(is_positive, tf.sqrt(tf.where(is_positive, x, tf.ones_like(x))), tf.zeros_like(x))
 
 
 def where_positive(y: tf.Tensor, function: Callable[[tf.Tensor], tf.Tensor], outside: float) -> tf.Tensor:

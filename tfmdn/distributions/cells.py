@@ -25,6 +25,7 @@ from tfmdn import numerics
 from tfmdn.distributions import deviations, kinds
 from tfmdn.distributions.batching import in_blocks
 from tfmdn.distributions.grids import Grid
+from tfmdn.numerics import unit_of
 
 tfd = tfp.distributions
 
@@ -84,10 +85,14 @@ def half_difference(
         z, cdf, deviation = tf.while_loop(
             lambda *ends: True, split, ends, maximum_iterations=times, parallel_iterations=1
         )
+        # In units of the distances: gradients have their products, which may have no place in the dtype.
+        unit = tf.stop_gradient(unit_of(tf.reduce_max(deviation, -1, keepdims=True)))
+        places, mean, deviation, *left_out = (value / unit for value in (z, mean, deviation, *left_out))
         with tf.GradientTape() as tape:
             tape.watch([mean, cdf, deviation])
-            total = tf.reduce_sum(_cells(z, cdf, deviation, mean, left_out)[0], -1)
-        return [total, z, *tape.gradient(total, [mean, cdf, deviation])]
+            total = tf.reduce_sum(_cells(places, cdf, deviation, mean, left_out)[0], -1)
+        of_mean, of_cdf, of_deviation = tape.gradient(total, [mean, cdf, deviation])
+        return [unit[:, 0] * total, z, of_mean, unit * of_cdf, of_deviation]
 
     def differentiate(upstream, weights, values, z, derivatives):
         sources = [weights, *values]

@@ -14,7 +14,7 @@ from tfmdn.distributions.coarsened import CoarsenedNormal
 from tfmdn.distributions.folded_distances import bell
 from tfmdn.distributions.folding import FAR, normal_cdf
 from tfmdn.distributions.reflected import ReflectedNormal
-from tfmdn.numerics import held_quotient
+from tfmdn.numerics import divider, held_quotient
 
 # The sum of a tail at equidistant points: up to a step of so many standard deviations it is an integral with four
 # corrections (Euler and Maclaurin), right to 1e-7 of the standard deviation; else it has so many terms.
@@ -56,7 +56,7 @@ class CoarsenedDistances:
             # All of one whose centre is farther away is at the limit: from nearer by its distance has more digits.
             farthest = BEYOND * self._scale
             self._loc = tf.minimum(tf.maximum(self._loc, low - farthest), high + farthest)
-        self._low, self._high, self._inverse = low, high, math.sqrt(0.5) / self._scale
+        self._low, self._high, self._standardized = low, high, divider(self._scale, math.sqrt(0.5))
         self._shifts = [self._shift(offset) for _, offset in self._images]
         # The area under F up to y is `_area(y)` without what that has at the lower end.
         middle = 0.5 * self._sum([offset + shift for (_, offset), shift in zip(self._images, self._shifts)])
@@ -102,12 +102,12 @@ class CoarsenedDistances:
 
     def _of_normal(self, distance, shift):
         """Of values at a distance from a normal's centre: 2 F - 1 there, and how far it is on average once rounded."""
-        share, density = bell(distance * self._inverse)
+        share, density = bell(self._standardized(distance))
         deviation = distance * share + math.sqrt(2.0 / math.pi) * self._scale * density
         if not self._has_grid:
             return share, deviation
         step = self._grid.step
-        ratio = tf.minimum(step / self._scale, 1.0)
+        ratio = tf.minimum(step, self._scale) / self._scale
         is_narrow = step > WIDEST_STEP * self._scale
         u = tf.square(held_quotient(distance, self._scale, FAR))
         first, second, third, fourth = CORRECTIONS
@@ -120,7 +120,7 @@ class CoarsenedDistances:
         is_below = distance < 0.0
         length = tf.where(is_below, -distance, distance)
         narrow = 2.0 * self._tail(length) + length - tf.where(is_below, -shift, shift)
-        share, _ = bell((distance + self._grid.half_step) * self._inverse)
+        share, _ = bell(self._standardized(distance + self._grid.half_step))
         return share, tf.where(is_narrow, narrow, wide)
 
     def _tail(self, distance):

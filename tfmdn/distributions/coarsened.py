@@ -22,7 +22,7 @@ from tfmdn.distributions.grids import SLACK, Grid
 from tfmdn.distributions.reflected import ReflectedNormal
 from tfmdn.distributions.scalars import Scalar
 from tfmdn.distributions.type_specs import registered
-from tfmdn.numerics import held_quotient, reach
+from tfmdn.numerics import held_quotient, reach, square_root
 
 tfd = tfp.distributions
 
@@ -261,13 +261,16 @@ class CoarsenedNormal(Scalar, tfp_internals.WithInfinities, tfd.AutoCompositeTen
     def _mean(self):
         return self._moments()[0]
 
-    def _variance(self):
+    def _stddev(self):
         return self._moments()[1]
 
+    def _variance(self):
+        return tf.square(self._stddev())
+
     def _moments(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Mean and variance."""
+        """Mean and standard deviation."""
         wide = tensors.map(lambda value: tf.cast(value, tf.float64), self)
         low, high = kinds.limits(wide)
         grid = None if self._resolution is None else wide.grid
         mean, variance = coarse_moments.moments(wide.latent, low, high, grid)
-        return tf.cast(mean, self.dtype), tf.cast(variance, self.dtype)
+        return tf.cast(mean, self.dtype), tf.cast(square_root(variance), self.dtype)

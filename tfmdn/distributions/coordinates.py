@@ -170,6 +170,8 @@ def _reordered_normal(loc: tf.Tensor, scale: tf.Tensor, axes: list[int]) -> tupl
     """Centre and triangular factor of some coordinates, of a centre `[..., D]` and any factor `[..., D, D]`."""
     rows = tf.gather(scale, axes, axis=-2)  # [B, K, n, D]
     # rows = tril Q: the Cholesky factor of their covariance, without the squares that would cost half of the digits.
-    _, upper = tf.linalg.qr(tf.linalg.matrix_transpose(rows))
+    # Each in units of its own: that takes the squares of what is in a row.
+    unit = tf.stop_gradient(tf.reduce_max(tf.abs(rows), -1, keepdims=True))
+    _, upper = tf.linalg.qr(tf.linalg.matrix_transpose(rows / unit))
     sign = tf.where(tf.linalg.diag_part(upper) < 0.0, -tf.ones_like(upper[..., 0]), tf.ones_like(upper[..., 0]))
-    return tf.gather(loc, axes, axis=-1), tf.linalg.matrix_transpose(sign[..., tf.newaxis] * upper)
+    return tf.gather(loc, axes, axis=-1), unit * tf.linalg.matrix_transpose(sign[..., tf.newaxis] * upper)

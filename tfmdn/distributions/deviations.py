@@ -18,7 +18,7 @@ from tfmdn.distributions.coarse_distances import CoarsenedDistances
 from tfmdn.distributions.coarsened import CoarsenedNormal
 from tfmdn.distributions.folded_distances import NormalDistances, ReflectedDistances
 from tfmdn.distributions.reflected import ReflectedNormal
-from tfmdn.numerics import held_quotient
+from tfmdn.numerics import held_quotient, norm
 
 tfd = tfp.distributions
 
@@ -130,7 +130,7 @@ def _normal_deviation(values, y):
 def _normal_difference(first, second):
     distance = tf.abs(first["loc"] - second["loc"])
     # The difference of two normals is a normal.
-    return distance + _normal_excess(distance, tf.sqrt(tf.square(first["scale"]) + tf.square(second["scale"])))
+    return distance + _normal_excess(distance, norm(tf.stack([first["scale"], second["scale"]], -1), 1))
 
 
 def _laplace_deviation(values, y):
@@ -223,8 +223,10 @@ def _(components: CoarsenedNormal, weights):
 
 
 def _wide_and_ratio(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    wide = tf.maximum(first, second)
-    return wide, tf.minimum(first, second) / wide
+    # Not `maximum` and `minimum`: where both are equal, the gradients of both would reach the first alone.
+    is_first = first >= second
+    wide = tf.where(is_first, first, second)
+    return wide, tf.where(is_first, second, first) / wide
 
 
 def sum_over(nodes: np.ndarray, term: Callable[..., tf.Tensor], *arguments: tf.Tensor) -> tf.Tensor:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfmdn.distributions.folding import FAR
 from tfmdn.distributions.reflected import ReflectedNormal
+from tfmdn.numerics import divider
 
 
 class NormalDistances:
@@ -22,7 +23,11 @@ class NormalDistances:
     """
 
     def __init__(self, loc: tf.Tensor, scale: tf.Tensor):
-        self._loc, self._inverse, self._peak = loc, math.sqrt(0.5) / scale, math.sqrt(2.0 / math.pi) * scale
+        self._loc, self._standardized, self._peak = (
+            loc,
+            divider(scale, math.sqrt(0.5)),
+            math.sqrt(2.0 / math.pi) * scale,
+        )
 
     def of_components(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Of each component: P(Z <= y) and E|Z - y|, of the shape that y and the components broadcast to."""
@@ -38,7 +43,7 @@ class NormalDistances:
 
     def _at(self, y):
         distance = y - self._loc
-        return distance, *bell(distance * self._inverse)
+        return distance, *bell(self._standardized(distance))
 
 
 class ReflectedDistances:
@@ -60,7 +65,7 @@ class ReflectedDistances:
         )
         self._loc = tf.where(interval.has_low | interval.has_high, self._sign * (loc - limit), far)
         self._start = self._sign * limit
-        self._inverse, self._peak = math.sqrt(0.5) / scale, math.sqrt(2.0 / math.pi) * scale
+        self._standardized, self._peak = divider(scale, math.sqrt(0.5)), math.sqrt(2.0 / math.pi) * scale
         top, bottom = (tf.math.erf(math.sqrt(0.5) * end) for end in (edges.top, edges.bottom))
         is_bounded = interval.is_bounded
         self._top, self._total = top, tf.where(is_bounded, edges.total, tf.ones_like(edges.total))
@@ -89,7 +94,7 @@ class ReflectedDistances:
 
     def _excess(self, distance):
         """By how much the normal is farther away on average than a point at a distance."""
-        share, density = bell(distance * self._inverse)
+        share, density = bell(self._standardized(distance))
         return self._peak * density - distance * (1.0 - share)
 
     def _at(self, y):
@@ -102,14 +107,14 @@ class ReflectedDistances:
         if has_two_limits:
             inside = tf.minimum(inside, self._width)
         distance, reflected = inside - self._loc, inside + self._loc
-        share, density = bell(distance * self._inverse)
-        reflected_share, reflected_density = bell(reflected * self._inverse)
+        share, density = bell(self._standardized(distance))
+        reflected_share, reflected_density = bell(self._standardized(reflected))
         deviation = distance * share - reflected * (1.0 - reflected_share)
         share, density = share + reflected_share, density + reflected_density
         if not has_two_limits:
             return share, deviation + (inside - y), density
         distance = tf.where(self._interval.is_bounded, 2.0 * self._width - inside - self._loc, self._far)
-        reflected_share, reflected_density = bell(distance * self._inverse)
+        reflected_share, reflected_density = bell(self._standardized(distance))
         deviation = (deviation - distance * (1.0 - reflected_share)) / self._total + self._slope * inside
         return share + (self._top - reflected_share), deviation + tf.abs(y - inside), density + reflected_density
 

@@ -64,8 +64,11 @@ class Gumbel(LocationScale):
     def _mode(self):
         return self.loc + tf.zeros_like(self.scale)
 
+    def _stddev(self):
+        return STDDEV * (self.scale + tf.zeros_like(self.loc))
+
     def _variance(self):
-        return tf.square(STDDEV * (self.scale + tf.zeros_like(self.loc)))
+        return tf.square(self._stddev())
 
 
 def of_moments(mean: tf.Tensor, stddev: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -45,7 +45,7 @@ def merge(mixtures: Sequence[tfd.MixtureSameFamily], weights: ArrayLike | None =
     >>> narrow = tfmdn.Mixture(tfd.Categorical(logits=[0.0]), tfd.Normal([0.0], [1.0]))
     >>> wide = tfmdn.Mixture(tfd.Categorical(logits=[0.0]), tfd.Normal([4.0], [2.0]))
     >>> merged = tfmdn.merge([narrow, wide])
-    >>> [float(part) for part in merged.decompose()]  # (1 + 4) / 2, and the variance of 0 and 4
+    >>> [round(float(part), 4) for part in merged.decompose()]  # (1 + 4) / 2, and the variance of 0 and 4
     [2.5, 4.0]
     >>> float(merged.variance())
     6.5

@@ -162,8 +162,9 @@ class Mixture(
 
         Args:
           sample_shape: an integer or a shape.
-          seed: an integer, for which the draws are the same at each call; a stateless seed of TensorFlow, a tensor
-            of two int32; or None for new draws at each call.
+          seed: an integer, for which the draws are the same at each call, eagerly and in graphs (a function that XLA
+            compiles, of `jit_compile=True`, has others); a stateless seed of TensorFlow, a tensor of two int32; or None
+            for new draws at each call.
           name: name of the operation.
           batch_size: draws for this many rows of the first batch axis at a time, and needs no more memory than that
             beside the draws, which are others than without it.
@@ -233,6 +234,19 @@ class Mixture(
         mixture = counted.in_sums(self)
         is_angle = kinds.period(self.components_distribution) is not None
         return von_mises.variance(mixture) if is_angle else super(Mixture, mixture)._variance()
+
+    def _stddev(self):
+        """Not the root of the variance, which has no place in the dtype where the targets' units are large or small."""
+        components, axis = self.components_distribution, -1 - self.event_shape.rank
+        if kinds.period(components) is not None:
+            return super()._stddev()
+        within = tensors.stddev(components)  # [B, K, E]
+        shift = components.mean() - tf.expand_dims(self._mean(), axis)
+        weights = numerics.with_trailing_axes(self.mixture_distribution.probs_parameter(), -1 - axis)
+        parts = tf.where(weights > 0.0, tf.stack([within + tf.zeros_like(shift), shift]), tf.zeros([], self.dtype))
+        unit = tf.stop_gradient(numerics.unit_of(tf.reduce_max(tf.abs(parts), [0, axis])))  # [B, E]
+        squares = tf.reduce_sum(tf.square(parts / tf.expand_dims(unit, axis)), 0)
+        return unit * numerics.square_root(tf.reduce_sum(weights * squares, axis))
 
     def _covariance(self):
         kinds.check_not_periodic("covariance", self.components_distribution)

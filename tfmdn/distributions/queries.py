@@ -46,18 +46,21 @@ class Queries:
         mixture = counted.in_sums(self)
         components, axis = mixture.components_distribution, -1 - self.event_shape.rank
         kinds.check_not_periodic("decompose", components)
-        overall_mean = tf.expand_dims(mixture.mean(), axis)
+        # In units of the spread: squares in those of the target come last, which may have no place in the dtype.
+        unit = tf.stop_gradient(numerics.unit_of(self.stddev()))
+        overall_mean, of_components = (tf.expand_dims(value, axis) for value in (mixture.mean(), unit))
         weights = self.mixture_distribution.probs_parameter()
         weights = numerics.with_trailing_axes(weights, self.event_shape.rank)  # [B, K, E]
         sizes = list(self.member_sizes or [tf.shape(weights)[axis]])
-        parts = [tf.split(part, sizes, axis) for part in (weights, components.mean(), components.variance())]
+        means, stddevs = (components.mean() - overall_mean) / of_components, tensors.stddev(components) / of_components
+        parts = [tf.split(part, sizes, axis) for part in (weights, means, stddevs)]
         aleatoric, epistemic = 0.0, 0.0
-        for weight, mean, variance in zip(*parts):
+        for weight, mean, stddev in zip(*parts):
             share = tf.reduce_sum(weight, axis, keepdims=True)
             member_mean = tf.math.divide_no_nan(tf.reduce_sum(weight * mean, axis, keepdims=True), share)
-            aleatoric += tf.reduce_sum(weight * (variance + tf.square(mean - member_mean)), axis)
-            epistemic += tf.squeeze(share * tf.square(member_mean - overall_mean), axis)
-        return Decomposition(aleatoric, epistemic)
+            aleatoric += tf.reduce_sum(weight * (tf.square(stddev) + tf.square(mean - member_mean)), axis)
+            epistemic += tf.squeeze(share * tf.square(member_mean), axis)
+        return Decomposition(*(unit * (unit * part) for part in (aleatoric, epistemic)))
 
     @numerics.unconverted
     def temper(self: Kind, temperature: float | tf.Tensor = 1.0, scale_temperature: float | tf.Tensor = 1.0) -> Kind:

@@ -84,8 +84,8 @@ class Reflected(tfp_internals.WithInfinities, tfd.AutoCompositeTensorDistributio
             tf.debugging.assert_less(self._low, self._high, "`low` must be less than `high`."),
         ]
 
-    def _stddev(self):
-        return tf.sqrt(self._variance())
+    def _variance(self):
+        return tf.square(self._stddev())
 
 
 @kinds.limits.register
@@ -205,14 +205,14 @@ class ReflectedNormal(Scalar, Reflected):
         _, loc, scale, edges = self.parts()
         return loc + scale * _offset(edges)
 
-    def _variance(self):
+    def _stddev(self):
         _, _, scale, edges = self.parts()
         below, above = _beyond(edges)
         # A reflection at l turns (Z - loc)^2 into (Z - loc)^2 + 4 (l - Z) (l - loc).
         cut = edges.bottom * normal_density(edges.bottom) - edges.top * normal_density(edges.top)
         second_moment = 1.0 + (cut + 4.0 * (edges.low * below - edges.high * above)) / edges.total
         smallest = np.finfo(self.dtype.as_numpy_dtype).eps
-        return tf.square(scale) * tf.maximum(second_moment - tf.square(_offset(edges)), smallest)
+        return scale * tf.sqrt(tf.maximum(second_moment - tf.square(_offset(edges)), smallest))
 
     def _mode(self):
         """Where the mean shift of the normal and its reflections leads: as high as the highest point to 1e-5."""

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from tfmdn.distributions.folding import Interval, images_of
 from tfmdn.distributions.reflected import Reflected, ReflectedNormal
 from tfmdn.distributions.type_specs import registered
-from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, merge_axis, reach
+from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, merge_axis, norm, reach
 
 tfd = tfp.distributions
 
@@ -85,13 +85,14 @@ class ReflectedMultivariateNormal(Reflected):
     def normal(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Centre `[*B, D]`, within the limits, and factor `[*B, D, D]` of the normal that is folded."""
         interval = self.interval
-        stddev = tf.norm(self._scale_tril, axis=-1)
+        stddev = norm(self._scale_tril, 1)
         widest, diagonal = WIDEST_CORRELATED * interval.safe_width, tf.linalg.diag_part(self._scale_tril)
         # At the widest the gradient of the diagonal passes as if it were not held, so that a component can become
         # narrower again. Through the standard deviation it would reach the correlations, and make them ever larger.
         passing = diagonal / tf.stop_gradient(diagonal)
         is_held = interval.is_bounded & (stddev > widest)
-        held = tf.where(is_held, widest / stddev * passing, tf.ones_like(stddev))
+        held = widest / tf.where(is_held, stddev, widest)
+        held = tf.where(is_held, held * passing, tf.ones_like(stddev))
         # The reflection of a coordinate turns the sign of its correlations.
         factor = interval.sign(self._loc) * held
         return interval.fold(self._loc) + tf.zeros_like(factor), factor[..., tf.newaxis] * self._scale_tril
@@ -136,20 +137,20 @@ class ReflectedMultivariateNormal(Reflected):
     def marginals(self) -> ReflectedNormal:
         """The distribution of each coordinate by itself, of batch shape `[*B, D]`."""
         loc, scale_tril = self.normal()
-        return ReflectedNormal(loc, tf.norm(scale_tril, axis=-1), self._low, self._high)
+        return ReflectedNormal(loc, norm(scale_tril, 1), self._low, self._high)
 
     def _mean(self):
         return self.marginals().mean()
 
-    def _variance(self):
-        return self.marginals().variance()
+    def _stddev(self):
+        return self.marginals().stddev()
 
     def _covariance(self):
         """E(X_i - mean_i) (X_j - mean_j), by quadrature over X_i of what is known of X_j given it."""
         loc, scale_tril = self.normal()
         covariance = tf.matmul(scale_tril, scale_tril, transpose_b=True)
         marginals = self.marginals()
-        mean, stddev = marginals.mean(), tf.norm(scale_tril, axis=-1)
+        mean, stddev = marginals.mean(), norm(scale_tril, 1)
         interval = self.interval
         start, end = interval.clip(loc - INTEGRATED * stddev), interval.clip(loc + INTEGRATED * stddev)
         nodes, weights = (tf.constant(values, self.dtype) for values in (NODES, NODE_WEIGHTS))

@@ -279,12 +279,20 @@ def marginals(components: tfd.Distribution) -> tfd.Distribution:
     if is_independent_of_scalars(components):
         return components.distribution
     if isinstance(components, tfd.MultivariateNormalLinearOperator):
-        return tfd.Normal(components.mean(), components.stddev())
+        return tfd.Normal(components.mean(), stddev(components))
     if isinstance(components, reflected_joint.ReflectedMultivariateNormal):
         return components.marginals()
     raise NotImplementedError(
         f"The coordinates of {type(components).__name__} have no known distribution of their own."
     )
+
+
+def stddev(components: tfd.Distribution) -> tf.Tensor:
+    """The standard deviation of each coordinate, without a square in the units of the target: `[*B, K, *E]`."""
+    is_joint = isinstance(components, tfd.MultivariateNormalLinearOperator)
+    if not is_joint or isinstance(components, tfd.MultivariateNormalDiag):
+        return components.stddev()
+    return numerics.norm(components.scale.to_dense(), 1) + tf.zeros_like(components.loc)
 
 
 def plain(components: tfd.Distribution) -> tfd.Distribution:

@@ -35,6 +35,9 @@ class LogNormal(tfp_internals.WithInfinities, tfd.LogNormal):
     def _log_survival_function(self, y):
         return where_positive(y, super()._log_survival_function, 0.0)
 
+    def _stddev(self):
+        return self._mean() * tf.sqrt(tf.math.expm1(tf.square(self.scale)))
+
 
 @kinds.limits.register
 def _(components: tfd.LogNormal):
@@ -75,10 +78,31 @@ deviations.register(tfd.LogNormal, _lognormal_deviation, _lognormal_difference)
 
 # Student's t
 
+# In scales: where a tail no longer matters.
+FARTHEST = 1e8
+
 
 @registered
 class StudentT(tfp_internals.WithInfinities, tfd.StudentT):
-    """`tfd.StudentT` whose upper tail is as exact as the lower one: TFP's is 1 minus a number close to 1."""
+    """`tfd.StudentT` whose upper tail is as exact as the lower one: TFP's is 1 minus a number close to 1.
+
+    All is computed in units of the scale, whose inverse square TFP's gradients have.
+    """
+
+    def _standard(self):
+        return tfd.StudentT(self.df, tf.zeros([], self.dtype), tf.ones([], self.dtype))
+
+    def _log_prob(self, y):
+        z = tf.abs(held_quotient(y - self.loc, self.scale, reach(self.dtype) ** 2))
+        is_far = z > FARTHEST  # where 1 does not count beside z^2
+        near, far = tf.where(is_far, tf.zeros_like(z), z), tf.where(is_far, z, tf.ones_like(z))
+        log_df = tf.math.log(self.df)
+        log_sum = tf.where(is_far, 2.0 * tf.math.log(far) - log_df, tf.math.log1p(tf.square(near) / self.df))
+        at_centre = self._standard().log_prob(tf.zeros([], self.dtype))
+        return at_centre - tf.math.log(self.scale) - 0.5 * (self.df + 1.0) * log_sum
+
+    def _cdf(self, y):
+        return self._standard().cdf(held_quotient(y - self.loc, self.scale, reach(self.dtype)))
 
     def _log_cdf(self, y):
         # So far out that the probability is 0 in this dtype, the gradient of its logarithm would be NaN.
@@ -91,6 +115,9 @@ class StudentT(tfp_internals.WithInfinities, tfd.StudentT):
 
     def _log_survival_function(self, y):
         return self.log_cdf(2.0 * self.loc - y)
+
+    def _stddev(self):
+        return self.scale * self._standard().stddev() + tf.zeros_like(self.loc)
 
 
 @kinds.standardized.register
@@ -110,10 +137,6 @@ def _(components: tfd.StudentT):
         return standard.cdf(side * z), standard.prob(z) * inverse_scale
 
     return at
-
-
-# Where a tail no longer matters.
-FARTHEST = 1e8
 
 
 def _student_t_excess(u, df):

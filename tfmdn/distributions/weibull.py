@@ -80,11 +80,14 @@ class Weibull(Positive):
     def _mode(self):
         return tf.exp(self.loc - self._inverse_power() * tf.math.log1p(self.scale))
 
-    def _variance(self):
+    def _stddev(self):
         # In float64: the two logarithms are nearly the same for a small scale.
         inverse_power = tf.cast(self._inverse_power(), tf.float64)
         log_ratio = _log_moment_ratio(inverse_power)
-        return tf.square(self._mean()) * tf.cast(tf.math.expm1(log_ratio), self.dtype)
+        return self._mean() * tf.cast(tf.sqrt(tf.math.expm1(log_ratio)), self.dtype)
+
+    def _variance(self):
+        return tf.square(self._stddev())
 
 
 def _log_moment_ratio(inverse_power):

@@ -119,24 +119,27 @@ class PortableMixture:
 
     def tensors(self) -> dict[str, tf.Tensor]:
         """What it is made of by name, `probs`, `mean` and `stddev`."""
-        mean, variance = self._moments()
-        summaries = {"mean": mean, "stddev": tf.sqrt(variance)}
+        summaries = dict(zip(("mean", "stddev"), self._moments()))
         summaries = {name: self._unflatten(value, []) for name, value in summaries.items()}
         return {**self._named, "probs": tf.nn.softmax(self._logits), **summaries}
 
     def _moments(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Mean and variance of each coordinate, `[N, *E]`."""
+        """Mean and standard deviation of each coordinate, `[N, *E]`."""
         components = self._marginals_of(self._components)
         weights = self._over_coordinates(self._weights)
-        means, variances = components.mean(), components.variance()
+        means, stddevs = components.mean(), components.stddev()
         if components.is_angle:
-            lengths = weights * tf.exp(-0.5 * variances)
+            lengths = weights * tf.exp(-0.5 * tf.square(stddevs))
             x, y = (tf.reduce_sum(lengths * part(means), 1) for part in (tf.cos, tf.sin))
             square = tf.maximum(tf.square(x) + tf.square(y), 1e-37)
-            return tf.atan2(y, x), tf.maximum(-tf.math.log(square), 0.0)
+            return tf.atan2(y, x), tf.sqrt(tf.maximum(-tf.math.log(square), 0.0))
         mean = tf.reduce_sum(weights * means, 1)
-        shift = means - tf.expand_dims(mean, 1)
-        return mean, tf.reduce_sum(weights * (variances + tf.square(shift)), 1)
+        shifts = means - tf.expand_dims(mean, 1)
+        # In units of the widest: squares in those of the target may have no place in float32.
+        unit = tf.reduce_max(tf.maximum(stddevs, tf.abs(shifts)), 1, keepdims=True)
+        unit = tf.where(unit > 0.0, unit, tf.ones_like(unit))
+        squares = tf.square(stddevs / unit) + tf.square(shifts / unit)
+        return mean, tf.squeeze(unit, 1) * tf.sqrt(tf.reduce_sum(weights * squares, 1))
 
     def log_prob(self, y: tf.Tensor) -> tf.Tensor:
         """The log density `[*B]` of y `[*B, *E]`."""

@@ -129,17 +129,21 @@ class Coarsened(families.Univariate):
     def mean(self):
         return self._moments()[0]
 
-    def variance(self):
+    def stddev(self):
         return self._moments()[1]
 
     def _moments(self):
-        """As `tfmdn.distributions.coarse_moments`, relative to a value near the mean."""
+        """Mean and standard deviation, as `tfmdn.distributions.coarse_moments`, relative to a value near the mean.
+
+        Second moments are in units of the latent deviation: squares of targets may have no place in float32.
+        """
         low, high = self._limits()
         reference = tf.minimum(tf.maximum(self._latent.mean(), low), high)
         first, second = self._clipped_moments(low, high, reference)
         if self._grid is not None:
             first, second = self._rounded_moments(low, high, reference, first, second)
-        return reference + first, tf.maximum(second - tf.square(first), 0.0)
+        unit = self._latent.deviation
+        return reference + first, unit * tf.sqrt(tf.maximum(second - tf.square(first / unit), 0.0))
 
     def _clipped_moments(self, low, high, reference):
         latent, first, second = self._latent, 0.0, 0.0
@@ -155,13 +159,13 @@ class Coarsened(families.Univariate):
             of_first = slope - origin * share
             of_second = share + curve - origin * (slope + of_first)
             first += tf.where(exists, latent.deviation * of_first, 0.0)
-            second += tf.where(exists, tf.square(latent.deviation) * of_second, 0.0)
+            second += tf.where(exists, of_second, 0.0)
         for limit, side in ((low, 1.0), (high, -1.0)):
             is_finite = tf.abs(limit) < INFINITE
             distance = tf.where(is_finite, limit - reference, 0.0)
             probability = latent.tail(_finite(limit), side)
             first += distance * probability
-            second += tf.square(distance) * probability
+            second += tf.square(distance / latent.deviation) * probability
         return first, second
 
     def _rounded_moments(self, low, high, reference, first, second):
@@ -170,7 +174,7 @@ class Coarsened(families.Univariate):
         values = grid.nearest(reference) + numbers * grid.step  # [V, N, K, E]
         above = latent.tail(values[:-1] + 0.5 * grid.step, -1.0)
         observed = tf.minimum(tf.maximum(values, low), high) - reference
-        squares = tf.square(observed)
+        squares = tf.square(observed / latent.deviation)
         first_sum = observed[0] + tf.reduce_sum((observed[1:] - observed[:-1]) * above, 0)
         second_sum = squares[0] + tf.reduce_sum((squares[1:] - squares[:-1]) * above, 0)
 
@@ -184,11 +188,12 @@ class Coarsened(families.Univariate):
             )
 
         at_low, at_high = correction(low, 1.0), correction(high, 0.0)
-        factor = tf.square(grid.step) / 24.0
+        of_first = grid.step * (grid.step * (at_high[0] - at_low[0])) / 24.0
+        of_second = tf.square(grid.step / latent.deviation) * (at_high[1] - at_low[1]) / 24.0
         is_narrow = grid.exists & (self.scale <= NARROW_IN_STEPS * grid.step)
         return (
-            tf.where(is_narrow, first_sum, first + factor * (at_high[0] - at_low[0])),
-            tf.where(is_narrow, second_sum, second + factor * (at_high[1] - at_low[1])),
+            tf.where(is_narrow, first_sum, first + of_first),
+            tf.where(is_narrow, second_sum, second + of_second),
         )
 
 

@@ -55,8 +55,8 @@ class Univariate:
     Attributes:
       why_no_quantiles: None, or what would be needed for `tail` and `at_normal`, which the class then lacks.
       is_positive: whether it is the distribution of exp(y), of whose logarithm the answers are. `log_prob`, `mean` and
-        `variance` are of the positive values themselves.
-      is_angle: whether its mean and variance are those of angles.
+        `stddev` are of the positive values themselves.
+      is_angle: whether its mean and standard deviation are those of angles.
     """
 
     why_no_quantiles: str | None = None
@@ -99,7 +99,7 @@ class Univariate:
     def mean(self) -> tf.Tensor:
         raise NotImplementedError
 
-    def variance(self) -> tf.Tensor:
+    def stddev(self) -> tf.Tensor:
         raise NotImplementedError
 
 
@@ -131,8 +131,8 @@ class LocationScale(Univariate):
     def mean(self):
         return self.loc
 
-    def variance(self):
-        return tf.square(self.scale)
+    def stddev(self):
+        return self.scale
 
 
 class Normal(LocationScale):
@@ -177,8 +177,8 @@ class Laplace(LocationScale):
         distance = -log_upper_tail(tf.abs(z)) - math.log(2.0)
         return tf.where(z < 0.0, -distance, distance)
 
-    def variance(self):
-        return 2.0 * tf.square(self.scale)
+    def stddev(self):
+        return math.sqrt(2.0) * self.scale
 
 
 class Logistic(LocationScale):
@@ -192,8 +192,8 @@ class Logistic(LocationScale):
     def _standard_at(self, z):
         return log_upper_tail(-z) - log_upper_tail(z)
 
-    def variance(self):
-        return tf.square(self.scale * (math.pi / math.sqrt(3.0)))
+    def stddev(self):
+        return self.scale * (math.pi / math.sqrt(3.0))
 
 
 class Gumbel(LocationScale):
@@ -210,8 +210,8 @@ class Gumbel(LocationScale):
     def mean(self):
         return self.loc + EULER * self.scale
 
-    def variance(self):
-        return tf.square(STDDEV_OF_GUMBEL * self.scale)
+    def stddev(self):
+        return STDDEV_OF_GUMBEL * self.scale
 
 
 class StudentT(LocationScale):
@@ -229,8 +229,8 @@ class StudentT(LocationScale):
         z = clip(tf.abs(z) / tf.sqrt(self.df), 0.0, 1e18)
         return log_normalization - (half + 0.5) * log1p(tf.square(z))
 
-    def variance(self):
-        return tf.square(self.scale) * self.df / (self.df - 2.0)
+    def stddev(self):
+        return self.scale * tf.sqrt(self.df / (self.df - 2.0))
 
 
 class VonMises(LocationScale):
@@ -244,5 +244,5 @@ class VonMises(LocationScale):
         sine = tf.sin(0.5 * (y - self.loc)) / tf.maximum(self.scale, NARROWEST)
         return -2.0 * tf.square(sine) - log_scaled_i0(self._concentration()) - math.log(2.0 * math.pi)
 
-    def variance(self):
-        return -2.0 * log_bessel_ratio(self._concentration())
+    def stddev(self):
+        return tf.sqrt(-2.0 * log_bessel_ratio(self._concentration()))

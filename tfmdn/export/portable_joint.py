@@ -12,6 +12,12 @@ from tfmdn.export import portable_limits as limits
 from tfmdn.export.elementary import HALF_LOG_TWO_PI, log_sum_exp
 
 
+def lengths(rows: tf.Tensor) -> tf.Tensor:
+    """The lengths of rows `[..., D]` that are not 0, without a square in their units: `[...]`."""
+    unit = tf.reduce_max(tf.abs(rows), -1, keepdims=True)
+    return tf.squeeze(unit, -1) * tf.sqrt(tf.reduce_sum(tf.square(rows / unit), -1))
+
+
 class Normal:
     """Jointly normal coordinates of centres `[..., D]` and triangular factors `[..., D, D]` of covariances."""
 
@@ -20,7 +26,7 @@ class Normal:
 
     def marginals(self) -> families.Univariate:
         """The distribution of each coordinate."""
-        return families.Normal(self.loc, tf.sqrt(tf.reduce_sum(tf.square(self.scale_tril), -1)))
+        return families.Normal(self.loc, lengths(self.scale_tril))
 
     def log_prob(self, y: tf.Tensor) -> tf.Tensor:
         """Of y `[..., D]`, without the last axis: forward substitution, column by column."""
@@ -47,12 +53,12 @@ class Reflected:
 
     def __init__(self, loc: tf.Tensor, scale_tril: tf.Tensor, low: tf.Tensor, high: tf.Tensor):
         self._interval = interval = limits.Interval(low, high)
-        stddev = tf.sqrt(tf.reduce_sum(tf.square(scale_tril), -1))
+        stddev = lengths(scale_tril)
         widest = WIDEST_CORRELATED * interval.safe_width
         is_held = interval.is_bounded & (stddev > widest)
         factor = interval.sign(loc) * tf.where(is_held, widest / stddev, tf.ones_like(stddev))
         self.loc, self.scale_tril = interval.fold(loc), tf.expand_dims(factor, -1) * scale_tril
-        self._marginals = limits.Reflected(self.loc, tf.sqrt(tf.reduce_sum(tf.square(self.scale_tril), -1)), low, high)
+        self._marginals = limits.Reflected(self.loc, lengths(self.scale_tril), low, high)
 
     def marginals(self) -> families.Univariate:
         """The distribution of each coordinate."""

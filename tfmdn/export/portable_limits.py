@@ -190,11 +190,11 @@ class Reflected(families.Univariate, Latent):
     def mean(self):
         return self.centre + self.deviation * self._offset()
 
-    def variance(self):
+    def stddev(self):
         below, above = self._beyond()
         cut = self._bottom * normal_density(self._bottom) - self._top * normal_density(self._top)
         second = 1.0 + (cut + 4.0 * (self._low * below - self._high * above)) / self.total
-        return tf.square(self.deviation) * tf.maximum(second - tf.square(self._offset()), EPSILON)
+        return self.deviation * tf.sqrt(tf.maximum(second - tf.square(self._offset()), EPSILON))
 
     def _beyond(self):
         below = -_partial_mean(self._low, self._bottom, self._low)

@@ -47,8 +47,8 @@ class LogNormal(Positive):
     def mean(self):
         return tf.exp(tf.minimum(self.loc + 0.5 * tf.square(self.scale), HIGHEST))
 
-    def variance(self):
-        return expm1(tf.square(self.scale)) * tf.square(self.mean())
+    def stddev(self):
+        return tf.sqrt(expm1(tf.square(self.scale))) * self.mean()
 
 
 class LogWeibull(LocationScale):
@@ -75,8 +75,8 @@ class Weibull(Positive):
     def mean(self):
         return tf.exp(self.loc + log_gamma_of_one_plus(self._inverse_power()))
 
-    def variance(self):
-        return tf.square(self.mean()) * expm1(log_gamma_ratio(self._inverse_power()))
+    def stddev(self):
+        return self.mean() * tf.sqrt(expm1(log_gamma_ratio(self._inverse_power())))
 
 
 class LogGamma(LocationScale):
@@ -101,5 +101,5 @@ class Gamma(Positive):
     def mean(self):
         return tf.exp(self.loc)
 
-    def variance(self):
-        return tf.square(tf.exp(self.loc) * self._variation())
+    def stddev(self):
+        return tf.exp(self.loc) * self._variation()

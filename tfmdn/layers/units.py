@@ -16,6 +16,12 @@ from tfmdn.reading import containers, weighted
 # Of the numbers in `Units.ends`, those that are targets, and those that are differences of targets.
 MOVED = ("target_low", "target_high", "target_origin")
 SCALED = ("target_resolution",)
+# How far targets must stay from the largest and the smallest numbers of their dtype: scales are far smaller than the
+# targets' standard deviation, and also far larger.
+MARGIN = 1e6
+# The standard deviation of numbers, relative to their size, that is more than rounding in float64.
+TRULY_VARIES = 1e-12
+OTHER_UNITS = "Expected: targets in other units, such as `y / np.std(y)`, or an `MDNLayer` of dtype='float64'."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +65,11 @@ class Units:
             raise ValueError("`adapt` needs at least one row of finite targets and of a weight above 0. Received none.")
         typical = slice(None) if weights is None else weighted.by_weight(weights)
         found = ends.found_in(rows[typical], extremes.lowest, extremes.highest)
+        _check_size(extremes, family, dtype)
         rows = adaptation.within_fences(family.standardize(rows), weights)
         centre, spread = adaptation.location_and_scale(rows, dtype, weights)
+        if not family.is_positive:
+            _check_spread(rows, dtype)
         location, scale = (centre, spread) if family.units is None else family.units(centre)
         place = (centre - location) / scale, spread / scale
         return cls(family, location, scale, found), (rows[typical] - centre) / spread, place
@@ -85,6 +94,36 @@ class Units:
         scaled = {name: value / self.scale for name, value in self.ends.items() if name in SCALED}
         location, scale = np.zeros_like(self.location), np.ones_like(self.scale)
         return Units(self.family, location, scale, {**self.ends, **moved, **scaled})
+
+
+def _check_size(extremes: adaptation.Extremes, family: families.Family, dtype: str) -> None:
+    """Raises a ValueError for targets that are too large or too small for a dtype."""
+    largest = np.maximum(np.abs(extremes.lowest), np.abs(extremes.highest))
+    smallest = extremes.lowest if family.is_positive else np.where(largest > 0.0, largest, 1.0)
+    limits = np.finfo(dtype)
+    is_held = (largest < float(limits.max) / MARGIN) & ((smallest > float(limits.tiny) * MARGIN) | (smallest <= 0.0))
+    if not is_held.all():
+        raise ValueError(
+            f"Targets so large or so small leave no room in {dtype}. {OTHER_UNITS} "
+            f"Received: targets from {extremes.lowest.min():.3g} to {extremes.highest.max():.3g}."
+        )
+
+
+def _check_spread(rows: np.ndarray, dtype: str) -> None:
+    """Raises a ValueError for targets `[n, *E]` that differ by so little that a dtype cannot hold that."""
+    limits, size, stddev = np.finfo(dtype), np.abs(rows.mean(0)), rows.std(0)
+    varies = stddev > TRULY_VARIES * size
+    if (varies & (stddev <= limits.eps * size)).any():
+        raise ValueError(
+            f"{dtype} cannot tell these targets apart, so small are their differences beside their size. Expected: "
+            "targets from which a constant is subtracted, or an `MDNLayer` of dtype='float64'. Received: a standard "
+            f"deviation of {stddev[varies].min():.3g} of targets of the size {size[varies].max():.3g}."
+        )
+    if (varies & (stddev < float(limits.tiny) * MARGIN)).any():
+        raise ValueError(
+            f"Targets that differ by so little leave no room in {dtype}. {OTHER_UNITS} "
+            f"Received: a standard deviation of {stddev[varies].min():.3g}."
+        )
 
 
 def _rows(batch, event_shape: tuple[int, ...]) -> adaptation.WeightedRows:
