@@ -15,6 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics, processes, validation
+from tfmdn.distributions import random_numbers
 from tfmdn.distributions.mixture import Mixture
 
 tfd = tfp.distributions
@@ -107,7 +108,7 @@ def generate(
       stop: a function of a step's draws that tells which sequences end with them, `[B]`. The loop ends when all have.
         None means that none does.
       seed: an integer or a stateless seed, a tensor of two int32, for which the draws are the same at each call; None
-        for new draws. No sequence depends on when the others end. XLA has draws of its own.
+        for new draws. No sequence depends on when the others end. XLA has the same draws; see `Mixture.sample`.
       temperature: above 0; the weights of every `tfmdn.Mixture` are sharper below 1, see `Mixture.temper`. Other
         distributions are drawn from as they are.
       scale_temperature: above 0; the scales of its components are multiplied by it.
@@ -160,7 +161,7 @@ def generate(
     is_tempered = any(tf.is_tensor(value) or value != 1 for value in (temperature, scale_temperature))
     settings = (
         numerics.checked_tensor("num_steps", num_steps, validation.positive_integer, tf.int32),
-        tfp.random.sanitize_seed(numerics.stateless_seed(seed)),
+        random_numbers.sanitized(seed),
         *(temperatures if is_tempered else ()),
     )
     # In a graph the loop is a part of that graph alone, and a number of steps that is known there stays known.
@@ -185,7 +186,7 @@ class _Loop:
     def __call__(self, features, state, num_steps, seed, *temperatures) -> tuple[Sequences, tuple]:
         def advance(t, features, state):
             outputs, state = self._call_step(features, state)
-            draws = _draw(outputs, tf.random.experimental.stateless_fold_in(seed, t), *temperatures)
+            draws = _draw(outputs, random_numbers.fold_in(seed, t), *temperatures)
             return draws, (draws if self.next_features is None else self.next_features(draws), state)
 
         def body(t, carried, running, lengths, arrays):
@@ -245,7 +246,7 @@ def _draw(outputs, seed: tf.Tensor, *temperatures: tf.Tensor):
         )
 
     leaves = tf.nest.flatten(outputs)
-    draws = [draw(leaf, tf.random.experimental.stateless_fold_in(seed, i)) for i, leaf in enumerate(leaves)]
+    draws = [draw(leaf, random_numbers.fold_in(seed, i)) for i, leaf in enumerate(leaves)]
     for value in draws:
         if value.shape.rank == 0:
             raise ValueError(f"The outputs of a step must have a batch axis. Received: draws {draws}.")

@@ -33,6 +33,7 @@ Of components:
 - `densities`: log densities that stay finite however far away a target is.
 - `kinds`: the questions that each kind of them answers in its own way.
 - `univariate`: distributions as TFP has them, but for what it leaves out.
+- `random_numbers`, `draws`: what is the same for a seed, eagerly and by XLA: of themselves, and of components.
 - `rescaled`: normal ones that know their parameters in standard units, as an `MDNLayer` outputs them.
 - `scalars`: what our own of scalars share.
 - `location_scale`: what our own of two parameters share.

@@ -17,7 +17,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import numerics, tensorflow_internals, tfp_internals
-from tfmdn.distributions import coarse, coarse_moments, densities, kinds, tensors
+from tfmdn.distributions import coarse, coarse_moments, densities, draws, kinds, tensors
 from tfmdn.distributions.grids import SLACK, Grid
 from tfmdn.distributions.reflected import ReflectedNormal
 from tfmdn.distributions.scalars import Scalar
@@ -253,7 +253,7 @@ class CoarsenedNormal(Scalar, tfp_internals.WithInfinities, tfd.AutoCompositeTen
         return tf.where(is_none, tf.cast(where_below, self.dtype), value)
 
     def _sample_n(self, n, seed=None):
-        return self.observe(self.latent.sample(n, seed=seed))
+        return self.observe(draws.of(self.latent, [n], seed))
 
     def _mode(self):
         return self.observe(self.latent.mode())

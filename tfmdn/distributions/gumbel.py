@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn.distributions import deviations, kinds
+from tfmdn.distributions import deviations, kinds, random_numbers
 from tfmdn.distributions.location_scale import LocationScale, held_exp
 from tfmdn.distributions.type_specs import registered
 from tfmdn.numerics import held_quotient, reach
@@ -80,7 +80,7 @@ def of_moments(mean: tf.Tensor, stddev: tf.Tensor) -> dict[str, tf.Tensor]:
 def log_exponential(components: LocationScale, n, seed) -> tf.Tensor:
     """log E of standard exponential draws `[n, *B]`. It has a Gumbel distribution if its sign is changed."""
     shape = tf.concat([[n], components.batch_shape_tensor()], 0)
-    uniform = tf.random.stateless_uniform(shape, tfp.random.sanitize_seed(seed), dtype=components.dtype)
+    uniform = random_numbers.uniform(shape, seed, components.dtype)
     smallest = np.finfo(components.dtype.as_numpy_dtype).tiny
     return tf.math.log(tf.maximum(-tf.math.log1p(-uniform), smallest))
 

@@ -18,9 +18,11 @@ from tfmdn.distributions import (
     counted,
     cumulative,
     densities,
+    draws,
     gaussian_mixtures,
     kinds,
     queries,
+    random_numbers,
     tensor_like,
     tensors,
     von_mises,
@@ -162,9 +164,9 @@ class Mixture(
 
         Args:
           sample_shape: an integer or a shape.
-          seed: an integer, for which the draws are the same at each call, eagerly and in graphs (a function that XLA
-            compiles, of `jit_compile=True`, has others); a stateless seed of TensorFlow, a tensor of two int32; or None
-            for new draws at each call.
+          seed: an integer, for which the draws are the same at each call, and but for rounding in a function that XLA
+            compiles (of gamma and von Mises components XLA has draws of its own); a stateless seed of TensorFlow, a
+            tensor of two int32; or None for new draws at each call.
           name: name of the operation.
           batch_size: draws for this many rows of the first batch axis at a time, and needs no more memory than that
             beside the draws, which are others than without it.
@@ -172,11 +174,9 @@ class Mixture(
         """
         seed = numerics.stateless_seed(seed)
         if batch_size is not None:
-            seed = tfp.random.sanitize_seed(seed)
+            seed = random_numbers.sanitized(seed)
             return in_batches(
-                lambda part, first: part.sample(
-                    sample_shape, tf.random.experimental.stateless_fold_in(seed, first), name, **kwargs
-                ),
+                lambda part, first: part.sample(sample_shape, random_numbers.fold_in(seed, first), name, **kwargs),
                 self,
                 [],
                 batch_size,
@@ -192,15 +192,15 @@ class Mixture(
             values = tensors.parameters(components)  # [B, K, ...]
         except NotImplementedError:  # an unusual kind of component, or a rank that only the run will tell
             return super()._sample_n(n, seed)
-        component_seed, index_seed = tfp.random.split_seed(seed, salt="Mixture")
+        component_seed, index_seed = random_numbers.split(seed, salt="Mixture")
         probs = self.mixture_distribution.probs_parameter()  # [B, K]
         # Not batch_shape_tensor(), which would read all parameters again.
         components_shape = tf.shape(next(iter(values.values())))[: components.batch_shape.rank - 1]
         batch_shape = tf.broadcast_dynamic_shape(tf.shape(probs)[:-1], components_shape)
         index = _draw_index(n, probs, batch_shape, index_seed)  # [S, B]
-        draws = tensors.take(components, values, batch_shape, index).sample(seed=component_seed)  # [S, B, E]
+        drawn = draws.of(tensors.take(components, values, batch_shape, index), [], component_seed)  # [S, B, E]
         mixture = counted.in_densities(self) if self.parameters["reparameterize"] else self
-        return tfp_internals.with_gradients_of_parameters(mixture, draws, components.event_shape_tensor())
+        return tfp_internals.with_gradients_of_parameters(mixture, drawn, components.event_shape_tensor())
 
     # Summaries
 
@@ -283,7 +283,7 @@ def _draw_index(n, probs: tf.Tensor, batch_shape: tf.Tensor, seed) -> tf.Tensor:
     cumulative = tf.cumsum(tf.reshape(probs, [-1, num_components]), axis=-1)  # [prod(B), K]
     # Divided by the sum as rounded, the last is exactly 1: no draw lies beyond, none falls on a weight of 0.
     cumulative /= cumulative[:, -1:]
-    uniform = tf.random.stateless_uniform([tf.shape(cumulative)[0], n], seed, dtype=probs.dtype)
+    uniform = random_numbers.uniform([tf.shape(cumulative)[0], n], seed, probs.dtype)
     index = tf.searchsorted(cumulative, uniform, side="right")  # [prod(B), n]
     index = tf.minimum(index, num_components - 1)  # weights of NaN would point beyond the last, into the next row
     return tf.reshape(tf.transpose(index), tf.concat([[n], batch_shape], 0))

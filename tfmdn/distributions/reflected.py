@@ -19,7 +19,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import tensorflow_internals, tfp_internals
-from tfmdn.distributions import kinds
+from tfmdn.distributions import kinds, random_numbers
 from tfmdn.distributions.folded_densities import folded_log_prob
 from tfmdn.distributions.folding import (
     Edges,
@@ -232,7 +232,7 @@ class ReflectedNormal(Scalar, Reflected):
     def _sample_n(self, n, seed=None):
         interval, loc, scale, edges = self.parts()
         shape = tf.concat([[n], self.batch_shape_tensor()], 0)
-        z = tf.random.stateless_normal(shape, tfp.random.sanitize_seed(seed), dtype=self.dtype)
+        z = random_numbers.normal(shape, seed, self.dtype)
         # The normal between `bottom` and `top`, by its inverse distribution function: from the nearer end, so that
         # neither tail loses digits.
         outside = tf.where(z < 0.0, normal_cdf(edges.bottom), normal_cdf(-edges.top))

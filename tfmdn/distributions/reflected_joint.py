@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
+from tfmdn.distributions import random_numbers
 from tfmdn.distributions.folding import Interval, images_of
 from tfmdn.distributions.reflected import Reflected, ReflectedNormal
 from tfmdn.distributions.type_specs import registered
@@ -180,5 +181,5 @@ class ReflectedMultivariateNormal(Reflected):
     def _sample_n(self, n, seed=None):
         loc, scale_tril = self.normal()
         shape = tf.concat([[n], self.batch_shape_tensor(), self.event_shape_tensor()], 0)
-        z = tf.random.stateless_normal(shape, tfp.random.sanitize_seed(seed), dtype=self.dtype)
+        z = random_numbers.normal(shape, seed, self.dtype)
         return self.interval.fold(loc + tf.linalg.matvec(scale_tril, z))

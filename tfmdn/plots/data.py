@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmdn import numerics, validation
+from tfmdn.distributions import random_numbers
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.plots import frames, quantities, reading
 from tfmdn.plots.columns import Column
@@ -222,7 +223,7 @@ def _with_axis(said: Predictions, feature) -> tuple[Predictions, Column, str]:
 
 def _seed_of_batch(seed: int, start: int):
     # The first batch has the draws of the mixture's own `sample`, the others none that another seed has.
-    return tf.random.experimental.stateless_fold_in(numerics.stateless_seed(seed), start) if start else seed
+    return random_numbers.fold_in(numerics.stateless_seed(seed), start) if start else seed
 
 
 def integral_transform(model, x, y, intervals: bool = False) -> np.ndarray:

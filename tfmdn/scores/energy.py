@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import numerics, validation
-from tfmdn.distributions import counted, kinds
+from tfmdn.distributions import counted, draws, kinds, random_numbers
 from tfmdn.scores import components, saved, targets
 
 tfd = tfp.distributions
@@ -70,15 +70,15 @@ def _energy_score(
     """The score of the coordinates of y `[*B, *E]` that are known, or of all."""
     axis = components.axis_of(mixture)
     seed = numerics.stateless_seed(seed)
-    component_seed, mixture_seed = tfp.random.split_seed(seed, salt="energy_score")
+    component_seed, mixture_seed = random_numbers.split(seed, salt="energy_score")
     mixture = counted.in_sums(mixture)
     weights = components.weights_of(mixture)  # [B, K]
-    draws = mixture.components_distribution.sample(num_samples, seed=component_seed)  # [S, B, K, E]
+    drawn = draws.of(mixture.components_distribution, [num_samples], component_seed)  # [S, B, K, E]
     others = tf.stop_gradient(mixture.sample(num_samples, seed=mixture_seed))  # [S, B, E]
 
     def mean_distance(points):  # of X from them: [B]
         # [S, B, K, E]
-        difference = kinds.difference(mixture.components_distribution, draws, tf.expand_dims(points, axis))
+        difference = kinds.difference(mixture.components_distribution, drawn, tf.expand_dims(points, axis))
         if is_known is not None:
             difference = tf.where(tf.expand_dims(is_known, axis), difference, tf.zeros_like(difference))
         return tf.reduce_mean(tf.reduce_sum(weights * numerics.norm(difference, -1 - axis), -1), 0)

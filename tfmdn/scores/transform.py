@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import numerics
-from tfmdn.distributions import kinds, tensors
+from tfmdn.distributions import kinds, random_numbers, tensors
 from tfmdn.distributions.mixture import Mixture
 from tfmdn.scores import saved
 from tfmdn.scores.targets import TargetFormat
@@ -57,8 +57,7 @@ def probability_integral_transform(
     below, up_to = probabilities(form.reconcile(y_true, mixture), mixture, form)
     if below is up_to:
         return up_to
-    seed = tfp.random.sanitize_seed(numerics.stateless_seed(seed))
-    uniform = tf.random.stateless_uniform(tf.shape(up_to), seed, dtype=up_to.dtype)
+    uniform = random_numbers.uniform(tf.shape(up_to), seed, up_to.dtype)
     return numerics.as_probability(below + uniform * (up_to - below))
 
 
