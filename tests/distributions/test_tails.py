@@ -132,3 +132,29 @@ def test_probabilities_of_single_values_are_at_most_1(resolution):
     assert np.all(mixture.prob_of(0.0).numpy() <= 1)
     transform = tfmdn.probability_integral_transform(np.zeros(2000, "float32"), mixture, seed=1).numpy()
     assert np.all((transform >= 0) & (transform <= 1))
+
+
+FAR = np.array([0.0, 0.3, -1e3, 1e5, -1e9, 1e12, -1e20, 1e30, -np.inf, np.inf], np.float32)
+
+
+@pytest.mark.parametrize("family", ["normal", "laplace", "logistic", "student_t", "gumbel"])
+def test_gradients_of_tails_are_finite_where_values_are(family):
+    shape = {"df": np.float32([4.0])} if family == "student_t" else {}
+    variables = [tf.Variable(value) for value in (FAR, np.float32([0.0]), np.float32([0.5]))]
+    for method in ("cdf", "survival_function", "log_cdf", "log_survival_function"):
+        with tf.GradientTape() as tape:
+            y, loc, scale = (value + tf.zeros_like(FAR) for value in variables)
+            tape.watch([y, loc, scale])
+            components = FAMILIES[family].distribution(loc=loc[:, None], scale=scale[:, None], **shape)
+            values = getattr(tfmdn.Mixture(tfd.Categorical(logits=tf.zeros([len(FAR), 1])), components), method)(y)
+        gradients = np.stack(tape.gradient(values, [y, loc, scale]))
+        assert not np.isnan(values).any()
+        assert np.isfinite(gradients[:, np.isfinite(values)]).all(), method
+
+
+def test_a_laplace_tail_has_a_slope_at_the_centre():
+    y = tf.Variable(np.zeros(1))
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((1, 1))), tfd.Laplace(np.zeros((1, 1)), 1.0))
+    with tf.GradientTape() as tape:
+        value = mixture.log_cdf(y)
+    assert tape.gradient(value, y).numpy() == pytest.approx(1.0)  # the density over the probability
