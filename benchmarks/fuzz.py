@@ -56,6 +56,7 @@ def fuzz(configuration, seed: Sequence[int], num_rows: int, num_targets: int, ch
     case = fuzz_cases.draw(configuration, rng, num_rows, sum(seed[1:]))
     fuzzed, records = fuzz_checks.Fuzzed(case, rng, num_targets), []
     for name in checks:
+        fuzzed.rng = np.random.default_rng([*seed, list(CHECKS).index(name)])  # the same with other checks and without
         try:
             for comparison in CHECKS[name](fuzzed):
                 records.append({"configuration": str(configuration), **judged(comparison, case)})

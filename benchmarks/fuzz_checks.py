@@ -164,13 +164,15 @@ def _logarithm(name, received, expected, tolerance, question, smallest, fuzzed, 
     expected = np.where(expected < -float(np.finfo(fuzzed.dtype).max), -INF, expected)
     with np.errstate(invalid="ignore"):
         vanishes = (expected < smallest + 2.0) & (received < smallest + 2.0) & ~np.isnan(received)
-        may_vanish = (
-            fuzzed.configuration.family != "normal" or fuzzed.configuration.limits or fuzzed.configuration.coarse
-        )
-        excused = vanishes & (bool(may_vanish) and not of_density)
+        excused = vanishes & (not is_plain_normal(fuzzed.configuration) and not of_density)
         if of_density:
             excused = _is_held(fuzzed, fuzzed.y) & (received < -1e10)
     return Comparison(name, received, np.where(excused, received, expected), tolerance, 1, question)
+
+
+def is_plain_normal(configuration) -> bool:
+    """Whether logarithms of probabilities are known where these vanish."""
+    return configuration.family == "normal" and not configuration.limits and not configuration.coarse
 
 
 def _is_held(fuzzed: Fuzzed, y: np.ndarray) -> np.ndarray:

@@ -65,7 +65,8 @@ class VonMises(Normal):
 
 def wrapped(angle):
     turned = angle - 2 * math.pi * np.round(angle / (2 * math.pi))
-    return np.where(np.abs(angle) > math.pi, np.clip(turned, -math.pi, math.pi), angle)
+    # The nearest float32 to pi lies beyond it.
+    return np.where(np.abs(angle) > math.pi + 1e-6, turned, np.clip(angle, -math.pi, math.pi))
 
 
 FAMILIES = {

@@ -42,30 +42,23 @@ def layers(fuzzed: Fuzzed) -> Iterator[Comparison]:
     )
     layer.adapt(y)
     x = rng.normal(size=(fuzzed.num_rows, NUM_FEATURES)) * rng.choice([0.0, 1.0, 100.0], (fuzzed.num_rows, 1))
-    x[0], x[1] = math.nan, 1e30
+    x[0], x[1] = math.nan, min(1e30, 1e30 / unit)  # in the units of the target, too, within float32
     mixture = layer(tf.constant(x, configuration.dtype))
     logits = np.asarray(mixture.mixture_distribution.logits_parameter(), np.float64)
     parameters = tensors.parameters(mixture.components_distribution)
     parameters = {key: np.asarray(value, np.float64) for key, value in parameters.items()}
-    units = np.full((fuzzed.num_rows, *configuration.event_shape), unit)
-    whole = Case(configuration, "rows", logits, parameters, units)
-    log_prob = np.asarray(mixture.log_prob(fuzzed.shaped(y[: fuzzed.num_rows].reshape(units.shape)))[:1])
-    yield _all_nan("a row of NaN", log_prob.reshape(-1)[:1])
     # The rows that are none, as a case of their own: of the layer's own mixture, and of no other.
     number = fuzzed.num_rows - 2
-    rows = whole.rows(slice(2, None))
-    own = Fuzzed(rows, rng, 4)
+    own = Case(configuration, "rows", logits, parameters, np.full((fuzzed.num_rows, *configuration.event_shape), unit))
+    own = Fuzzed(own.rows(slice(2, None)), rng, 4)
     own.mixture = mixture[2:]
     for comparison in fuzz_checks.probabilities(own):
         yield dataclasses.replace(comparison, check=f"layer: {comparison.check}")
-    wide = np.asarray(mixture.log_prob(fuzzed.shaped(np.repeat(y[:1], fuzzed.num_rows, 0))))[1:2]
-    is_bad = np.isnan(wide) * 1.0
-    yield Comparison("layer: inputs of 1e30", is_bad, np.zeros(1), 0.0, 0, lambda index: "'inputs of 1e30'")
+    at = tf.constant(y[: fuzzed.num_rows], configuration.dtype)
+    log_prob = np.asarray(mixture.log_prob(at))
+    answers = np.isnan(log_prob[:2]) * 1.0
+    yield Comparison("layer: NaN, 1e30", answers, np.array([1.0, 0.0]), 0.0, 0, lambda index: "'inputs of NaN, 1e30'")
     yield from _weights(own, y[:number].reshape(number, *configuration.event_shape))
-
-
-def _all_nan(name: str, values: np.ndarray) -> Comparison:
-    return Comparison(f"layer: {name}", values, np.full(values.shape, np.nan), 0.0, 0, lambda index: f"'{name}'")
 
 
 def _low_and_step(configuration) -> tuple[float, float]:

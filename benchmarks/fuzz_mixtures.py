@@ -174,17 +174,23 @@ class Truth:
     def _beside(self, y, change):
         """Targets nearby, on the same side of limits; those that have a probability stay where they are."""
         p, axis = self.parameters, 1
+        if "resolution" in p:
+            return y
         beside = y * (1.0 + change)
         for low, high in (("low", "high"), ("mirror_low", "mirror_high")):
-            if low in p:
-                lowest, highest = p[low].min(axis), p[high].max(axis)
-                inside = (y >= lowest) & (y <= highest)
-                at_end = ((y == lowest) | (y == highest)) & bool(self.configuration.coarse)
-                beside = np.where(at_end, y, np.where(inside, np.clip(beside, lowest, highest), beside))
-        if "resolution" in p:
-            beside = y
+            if low not in p:
+                continue
+            lowest, highest = p[low].min(axis), p[high].max(axis)
+            with np.errstate(invalid="ignore"):
+                at_end = [
+                    np.isfinite(end) & (np.abs(y - end) <= abs(change) * np.abs(end)) for end in (lowest, highest)
+                ]
+            inside = (y >= lowest) & (y <= highest) | at_end[0] | at_end[1]
+            beside = np.where(inside, np.clip(beside, lowest, highest), beside)
+            if self.configuration.coarse:
+                beside = np.where((y == lowest) | (y == highest), y, beside)
         if self.configuration.family == "von_mises":
-            beside = np.where(np.abs(y) <= math.pi, np.clip(beside, -math.pi, math.pi), beside)
+            beside = np.where(np.abs(y) <= math.pi + 1e-6, np.clip(beside, -math.pi, math.pi), beside)
         return beside
 
 

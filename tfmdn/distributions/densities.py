@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn.distributions import rescaled
-from tfmdn.numerics import HALF_LOG_TWO_PI, reach, sum_to
+from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, reach, sum_to
 
 tfd = tfp.distributions
 
@@ -128,7 +128,21 @@ def _tril_log_prob(components, y):
     return -tf.reduce_sum(0.5 * tf.square(z) + tf.math.log(diagonal) + HALF_LOG_TWO_PI, -1)
 
 
+def _logistic_log_prob(components, y):
+    z = tf.abs(held_quotient(y - components.loc, components.scale, reach(components.dtype)))
+    return -z - 2.0 * tf.math.softplus(-z) - tf.math.log(components.scale)
+
+
+def _independent_log_prob(components, y):
+    inner = components.distribution
+    if not isinstance(inner, tfd.Logistic):
+        return components.log_prob(y)
+    return tf.reduce_sum(_logistic_log_prob(inner, y), list(range(-components.event_shape.rank, 0)))
+
+
 STABLE_LOG_PROBS = {
+    tfd.Logistic: _logistic_log_prob,
+    tfd.Independent: _independent_log_prob,
     tfd.Normal: _normal_log_prob,
     rescaled.RescaledNormal: _rescaled_log_prob,
     tfd.MultivariateNormalDiag: _diag_log_prob,

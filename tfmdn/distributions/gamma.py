@@ -19,9 +19,12 @@ tfd = tfp.distributions
 NARROWEST = 1e-6
 # Logarithms of y / mean beyond which the tails are 0.
 FARTHEST = 50.0
+CLOSE_TO_0 = -40.0
 # The shape from which on the incomplete gamma function is expanded in its inverse; the coefficients of powers of eta in
 # the first two terms, from the highest.
 EXPANDED_FROM = 1e4
+# The shape from which on the logarithm of its density is normalised by a series, to 1e-16.
+SERIES_FROM = 1e2
 FIRST_TERM = [8.296711340953086e-7, -1.854062210715160e-6, -2.185448510679992e-6, 3.9192631785224378e-5]
 FIRST_TERM += [-1.7875514403292181e-4, 3.527336860670194e-4, 1 / 864, -2 / 135, 1 / 12, -1 / 3]
 SECOND_TERM = [7.6491609160811101e-6, -1.8098550334489978e-5, -4.0187757201646091e-7, 2.0576131687242798e-4]
@@ -47,13 +50,21 @@ class LogGamma(LocationScale):
         return tail(self._concentration(), self._distance(log_y), sign)
 
     def _cdf(self, log_y):
-        return tf.cast(self._tail(log_y, -1.0), self.dtype)
+        return tf.cast(tf.exp(self._log_lower(log_y)), self.dtype)
 
     def _survival_function(self, log_y):
         return tf.cast(self._tail(log_y, 1.0), self.dtype)
 
     def _log_cdf(self, log_y):
-        return tf.cast(log_of_probability(self._tail(log_y, -1.0)), self.dtype)
+        return tf.cast(self._log_lower(log_y), self.dtype)
+
+    def _log_lower(self, log_y):
+        concentration, distance = self._concentration(), self._distance(log_y)
+        # So close to 0 that the density of y is a power.
+        is_close = distance < CLOSE_TO_0
+        power = concentration * (distance + tf.math.log(concentration)) - tf.math.lgamma(concentration + 1.0)
+        near = log_of_probability(tail(concentration, tf.where(is_close, tf.zeros_like(distance), distance), -1.0))
+        return tf.where(is_close, power, near)
 
     def _log_survival_function(self, log_y):
         return tf.cast(log_of_probability(self._tail(log_y, 1.0)), self.dtype)
@@ -111,9 +122,21 @@ def _expanded_tail(concentration, distance, sign):
 
 
 def _log_density(concentration, distance):
-    log_concentration = tf.math.log(concentration)
-    log_normalization = concentration * log_concentration - tf.math.lgamma(concentration)
-    return log_normalization + concentration * distance - held_exp(distance + log_concentration)
+    # a log a - lgamma(a) - a, of a narrow one the difference of large numbers: by Stirling's series.
+    is_narrow = concentration > SERIES_FROM
+    large, moderate = tf.maximum(concentration, SERIES_FROM), tf.minimum(concentration, SERIES_FROM)
+    inverse = 1.0 / large
+    series = inverse * (1.0 / 12.0 - tf.square(inverse) * (1.0 / 360.0 - tf.square(inverse) / 1260.0))
+    series = 0.5 * tf.math.log(large / (2.0 * math.pi)) - series
+    exact = moderate * tf.math.log(moderate) - moderate - tf.math.lgamma(moderate)
+    # exp(distance) - 1 - distance, times a
+    is_near = tf.abs(distance) < 1e-2
+    zeros = tf.zeros_like(distance)
+    near, far = tf.where(is_near, distance, zeros), tf.where(is_near, zeros, distance)
+    small = 0.5 + near / 6.0 * (1.0 + near / 4.0 * (1.0 + near / 5.0 * (1.0 + near / 6.0 * (1.0 + near / 7.0))))
+    excess = held_exp(far + tf.math.log(concentration)) - concentration * (1.0 + far)
+    excess = tf.where(is_near, concentration * tf.square(near) * small, excess)
+    return tf.where(is_narrow, series, exact) - excess
 
 
 @registered

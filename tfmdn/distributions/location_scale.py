@@ -72,7 +72,8 @@ class Positive(LocationScale):
         def inside(y):
             return self.logarithm().log_prob(tf.math.log(y)) - tf.math.log(y)
 
-        return numerics.where_positive(y, inside, -math.inf)
+        # Infinity, of which densities of a logarithm are NaN, has none either.
+        return numerics.where_positive(tf.where(y == math.inf, tf.zeros_like(y), y), inside, -math.inf)
 
     def _of_logarithm(self, method, y, outside):
         return numerics.where_positive(y, lambda y: getattr(self.logarithm(), method)(tf.math.log(y)), outside)

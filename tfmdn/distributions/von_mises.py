@@ -75,10 +75,13 @@ class VonMises(LocationScale):
         return self._mean()
 
     def _variance(self):
-        # In float64: the length is close to 1.
+        # In float64: the length is close to 1. So close that its logarithm has few digits, by a series.
         concentration = tf.square(tf.cast(self._inverse_scale(), tf.float64))
+        inverse = 1.0 / concentration
+        series = inverse * (1.0 + inverse * (0.5 + inverse * (13.0 / 24.0)))
         length = tf.math.bessel_i1e(concentration) / tf.math.bessel_i0e(concentration)
-        return tf.cast(-2.0 * tf.math.log(length), self.dtype) + tf.zeros_like(self.loc)
+        variance = tf.where(concentration > 1e4, series, -2.0 * tf.math.log(length))
+        return tf.cast(variance, self.dtype) + tf.zeros_like(self.loc)
 
 
 @kinds.period.register
@@ -152,23 +155,35 @@ def wrapped(angle: tf.Tensor) -> tf.Tensor:
 
 def mean(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     """The circular mean of a mixture of angles, `[*B, *E]`."""
-    x, y = _mean_vector(mixture)
-    return tf.atan2(y, x)
+    vectors, _, direction = _vectors(mixture)
+    return tf.cast(_direction(*vectors, direction, -1 - mixture.event_shape.rank), mixture.dtype)
 
 
 def variance(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     """The square of the circular standard deviation of a mixture of angles, `[*B, *E]`."""
-    x, y = _mean_vector(mixture)
-    smallest = np.finfo(x.dtype.as_numpy_dtype).tiny
-    return tf.maximum(-tf.math.log(tf.maximum(tf.square(x) + tf.square(y), smallest)), 0.0)
+    (weights, length), lost, direction = _vectors(mixture)
+    axis = -1 - mixture.event_shape.rank
+    turned = direction - tf.expand_dims(_direction(weights, length, direction, axis), axis)
+    # How much shorter than 1 the mean vector is, as a sum of what is not negative: of narrow ones it has its digits.
+    shortfall = tf.reduce_sum(weights * (lost + 2.0 * length * tf.square(tf.sin(0.5 * turned))), axis)
+    along = tf.reduce_sum(weights * length * tf.cos(turned), axis)
+    long = -2.0 * tf.math.log1p(-tf.minimum(shortfall, 0.5))
+    short = -2.0 * tf.math.log(tf.clip_by_value(along, math.sqrt(np.finfo(np.float32).tiny), 1.0))
+    return tf.cast(tf.where(shortfall < 0.5, long, short), mixture.dtype)
 
 
-def _mean_vector(mixture: tfd.MixtureSameFamily) -> tuple[tf.Tensor, tf.Tensor]:
-    """The mean of unit vectors in the directions of the angles: its first and second coordinate."""
-    components, event_rank = mixture.components_distribution, mixture.event_shape.rank
-    weights = numerics.with_trailing_axes(mixture.mixture_distribution.probs_parameter(), event_rank)  # [B, K, E]
-    length, direction = weights * tf.exp(-0.5 * components.variance()), components.mean()
-    return tuple(tf.reduce_sum(length * part(direction), -1 - event_rank) for part in (tf.cos, tf.sin))
+def _vectors(mixture: tfd.MixtureSameFamily) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor, tf.Tensor]:
+    """Of each component `[*B, K, *E]` the weight, the length of its mean vector and 1 minus that, and its direction."""
+    components = mixture.components_distribution
+    logits = tf.cast(mixture.mixture_distribution.logits_parameter(), tf.float64)
+    weights = numerics.with_trailing_axes(tf.nn.softmax(logits), mixture.event_shape.rank)
+    half = -0.5 * tf.cast(components.variance(), tf.float64)
+    return (weights, tf.exp(half)), -tf.math.expm1(half), tf.cast(components.mean(), tf.float64)
+
+
+def _direction(weights, length, direction, axis: int) -> tf.Tensor:
+    y, x = (tf.reduce_sum(weights * length * part(direction), axis) for part in (tf.sin, tf.cos))
+    return tf.atan2(y, x)
 
 
 def of_moments(mean: tf.Tensor, stddev: tf.Tensor) -> dict[str, tf.Tensor]:

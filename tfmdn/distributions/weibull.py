@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
+import numpy as np
+import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -12,6 +16,11 @@ from tfmdn.distributions.type_specs import registered
 from tfmdn.numerics import held_quotient, reach
 
 tfd = tfp.distributions
+
+# Of log gamma(1 + 2 x) - 2 log gamma(1 + x), for x up to this, the factors of x^2, x^3 and so on.
+SERIES_UP_TO = 0.02
+ORDERS = np.arange(2, 12)
+SERIES = ((-1.0) ** ORDERS * scipy.special.zeta(ORDERS) / ORDERS * (2.0**ORDERS - 2.0)).tolist()
 
 
 class LogWeibull(LocationScale):
@@ -92,7 +101,14 @@ class Weibull(Positive):
 
 def _log_moment_ratio(inverse_power):
     """The logarithm of E y^2 / (E y)^2."""
-    return tf.math.lgamma(1.0 + 2.0 * inverse_power) - 2.0 * tf.math.lgamma(1.0 + inverse_power)
+    # Of narrow ones, whose logarithms are nearly the same, by their power series.
+    is_narrow = inverse_power < SERIES_UP_TO
+    small = tf.where(is_narrow, inverse_power, tf.zeros_like(inverse_power))
+    series = (
+        functools.reduce(lambda total, factor: (total + factor) * small, SERIES[::-1], tf.zeros_like(small)) * small
+    )
+    direct = tf.math.lgamma(1.0 + 2.0 * inverse_power) - 2.0 * tf.math.lgamma(1.0 + inverse_power)
+    return tf.where(is_narrow, series, direct)
 
 
 def of_moments(mean: tf.Tensor, stddev: tf.Tensor) -> dict[str, tf.Tensor]:

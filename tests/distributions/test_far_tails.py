@@ -1,0 +1,70 @@
+"""The digits of narrow angles, gammas and Weibulls, gammas near 0, and densities at infinity."""
+
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.special
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfmdn
+from tfmdn.distributions import gamma, von_mises, weibull
+from tfmdn.layers import families
+
+tfd = tfp.distributions
+
+
+def test_spread_of_narrow_angles():
+    for dtype, tolerance in (("float32", 1e-6), ("float64", 1e-11)):
+        scale = np.array([1e-5, 1.8e-4, 0.01], dtype)
+        mixture = tfmdn.Mixture(
+            tfd.Categorical(logits=np.zeros((3, 2), dtype)), von_mises.VonMises(np.ones((3, 2), dtype), scale[:, None])
+        )
+        expected = np.sqrt(scale**2.0 + 0.5 * scale**4.0)
+        np.testing.assert_allclose(mixture.stddev(), expected, rtol=max(tolerance, 1e-8))
+
+
+def test_density_of_narrow_gammas():
+    scale = np.array([1e-5, 1e-4, 1e-2, 0.1, 1.0])
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((5, 1))), gamma.Gamma(np.zeros((5, 1)), scale[:, None]))
+    shape = 1.0 + scale**-2.0
+    normal = 0.5 * np.log(shape / (2.0 * np.pi)) - 1.0 / (12.0 * shape) + 1.0 / (360.0 * shape**3)
+    exact = shape * np.log(shape) - scipy.special.gammaln(shape) - shape
+    np.testing.assert_allclose(mixture.log_prob(np.ones(5)), np.where(shape > 50.0, normal, exact), rtol=1e-9)
+
+
+@pytest.mark.parametrize("family", sorted(set(families.FAMILIES) - {"von_mises"}))
+def test_no_density_at_infinity(family):
+    parameters = {"df": np.float32([[4.0]])} if family == "student_t" else {}
+    kind = families.FAMILIES[family].distribution
+    for event_shape in ((), (2,)):
+        arrays = {
+            key: np.broadcast_to(value[..., None] if event_shape else value, (1, 1, *event_shape))
+            for key, value in parameters.items()
+        }
+        ones = np.ones((1, 1, *event_shape), "float32")
+        components = kind(loc=0.0 * ones, scale=ones, **arrays)
+        components = tfd.Independent(components, 1) if event_shape else components
+        mixture = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((1, 1), "float32")), components)
+        for y in (np.inf, -np.inf):
+            log_prob = mixture.log_prob(tf.fill((1, *event_shape), np.float32(y)))
+            assert log_prob.numpy() < -1e10, y
+
+
+def test_lower_tail_of_gammas():
+    """Near 0 their density is a power of y."""
+    scale, y = np.array([5.0, 5.0, 1.0, 0.3]), np.array([1e-20, 1e-37, 1e-200, 1e-30])
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((4, 1))), gamma.Gamma(np.zeros((4, 1)), scale[:, None]))
+    shape = 1.0 + scale**-2.0
+    expected = shape * np.log(y * shape) - scipy.special.gammaln(shape + 1.0)
+    np.testing.assert_allclose(mixture.log_cdf(y), expected, rtol=1e-10)
+
+
+def test_spread_of_narrow_weibulls():
+    scale = np.array([1e-8, 1e-5, 1e-2, 0.0199, 0.021])
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((5, 1))), weibull.Weibull(np.zeros((5, 1)), scale[:, None]))
+    inverse = scale / (1.0 + scale)
+    orders = np.arange(2, 30)[:, None]
+    ratio = ((-1.0) ** orders * scipy.special.zeta(orders) / orders * (2.0**orders - 2.0) * inverse**orders).sum(0)
+    expected = np.exp(scipy.special.gammaln(1.0 + inverse)) * np.sqrt(np.expm1(ratio))
+    np.testing.assert_allclose(mixture.stddev(), expected, rtol=1e-10)
