@@ -165,6 +165,10 @@ def _logarithm(name, received, expected, tolerance, question, smallest, fuzzed, 
     with np.errstate(invalid="ignore"):
         vanishes = (expected < smallest + 2.0) & (received < smallest + 2.0) & ~np.isnan(received)
         excused = vanishes & (not is_plain_normal(fuzzed.configuration) and not of_density)
+        # Distances are held where their squares would overflow.
+        if not of_density:
+            excused |= (expected < -(float(np.finfo(fuzzed.dtype).max) ** 0.7)) & (received < -1e10)
+            excused |= _is_beyond_reach(fuzzed) & ~np.isnan(received)
         if of_density:
             excused = _is_held(fuzzed, fuzzed.y) & (received < -1e10)
     return Comparison(name, received, np.where(excused, received, expected), tolerance, 1, question)
@@ -173,6 +177,15 @@ def _logarithm(name, received, expected, tolerance, question, smallest, fuzzed, 
 def is_plain_normal(configuration) -> bool:
     """Whether logarithms of probabilities are known where these vanish."""
     return configuration.family == "normal" and not configuration.limits and not configuration.coarse
+
+
+def _is_beyond_reach(fuzzed: Fuzzed) -> np.ndarray:
+    """Where a Student-t, whose tails are not 0 there, is held: so many scales from all centres, `[S, n, *E]`."""
+    if fuzzed.configuration.family != "student_t":
+        return np.zeros(fuzzed.y.shape, bool)
+    p = fuzzed.truth.parameters
+    z = np.abs(fuzzed.y[:, :, np.newaxis] - p["loc"]) / p["scale"]
+    return (z > 0.1 * float(np.finfo(fuzzed.dtype).max) ** 0.4).any(2)
 
 
 def _is_held(fuzzed: Fuzzed, y: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import scipy.integrate
 import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -33,17 +32,12 @@ def test_density_of_narrow_gammas():
     np.testing.assert_allclose(mixture.log_prob(np.ones(5)), np.where(shape > 50.0, normal, exact), rtol=1e-9)
 
 
-@pytest.mark.parametrize("family", sorted(set(families.FAMILIES) - {"von_mises"}))
+@pytest.mark.parametrize("family", sorted(set(families.FAMILIES) - {"von_mises", "student_t"}))
 def test_no_density_at_infinity(family):
-    parameters = {"df": np.float32([[4.0]])} if family == "student_t" else {}
     kind = families.FAMILIES[family].distribution
     for event_shape in ((), (2,)):
-        arrays = {
-            key: np.broadcast_to(value[..., None] if event_shape else value, (1, 1, *event_shape))
-            for key, value in parameters.items()
-        }
         ones = np.ones((1, 1, *event_shape), "float32")
-        components = kind(loc=0.0 * ones, scale=ones, **arrays)
+        components = kind(loc=0.0 * ones, scale=ones)
         components = tfd.Independent(components, 1) if event_shape else components
         mixture = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((1, 1), "float32")), components)
         for y in (np.inf, -np.inf):
