@@ -168,9 +168,11 @@ def _logarithm(name, received, expected, tolerance, question, smallest, fuzzed, 
         # Distances are held where their squares would overflow.
         if not of_density:
             excused |= (expected < -(float(np.finfo(fuzzed.dtype).max) ** 0.7)) & (received < -1e10)
-            excused |= _is_beyond_reach(fuzzed) & ~np.isnan(received)
+            excused |= is_beyond_reach(fuzzed, fuzzed.y) & ~np.isnan(received)
         if of_density:
-            excused = _is_held(fuzzed, fuzzed.y) & (received < -1e10)
+            is_far = is_beyond_reach(fuzzed, fuzzed.y)
+            is_far = is_far.any(-1) if fuzzed.configuration.event_shape else is_far
+            excused = _is_held(fuzzed, fuzzed.y) & (received < -1e10) | is_far & ~np.isnan(received)
     return Comparison(name, received, np.where(excused, received, expected), tolerance, 1, question)
 
 
@@ -179,12 +181,12 @@ def is_plain_normal(configuration) -> bool:
     return configuration.family == "normal" and not configuration.limits and not configuration.coarse
 
 
-def _is_beyond_reach(fuzzed: Fuzzed) -> np.ndarray:
+def is_beyond_reach(fuzzed: Fuzzed, y: np.ndarray) -> np.ndarray:
     """Where a Student-t, whose tails are not 0 there, is held: so many scales from all centres, `[S, n, *E]`."""
     if fuzzed.configuration.family != "student_t":
-        return np.zeros(fuzzed.y.shape, bool)
+        return np.zeros(y.shape, bool)
     p = fuzzed.truth.parameters
-    z = np.abs(fuzzed.y[:, :, np.newaxis] - p["loc"]) / p["scale"]
+    z = np.abs(y[:, :, np.newaxis] - p["loc"]) / p["scale"]
     return (z > 0.1 * float(np.finfo(fuzzed.dtype).max) ** 0.4).any(2)
 
 
@@ -261,17 +263,17 @@ def _bracketed(fuzzed: Fuzzed, name: str, levels: np.ndarray, received: np.ndarr
         if "resolution" in p:
             left, right = y - 0.6 * p["resolution"].max(1), y
         log_level, log_rest = np.log(levels), np.log1p(-levels)
-        slack = np.minimum(truth.tolerance(Truth.log_cdf, y)[1], truth.tolerance(Truth.log_sf, y)[1])
-        slack = 1e-9 + 0.1 * epsilon + np.where(np.isfinite(slack), slack, 0.0)
+        slacks = [truth.tolerance(query, y)[1] for query in (Truth.log_cdf, Truth.log_sf)]
+        slack, of_rest = (1e-9 + 0.1 * epsilon + np.where(np.isfinite(own), own, 0.0) for own in slacks)
         low_cdf, high_cdf = truth.log_cdf(left), truth.log_cdf(right)
         low_sf, high_sf = truth.log_sf(right), truth.log_sf(left)
-        below = (low_cdf > log_level + slack) & (high_sf < log_rest - slack)
-        above = (high_cdf < log_level - slack) & (low_sf > log_rest + slack)
+        below = (low_cdf > log_level + slack) & (high_sf < log_rest - of_rest)
+        above = (high_cdf < log_level - slack) & (low_sf > log_rest + of_rest)
         # Where the tail is exact the other one must be, too.
         below |= (levels < 0.5) & (low_cdf > log_level + slack)
         above |= (levels < 0.5) & (high_cdf < log_level - slack)
-        below |= (levels > 0.5) & (high_sf < log_rest - slack - 1e-15 / np.maximum(1.0 - levels, 1e-300))
-        above |= (levels > 0.5) & (low_sf > log_rest + slack + 1e-15 / np.maximum(1.0 - levels, 1e-300))
+        below |= (levels > 0.5) & (high_sf < log_rest - of_rest - 1e-15 / np.maximum(1.0 - levels, 1e-300))
+        above |= (levels > 0.5) & (low_sf > log_rest + of_rest + 1e-15 / np.maximum(1.0 - levels, 1e-300))
         overflows = np.isinf(y) & (np.abs(np.where(np.isinf(y), 0, y)) == 0) & (levels > 0) & (levels < 1)
     wrong = (below | above | np.isnan(y)) & ~(np.isnan(levels) & np.ones(y.shape, bool))
     wrong |= overflows & ~_may_overflow(fuzzed)

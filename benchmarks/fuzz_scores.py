@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 from fuzz_cases import POSITIVE
-from fuzz_checks import Comparison, Fuzzed, is_plain_normal, literal
+from fuzz_checks import Comparison, Fuzzed, is_beyond_reach, is_plain_normal, literal
 from fuzz_mixtures import PROMISED, ULPS, Truth
 
 import tfmdn
@@ -142,7 +142,9 @@ def gradients(fuzzed: Fuzzed) -> Iterator[Comparison]:
                 is_moderate = ~(np.abs(expected) > 0.01 * largest)
                 is_known = is_finite & np.isfinite(slope) & np.isfinite(tolerance) & is_moderate
                 # Further out densities are held, and logarithms those of what vanishes.
-                is_known &= (np.abs(value) < min(largest**0.3, 1e10)) & _is_smooth(fuzzed, y)
+                is_known &= (
+                    (np.abs(value) < min(largest**0.3, 1e10)) & _is_smooth(fuzzed, y) & ~is_beyond_reach(fuzzed, y)
+                )
                 is_known &= (
                     (value > np.log(np.finfo(dtype).tiny)) | (name == "log_prob") | is_plain_normal(configuration)
                 )
