@@ -116,8 +116,9 @@ def tail_of(loc: tf.Tensor, inverse_scale: tf.Tensor) -> Callable[[tf.Tensor, tf
         """The probability from `loc` - pi to `loc` + angle, as an integer and a rest; another turn adds 1."""
         turns = tf.round(angle / (2.0 * math.pi))
         within = angle - 2.0 * math.pi * turns
-        beyond = _beyond(tf.minimum(tf.abs(within), math.pi), concentration)
         is_above = within > 0.0
+        distance = tf.where(is_above, within, -within)  # of which `abs` has no gradient at the peak
+        beyond = _beyond(tf.minimum(distance, math.pi), concentration)
         return turns + tf.cast(is_above, tf.float64), tf.where(is_above, -beyond, beyond)
 
     turns_at_cut, rest_at_cut = turns_and_rest(-math.pi - loc)
