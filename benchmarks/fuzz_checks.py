@@ -260,6 +260,8 @@ def _bracketed(fuzzed: Fuzzed, name: str, levels: np.ndarray, received: np.ndarr
                 np.finfo(configuration.dtype).tiny
             )
         left, right = y - step, y + step
+        if configuration.family == "von_mises":
+            left, right = np.maximum(left, -math.pi), np.minimum(right, math.pi)
         if "resolution" in p:
             left, right = y - 0.6 * p["resolution"].max(1), y
         log_level, log_rest = np.log(levels), np.log1p(-levels)
