@@ -108,3 +108,16 @@ def test_any_distance(name):
             continue
         for gradient, slope, smooth in zip(tape.gradient(received, [loc, scale]), slopes, is_smooth):
             np.testing.assert_allclose(gradient[:, 0][smooth], slope[smooth], atol=2e-5)
+
+
+def test_what_is_next_to_a_point_and_what_has_small_units():
+    """All of the first lies at the limit, but for a last digit; the third is the second in other units."""
+    factors = np.float32([1.0, 1.0, 1e-21])[:, np.newaxis]
+    loc, scale = np.float32([[-976.0, -900.0], [1.0, 0.2], [1.0, 0.2]]), np.float32([[1.5, 2.0], [0.5, 1.0], [0.5, 1.0]])
+    low = np.float32([[137.7974], [-0.3], [-0.3]])
+    components = coarsened.CoarsenedNormal(loc * factors, scale * factors, low * factors, np.float32(INF))
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=np.float32(np.log(np.tile(WEIGHTS, (3, 1))))), components)
+    y = np.float32([137.79742, 0.4, 0.4]) * factors[:, 0]
+    at_point, expected, received = np.asarray(tfmdn.crps(y, mixture)) / factors[:, 0]
+    np.testing.assert_allclose(at_point, y[0] - low[0, 0], rtol=1e-5)
+    np.testing.assert_allclose(received, expected, rtol=1e-4)

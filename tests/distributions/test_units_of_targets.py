@@ -81,6 +81,15 @@ def test_the_unit_does_not_matter(name):
             )
 
 
+@pytest.mark.parametrize("logit", [0.0, -500.0, -np.inf])
+def test_a_variance_that_has_no_place_is_infinite(logit):
+    components = tfd.Normal([1e25, 3e25], [1e25, 1e25])
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=np.float32([0.0, logit])), components)
+    assert mixture.variance() == np.inf
+    assert mixture.decompose().aleatoric == np.inf
+    assert np.isfinite(mixture.stddev())
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_adapt_refuses_what_the_dtype_cannot_hold(dtype):
     y = np.random.default_rng(0).normal(size=100)

@@ -74,7 +74,8 @@ def half_difference(
         first, left_out = _first_ends(mean, at(mean)[1], to_jumps, bounds)
         times = TIMES_OF_MANY if num_components > MANY else TIMES[mean.dtype]
         more = tf.ones([tf.shape(first)[0], SPLIT * times], mean.dtype)
-        ends = [tf.concat(pair, -1) for pair in zip(_sorted(first, *at(first)), (math.inf * more, more, more))]
+        to_come = math.inf * more, more, 0.0 * more
+        ends = [tf.concat(pair, -1) for pair in zip(_sorted(first, *at(first)), to_come)]
 
         def split(*ends):
             _, centres, importance = _cells(*ends, mean, left_out)
@@ -86,8 +87,10 @@ def half_difference(
             lambda *ends: True, split, ends, maximum_iterations=times, parallel_iterations=1
         )
         # In units of the distances: gradients have their products, which may have no place in the dtype.
-        unit = tf.stop_gradient(unit_of(tf.reduce_max(deviation, -1, keepdims=True)))
-        places, mean, deviation, *left_out = (value / unit for value in (z, mean, deviation, *left_out))
+        # And from the mean on: a mixture that is next to a point is far from 0 in its own units.
+        unit = unit_of(tf.reduce_max(tf.maximum(deviation, tf.abs(z - mean)), -1, keepdims=True))
+        places, *left_out = ((value - mean) / unit for value in (z, *left_out))
+        mean, deviation = tf.zeros_like(mean), deviation / unit
         with tf.GradientTape() as tape:
             tape.watch([mean, cdf, deviation])
             total = tf.reduce_sum(_cells(places, cdf, deviation, mean, left_out)[0], -1)

@@ -231,15 +231,16 @@ class Mixture(
         return von_mises.mean(mixture) if is_angle else super(Mixture, mixture)._mean()
 
     def _variance(self):
-        mixture = counted.in_sums(self)
-        is_angle = kinds.period(self.components_distribution) is not None
-        return von_mises.variance(mixture) if is_angle else super(Mixture, mixture)._variance()
+        if kinds.period(self.components_distribution) is not None:
+            return von_mises.variance(counted.in_sums(self))
+        return tf.square(self._stddev())
 
     def _stddev(self):
         """Not the root of the variance, which has no place in the dtype where the targets' units are large or small."""
-        components, axis = self.components_distribution, -1 - self.event_shape.rank
-        if kinds.period(components) is not None:
+        axis = -1 - self.event_shape.rank
+        if kinds.period(self.components_distribution) is not None:
             return super()._stddev()
+        components = counted.in_sums(self).components_distribution
         within = tensors.stddev(components)  # [B, K, E]
         shift = components.mean() - tf.expand_dims(self._mean(), axis)
         weights = numerics.with_trailing_axes(self.mixture_distribution.probs_parameter(), -1 - axis)

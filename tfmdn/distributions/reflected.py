@@ -179,8 +179,11 @@ class ReflectedNormal(Scalar, Reflected):
 
     def _log_in_float64(self, method, y):
         """The logarithm of what in float32 would soon be 0."""
-        wide = ReflectedNormal(*(tf.cast(each, tf.float64) for each in (self._loc, self._scale, self._low, self._high)))
-        return tf.cast(log_of_probability(getattr(wide, method)(tf.cast(y, tf.float64))), self.dtype)
+        probability = getattr(self._in_float64(), method)(tf.cast(y, tf.float64))
+        return tf.cast(log_of_probability(probability), self.dtype)
+
+    def _in_float64(self) -> ReflectedNormal:
+        return ReflectedNormal(*(tf.cast(each, tf.float64) for each in (self._loc, self._scale, self._low, self._high)))
 
     def _where_limited(self, value, method, y):
         """Where there are no limits what a normal says, which has longer tails."""
@@ -206,13 +209,16 @@ class ReflectedNormal(Scalar, Reflected):
         return loc + scale * _offset(edges)
 
     def _stddev(self):
-        _, _, scale, edges = self.parts()
+        # In float64: between near limits two numbers that are nearly the same are subtracted.
+        wide = self._in_float64()
+        _, _, scale, edges = wide.parts()
         below, above = _beyond(edges)
         # A reflection at l turns (Z - loc)^2 into (Z - loc)^2 + 4 (l - Z) (l - loc).
         cut = edges.bottom * normal_density(edges.bottom) - edges.top * normal_density(edges.top)
         second_moment = 1.0 + (cut + 4.0 * (edges.low * below - edges.high * above)) / edges.total
-        smallest = np.finfo(self.dtype.as_numpy_dtype).eps
-        return scale * tf.sqrt(tf.maximum(second_moment - tf.square(_offset(edges)), smallest))
+        smallest = np.finfo(np.float64).eps
+        stddev = scale * tf.sqrt(tf.maximum(second_moment - tf.square(_offset(edges)), smallest))
+        return tf.cast(stddev, self.dtype)
 
     def _mode(self):
         """Where the mean shift of the normal and its reflections leads: as high as the highest point to 1e-5."""

@@ -84,15 +84,17 @@ class Weibull(Positive):
         return LogWeibull(self.loc, self._inverse_power())
 
     def _mean(self):
-        return tf.exp(self.loc + tf.math.lgamma(1.0 + self._inverse_power()))
+        # In float64: of narrow ones beside each other the differences count.
+        loc, scale = tf.cast(self.loc, tf.float64), tf.cast(self.scale, tf.float64)
+        return tf.cast(tf.exp(loc + tf.math.lgamma(1.0 + scale / (1.0 + scale))), self.dtype)
 
     def _mode(self):
         return tf.exp(self.loc - self._inverse_power() * tf.math.log1p(self.scale))
 
     def _stddev(self):
         # In float64: the two logarithms are nearly the same for a small scale.
-        inverse_power = tf.cast(self._inverse_power(), tf.float64)
-        log_ratio = _log_moment_ratio(inverse_power)
+        scale = tf.cast(self.scale, tf.float64)
+        log_ratio = _log_moment_ratio(scale / (1.0 + scale))
         return self._mean() * tf.cast(tf.sqrt(tf.math.expm1(log_ratio)), self.dtype)
 
     def _variance(self):
