@@ -75,6 +75,7 @@ def truth(tails, loc, scale, y, further):
     return np.sum(half * NODE_WEIGHTS * np.where(centre < y, below**2, above**2))
 
 
+@pytest.mark.by_default("reflected", "atoms")
 @pytest.mark.parametrize("name", KINDS)
 def test_any_distance(name):
     kind, tails, cases, *tolerances = KINDS[name]
@@ -113,7 +114,10 @@ def test_any_distance(name):
 def test_what_is_next_to_a_point_and_what_has_small_units():
     """All of the first lies at the limit, but for a last digit; the third is the second in other units."""
     factors = np.float32([1.0, 1.0, 1e-21])[:, np.newaxis]
-    loc, scale = np.float32([[-976.0, -900.0], [1.0, 0.2], [1.0, 0.2]]), np.float32([[1.5, 2.0], [0.5, 1.0], [0.5, 1.0]])
+    loc, scale = (
+        np.float32([[-976.0, -900.0], [1.0, 0.2], [1.0, 0.2]]),
+        np.float32([[1.5, 2.0], [0.5, 1.0], [0.5, 1.0]]),
+    )
     low = np.float32([[137.7974], [-0.3], [-0.3]])
     components = coarsened.CoarsenedNormal(loc * factors, scale * factors, low * factors, np.float32(INF))
     mixture = tfmdn.Mixture(tfd.Categorical(logits=np.float32(np.log(np.tile(WEIGHTS, (3, 1))))), components)

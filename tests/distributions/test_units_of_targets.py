@@ -41,10 +41,10 @@ KINDS = {
     ),
     "full with limits": (joint, False),
 }
-SCORED = {"normal", "lognormal", "a limit"}  # of others a trace takes too long
+SCORED = {"normal", "lognormal"}  # of "a limit" with --exhaustive, of others a trace takes too long
 
 
-def answers(name, unit):
+def answers(name, unit, is_scored):
     """Numbers in the unit, and gradients in it, of mixtures of three components."""
     kind, is_log = KINDS[name]
     loc = CENTRES + np.log(unit) if is_log else CENTRES * unit
@@ -57,7 +57,7 @@ def answers(name, unit):
     found = {"parts": tensors.stddev(mixture().components_distribution) / unit}
     found["decomposed"] = tf.math.is_nan(tf.stack(mixture().decompose()))
     questions = {"stddev": lambda: mixture().stddev() / unit, "density": lambda: mixture().log_prob(y)}
-    if name in SCORED:
+    if is_scored:
         questions["crps"] = lambda: tfmdn.crps(y, mixture()) / unit
     for key, question in questions.items():
         with tf.GradientTape() as tape:
@@ -71,14 +71,36 @@ def answers(name, unit):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_unit_does_not_matter(name):
-    expected, *received = (answers(name, unit) for unit in UNITS)
+def test_the_unit_does_not_matter(name, request):
+    is_scored = name in SCORED or (name == "a limit" and request.config.getoption("exhaustive"))
+    expected, *received = (answers(name, unit, is_scored) for unit in UNITS)
     for unit, found in zip(UNITS[1:], received):
         for key, value in found.items():
             size = np.abs(np.float32(expected[key])).max()
             np.testing.assert_allclose(
                 np.float32(value), np.float32(expected[key]), atol=1e-3 * size, err_msg=f"{key} {unit}"
             )
+
+
+def test_a_covariance_of_coordinates_in_other_units():
+    """Also where that of each pair has a place and the variances have none, and components of opposite signs cancel."""
+    units = np.float32([1e26, 1e-21])
+    loc = np.float32([[[1.0, 1.0], [3.0, -2.0], [0.0, 0.5]]])
+    tril = np.float32(TRIL)[np.newaxis]
+    kinds = {
+        "full": lambda unit: tfd.MultivariateNormalTriL(loc * unit, tril * unit[:, np.newaxis]),
+        "diag": lambda unit: tfd.MultivariateNormalDiag(loc * unit, np.float32([[[0.3, 0.4]]]) * unit),
+        "laplace": lambda unit: tfd.Independent(tfd.Laplace(loc * unit, np.float32([[[0.3, 0.4]]]) * unit), 1),
+        "limits": lambda unit: reflected_joint.ReflectedMultivariateNormal(
+            loc * unit, tril * unit[:, np.newaxis], np.zeros(2, "float32"), np.full(2, np.inf, "float32")
+        ),
+    }
+    for name, kind in kinds.items():
+        weights = tfd.Categorical(logits=[[0.0, 0.3, -0.2]])
+        expected = tfmdn.Mixture(weights, kind(np.ones(2, "float32"))).covariance()
+        received = tfmdn.Mixture(weights, kind(units)).covariance()
+        np.testing.assert_allclose(received[:, 0, 0], np.inf, err_msg=name)
+        np.testing.assert_allclose(received[:, 0, 1] / 1e5, expected[:, 0, 1], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize("logit", [0.0, -500.0, -np.inf])

@@ -10,6 +10,7 @@
 - `roots`: the search, which is one graph for each kind of components.
 - `modes`: searched for by a mean shift.
 - `climbs`: how that is brought to an end where it becomes slow.
+- `covariances`: in units in which they have a place.
 - `regions`: highest density regions.
 - `coordinates`: marginals and conditionals, which have a closed form.
 - `ranked_probability`: the CRPS, of values and of intervals.

@@ -16,6 +16,7 @@ from tfmdn.distributions import (
     autocast,
     copies,
     counted,
+    covariances,
     cumulative,
     densities,
     draws,
@@ -252,15 +253,8 @@ class Mixture(
     def _covariance(self):
         kinds.check_not_periodic("covariance", self.components_distribution)
         mixture = counted.in_sums(self)
-        components = mixture.components_distribution
-        if self.event_shape.rank != 1 or not tensors.is_independent_of_scalars(components):
-            return super(Mixture, mixture)._covariance()
-        # TFP has no covariance for Independent. The law of total variance, as in the base class.
-        shift = components.mean() - mixture.mean()[..., tf.newaxis, :]  # [B, K, D]
-        between = shift[..., :, tf.newaxis] * shift[..., tf.newaxis, :]  # [B, K, D, D]
-        within = tf.linalg.diag(components.variance())
-        weights = self.mixture_distribution.probs_parameter()[..., tf.newaxis, tf.newaxis]
-        return tf.reduce_sum(weights * (within + between), -3)  # [B, D, D]
+        covariance = covariances.of_mixture(mixture) if self.event_shape.rank == 1 else None
+        return super(Mixture, mixture)._covariance() if covariance is None else covariance
 
     @numerics.unconverted
     def entropy(self, num_samples: int = 1000, seed: int | tf.Tensor | None = None, name: str = "entropy") -> tf.Tensor:

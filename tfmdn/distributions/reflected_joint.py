@@ -16,7 +16,7 @@ from tfmdn.distributions import random_numbers
 from tfmdn.distributions.folding import Interval, images_of
 from tfmdn.distributions.reflected import Reflected, ReflectedNormal
 from tfmdn.distributions.type_specs import registered
-from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, merge_axis, norm, reach
+from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, merge_axis, norm, reach, unit_of
 
 tfd = tfp.distributions
 
@@ -147,6 +147,15 @@ class ReflectedMultivariateNormal(Reflected):
         return self.marginals().stddev()
 
     def _covariance(self):
+        unit = tf.stop_gradient(unit_of(norm(self._scale_tril, 1)))
+        return (unit[..., tf.newaxis] * self.covariance_in(unit)) * unit[..., tf.newaxis, :]
+
+    def covariance_in(self, unit: tf.Tensor) -> tf.Tensor:
+        """The covariance in other units `[*B, D]`, in which squares have a place in the dtype."""
+        parts = self._loc / unit, self._scale_tril / unit[..., tf.newaxis], self._low / unit, self._high / unit
+        return ReflectedMultivariateNormal(*parts).integrated_covariance()
+
+    def integrated_covariance(self) -> tf.Tensor:
         """E(X_i - mean_i) (X_j - mean_j), by quadrature over X_i of what is known of X_j given it."""
         loc, scale_tril = self.normal()
         covariance = tf.matmul(scale_tril, scale_tril, transpose_b=True)
