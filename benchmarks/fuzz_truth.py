@@ -141,7 +141,10 @@ class StudentT(Normal):
         # I_x(a, b) = x^a (1 + a (1 - b) x / (a + 1) + ...) / (a B(a, b)) for a small x.
         log_x = -2.0 * np.log(np.maximum(root, 1.0))
         far = half * log_x - np.log(half) - sp.betaln(half, 0.5) - math.log(2.0)
-        return np.where(root > 1e9, far, moderate)
+        # Close to the centre x is 1 but for its rounding, of which the function makes the square root.
+        rest = np.where(z < 1.0, np.square(np.minimum(root, 1.0)) * x, 0.0)
+        near = np.log1p(-sp.betainc(0.5, half, rest)) - math.log(2.0)
+        return np.where(z < 1.0, near, np.where(root > 1e9, far, moderate))
 
     def log_cdf(self, y):
         return self._log_above(-self.z(y))

@@ -258,3 +258,12 @@ def test_steps_of_large_numbers(arguments):
     )
     np.testing.assert_allclose(in_float32.log_prob(y.astype("float32")), in_float64.log_prob(y), atol=1e-5)
     np.testing.assert_allclose(in_float32.stddev(), in_float64.stddev(), rtol=1e-5)
+
+
+def test_a_level_of_all_that_stays_beyond_a_limit():
+    """Between what is not moved and the limit nothing lies: any value there has the level, and infinity is none."""
+    components = tfmdn.distributions.CoarsenedNormal(
+        [1.0, -9.0], [0.1, 0.1], [0.0, 0.0], [9.0, 9.0], is_moved=[1.0, 0.0]
+    )
+    found = tfmdn.Mixture(tfd.Categorical(probs=[0.5, 0.5]), components).quantile([0.5]).numpy()
+    assert -9.0 < found.item() <= 0.0

@@ -62,3 +62,19 @@ def test_spread_of_narrow_weibulls():
     ratio = ((-1.0) ** orders * scipy.special.zeta(orders) / orders * (2.0**orders - 2.0) * inverse**orders).sum(0)
     expected = np.exp(scipy.special.gammaln(1.0 + inverse)) * np.sqrt(np.expm1(ratio))
     np.testing.assert_allclose(mixture.stddev(), expected, rtol=1e-10)
+
+
+def test_draws_of_narrow_angles():
+    scale = np.array([3e-6, 1.87e-5, 1e-3, 0.02, 0.4], np.float32)
+    components = von_mises.VonMises(np.full(5, -0.118, np.float32), scale)
+    draws = components.sample(4000, seed=1).numpy() - np.float32(-0.118)
+    spread = np.sqrt(np.mean(np.square(draws.astype("float64")), 0))
+    np.testing.assert_allclose(spread, components.stddev(), rtol=0.05)
+
+
+def test_many_degrees_of_freedom_far_out():
+    """Where TFP's expansion overflows."""
+    df = np.array([5.0, 29.0, 31.0, 4249.8, 1e6], np.float32)
+    cdf = families.FAMILIES["student_t"].distribution(df, np.float32(0.0), np.float32(1.0)).cdf
+    for y in (1e4, 1e30, np.inf):
+        np.testing.assert_allclose(cdf(np.float32([[-y], [y]])), [[0.0] * 5, [1.0] * 5], atol=1e-12)

@@ -141,7 +141,9 @@ def _quantile_of_moved(latent, is_moved, low, high, logits, probability, axis) -
     level = tf.where(is_below, probability / share, 1.0 - (1.0 - probability) / share)
     of_staying = tf.where(is_moved & tf.expand_dims(total > 0.0, axis), tf.constant(-np.inf, logits.dtype), logits)
     level = tf.where(is_below | is_above, level, 0.5 * tf.ones_like(level))
-    return tf.where(is_below | is_above, mixture_quantile(latent, of_staying, level, axis), y)
+    level = tf.clip_by_value(level, 0.0, 1.0)  # but for rounding, at which all that stays is below, or above
+    found = mixture_quantile(latent, of_staying, level, axis)
+    return tf.where(is_below, tf.minimum(found, low), tf.where(is_above, tf.maximum(found, high), y))
 
 
 def check_continuous(components: tfd.Distribution) -> None:

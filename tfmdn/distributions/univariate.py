@@ -80,6 +80,8 @@ deviations.register(tfd.LogNormal, _lognormal_deviation, _lognormal_difference)
 
 # In scales: where a tail no longer matters.
 FARTHEST = 1e8
+# From so many degrees of freedom on a tail that has fallen by exp(-FALL / 2) is 0, in either dtype.
+MANY, FALL = 30.0, 2e3
 
 
 @registered
@@ -102,7 +104,11 @@ class StudentT(tfp_internals.WithInfinities, tfd.StudentT):
         return at_centre - tf.math.log(self.scale) - 0.5 * (self.df + 1.0) * log_sum
 
     def _cdf(self, y):
-        return self._standard().cdf(held_quotient(y - self.loc, self.scale, reach(self.dtype)))
+        z = held_quotient(y - self.loc, self.scale, reach(self.dtype))
+        # Farther out, where the tail is 0 in float32, TFP's expansion for many degrees of freedom overflows there.
+        df = tf.maximum(self.df, MANY)
+        farthest = tf.where(self.df < MANY, reach(self.dtype), tf.sqrt(df * tf.math.expm1(FALL / df)))
+        return self._standard().cdf(tf.maximum(tf.minimum(z, farthest), -farthest))
 
     def _log_cdf(self, y):
         # So far out that the probability is 0 in this dtype, the gradient of its logarithm would be NaN.

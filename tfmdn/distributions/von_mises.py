@@ -24,6 +24,8 @@ tfd = tfp.distributions
 LOG_TWO_PI = math.log(2.0 * math.pi)
 # Narrower ones count as that: the concentration is its inverse square.
 NARROWEST = 1e-6
+# The inverse scale from which on they are normal but for a share of 1e-7.
+NORMAL_FROM = 1e3
 
 
 @registered
@@ -66,7 +68,12 @@ class VonMises(LocationScale):
         return tf.cast(numerics.log_of_probability(self._tail(y, -1.0)), self.dtype)
 
     def _sample_n(self, n, seed=None):
-        return tfd.VonMises(self.loc, tf.square(self._inverse_scale())).sample(n, seed=seed)
+        # In float64: TFP's are the arc cosine of a number close to 1. Narrower ones than that are drawn in units of it.
+        inverse_scale = tf.cast(self._inverse_scale(), tf.float64)
+        held = tf.minimum(inverse_scale, NORMAL_FROM)
+        zeros = tf.zeros_like(self.loc, tf.float64)
+        angle = tfd.VonMises(zeros, tf.square(held)).sample(n, seed=seed) * (held / inverse_scale)
+        return wrapped(self.loc + tf.cast(angle, self.dtype))
 
     def _mean(self):
         return wrapped(self.loc + tf.zeros_like(self.scale))
