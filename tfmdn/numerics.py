@@ -60,12 +60,13 @@ def log_sum_exp(values: tf.Tensor, axis: int) -> tf.Tensor:
 
 
 def log_difference(larger: tf.Tensor, smaller: tf.Tensor) -> tf.Tensor:
-    """log(exp(larger) - exp(smaller)), and -inf without a gradient where the first is not larger."""
-    is_different = larger > smaller
+    """log(exp(larger) - exp(smaller)), and -inf without a gradient where the first is not larger; NaN of NaN."""
+    is_different, is_nan = larger > smaller, tf.math.is_nan(larger) | tf.math.is_nan(smaller)
     larger = tf.where(is_different, larger, tf.zeros_like(larger))
     # An infinite gap has the same result as a wide one, which has no gradient of NaN.
     gap = tf.where(is_different, tf.minimum(larger - smaller, 1e3), tf.ones_like(larger))
-    return tf.where(is_different, larger + tfp.math.log1mexp(gap), tf.constant(-np.inf, larger.dtype))
+    nothing = tf.where(is_nan, tf.constant(np.nan, larger.dtype), tf.constant(-np.inf, larger.dtype))
+    return tf.where(is_different, larger + tfp.math.log1mexp(gap), nothing)
 
 
 def with_trailing_axes(tensor: tf.Tensor, count: int) -> tf.Tensor:

@@ -8,8 +8,12 @@
 - `queries`: what else a mixture can be asked. The answers have files of their own:
 - `quantiles`: searched for, in both tails.
 - `roots`: the search, which is one graph for each kind of components.
-- `modes`: searched for by a mean shift.
-- `climbs`: how that is brought to an end where it becomes slow.
+- `modes`: the highest of all points where climbs end.
+- `ascents`: these climbs, for each kind of components.
+- `mean_shifts`: the steps of which they are.
+- `crossings`: where they begin beside the centres.
+- `climbs`: how they are brought to an end where they become slow.
+- `small_matrices`: equations of which those of one row do not fail for all.
 - `covariances`: in units in which they have a place.
 - `regions`: highest density regions.
 - `coordinates`: marginals and conditionals, which have a closed form.

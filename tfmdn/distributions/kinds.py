@@ -49,7 +49,7 @@ def period(components: tfd.Distribution) -> float | None:
 @functools.singledispatch
 def probability_of(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor:
     """The probability of exactly y under univariate components: 0 where there is a density."""
-    return tf.zeros_like(components.cdf(y))
+    return 0.0 * components.cdf(y)  # NaN of NaN
 
 
 @functools.singledispatch

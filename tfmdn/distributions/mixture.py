@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -200,6 +201,9 @@ class Mixture(
         batch_shape = tf.broadcast_dynamic_shape(tf.shape(probs)[:-1], components_shape)
         index = _draw_index(n, probs, batch_shape, index_seed)  # [S, B]
         drawn = draws.of(tensors.take(components, values, batch_shape, index), [], component_seed)  # [S, B, E]
+        if drawn.dtype.is_floating:  # else there is no NaN, of which weights of NaN make draws
+            is_known = ~tf.reduce_any(tf.math.is_nan(probs), -1)
+            drawn = tf.where(numerics.with_trailing_axes(is_known, self.event_shape.rank), drawn, np.nan)
         mixture = counted.in_densities(self) if self.parameters["reparameterize"] else self
         return tfp_internals.with_gradients_of_parameters(mixture, drawn, components.event_shape_tensor())
 

@@ -212,6 +212,6 @@ def _cantelli_bounds(marginals, mean, variance, weights, probability) -> tuple[t
 def _cut(marginals, mean, variance, weights, probability) -> tuple[tf.Tensor, ...]:
     """The same, where values that are periodic are cut."""
     low, high = kinds.limits(marginals)
-    zeros = tf.reduce_sum(tf.zeros_like(weights * mean), -1)
+    zeros = 0.0 * tf.reduce_sum(weights * mean, -1)  # NaN of NaN
     zeros += 0.0 * tf.sqrt(probability * (1.0 - probability))  # NaN outside of [0, 1]
     return zeros, zeros + 1.0, low + zeros, high + zeros

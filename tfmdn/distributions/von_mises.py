@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics
-from tfmdn.distributions import deviations, kinds, modes
+from tfmdn.distributions import deviations, kinds, mean_shifts
 from tfmdn.distributions.location_scale import LocationScale
 from tfmdn.distributions.type_specs import registered
 
@@ -254,7 +254,7 @@ def _difference(first, second):
 deviations.register(VonMises, _deviation, _difference)
 
 
-@modes.mean_shift.register
+@mean_shifts.mean_shift.register
 def _(components: VonMises, event_rank):
     """The direction of the sum of vectors in the components' directions."""
     strength = tf.square(components._inverse_scale())  # [B, K, E]
