@@ -39,7 +39,9 @@ def test_every_query(case):
     mixture = mixture_of(case, batch_shape=(3,), num_components=3)
     values, y = tensors.read(mixture), mixture.sample(seed=0)
     bad = tensors.rebuild(mixture, {name: _with_nan(value) for name, value in values.items()})
-    queries = {name: ask for name, ask in QUERIES.items() if name != "aleatoric" or case[0] != "von_mises"}
+    # Draws of angles are kept or rejected for all rows together, and angles have no `decompose`.
+    left_out = ["aleatoric", "sample", "entropy", "energy score"] if case[0] == "von_mises" else []
+    queries = {name: ask for name, ask in QUERIES.items() if name not in left_out}
     for name, ask in queries.items():
         assert_bad_alone(ask(bad, y), ask(mixture, y), name)
     if not case[2]:

@@ -24,6 +24,8 @@ tnp = tf.experimental.numpy
 TOPS = 4
 # In how many parts scalars, and in how many each coordinate of vectors, are looked at between two limits, or a turn.
 PARTS, COORDINATE_PARTS = 24, 6
+# Up to how many reflections are looked at as other components.
+MOST = 400
 # How often each coordinate is looked at.
 SWEEPS = 2
 
@@ -42,13 +44,14 @@ def further_starts(
       limits: lower and upper ones `[*B, *E]` that the components do not know of.
     """
     components, event_rank = mixture.components_distribution, mixture.event_shape.rank
-    if centres.shape.rank is None:  # TensorFlow has forgotten in a graph how many axes there are
+    if centres.shape.rank is None or None in mixture.event_shape:  # which TensorFlow has forgotten in a graph
         return []
     limits = limits or _limits(tensors.under_independent(components), centres, event_rank)
     if event_rank == 0 or mixture.event_shape[0] == 1:
         return [] if limits is None else [_peaks_among(_between(*limits, PARTS), heights, event_rank)]
     values = [] if limits is None else [_between(*limits, COORDINATE_PARTS)]
     order = tf.argsort(heights(centres), 0, direction="DESCENDING")[:TOPS]
+    order = tf.ensure_shape(order, [None] * (centres.shape.rank - event_rank))  # which a graph may have forgotten
     if tensors.has_independent_coordinates(components):
         tops = _taken(centres, order)
         return [_along_coordinates(tops, tf.concat([centres, *values], 0), heights, mixture.event_shape[0])]
@@ -122,20 +125,25 @@ def _crossings_of_normals(
     components, size = mixture.components_distribution, mixture.event_shape[0]
     precision = tf.ensure_shape(small_matrices.precision(components), [*components.batch_shape, size, size])
     shape = tf.concat([mixture.batch_shape_tensor(), tf.shape(precision)[-3:]], 0)
-    # TensorFlow may forget in a graph how many axes there are.
-    precision = tf.ensure_shape(tf.broadcast_to(precision, shape), mixture.batch_shape + precision.shape[-3:])
-    order_of_axes = [precision.shape.rank - 3, *range(precision.shape.rank - 3), -2, -1]
-    precision = tf.transpose(precision, [axis % precision.shape.rank for axis in order_of_axes])
-    precision = precision[:: tf.shape(precision)[0] // tf.shape(centres)[0]]  # [K, B, D, D]
-    precision = tf.ensure_shape(precision, [*[None] * (precision.shape.rank - 2), size, size])
-    points, own = _taken(centres, order), _taken(precision, order)  # [R, B, D], [R, B, D, D]
+    batch_rank = centres.shape.rank - 2
+    precision = tf.ensure_shape(tf.broadcast_to(precision, shape), [*[None] * (batch_rank + 1), size, size])
+    others = tf.broadcast_to(components.mean(), shape[:-1])  # [B, K, D]
+    others = tf.transpose(others, [batch_rank, *range(batch_rank), batch_rank + 1])
+    precision = tf.transpose(precision, [batch_rank, *range(batch_rank), batch_rank + 1, batch_rank + 2])
+    times = tf.shape(precision)[0] // tf.shape(centres)[0]
+    own_precision = tf.ensure_shape(precision[::times], [*[None] * (batch_rank + 1), size, size])
+    step = tf.where(tf.shape(precision)[0] > MOST, times, 1)
+    others, precision, order_of_own = others[::step], precision[::step], order * (times // step)
+    precision = tf.ensure_shape(precision, [*[None] * (batch_rank + 1), size, size])
+    centres = tf.ensure_shape(centres, [*[None] * (batch_rank + 1), size])
+    points, own = _taken(centres, order), _taken(own_precision, order)  # [R, B, D], [R, B, D, D]
     height = tf.fill(tf.shape(order), tf.constant(-np.inf, centres.dtype))
-    number = tf.reshape(tf.range(tf.shape(centres)[0]), [-1] + [1] * order.shape.rank)
-    is_other = number != order  # [K, R, B]
+    number = tf.reshape(tf.range(tf.shape(others)[0]), [-1] + [1] * order.shape.rank)
+    is_other = number != order_of_own  # [K, R, B]
     for _ in range(min(size, 3) - 1):
         total = precision[:, tf.newaxis] + own  # [K, R, B, D, D]
         total = tf.ensure_shape(total, [*[None] * (total.shape.rank - 2), size, size])
-        pull = tf.linalg.matvec(precision[:, tf.newaxis], centres[:, tf.newaxis] - points)
+        pull = tf.linalg.matvec(precision[:, tf.newaxis], others[:, tf.newaxis] - points)
         crossings = points + small_matrices.solve(total, pull)
         found = tf.where(is_other, heights(crossings), -np.inf)
         best = tf.argmax(found, 0)

@@ -200,9 +200,14 @@ class Mixture(
         components_shape = tf.shape(next(iter(values.values())))[: components.batch_shape.rank - 1]
         batch_shape = tf.broadcast_dynamic_shape(tf.shape(probs)[:-1], components_shape)
         index = _draw_index(n, probs, batch_shape, index_seed)  # [S, B]
+        # Weights of NaN make draws as well, and of parameters of NaN rejection samplers make no end.
+        is_known = ~tf.reduce_any(tf.math.is_nan(probs), -1)
+        for name, value in values.items():
+            is_nan = tf.math.is_nan(value)
+            values[name] = tf.where(is_nan, tf.ones_like(value), value)
+            is_known &= ~tf.reduce_any(is_nan, list(range(components.batch_shape.rank - 1, value.shape.rank)))
         drawn = draws.of(tensors.take(components, values, batch_shape, index), [], component_seed)  # [S, B, E]
-        if drawn.dtype.is_floating:  # else there is no NaN, of which weights of NaN make draws
-            is_known = ~tf.reduce_any(tf.math.is_nan(probs), -1)
+        if drawn.dtype.is_floating:  # else there is no NaN
             drawn = tf.where(numerics.with_trailing_axes(is_known, self.event_shape.rank), drawn, np.nan)
         mixture = counted.in_densities(self) if self.parameters["reparameterize"] else self
         return tfp_internals.with_gradients_of_parameters(mixture, drawn, components.event_shape_tensor())
