@@ -91,8 +91,8 @@ def test_density_and_distribution_function(parameters, dtype, tolerance):
     cdf = np.array([truth.integral(truth.pdf, end=point) for point in np.float64(y)])
     np.testing.assert_allclose(distribution.cdf(y), cdf, atol=max(tolerance, 1e-8))
     np.testing.assert_allclose(distribution.survival_function(y), 1.0 - cdf, atol=max(tolerance, 1e-8))
-    with np.errstate(divide="ignore"):
-        np.testing.assert_allclose(distribution.log_cdf(y), np.log(distribution.cdf(y)), rtol=1e-6, atol=1e-8)
+    # But for the first point, from which the quadrature begins.
+    np.testing.assert_allclose(distribution.log_cdf(y)[1:], np.log(cdf[1:]), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.covering(1)
