@@ -107,7 +107,9 @@ class StudentT(tfp_internals.WithInfinities, tfd.StudentT):
         z = held_quotient(y - self.loc, self.scale, reach(self.dtype))
         # Farther out, where the tail is 0 in float32, TFP's expansion for many degrees of freedom overflows there.
         df = tf.maximum(self.df, MANY)
-        farthest = tf.where(self.df < MANY, reach(self.dtype), tf.sqrt(df * tf.math.expm1(FALL / df)))
+        farthest = tf.where(
+            self.df < MANY, tf.constant(reach(self.dtype), self.dtype), tf.sqrt(df * tf.math.expm1(FALL / df))
+        )
         return self._standard().cdf(tf.maximum(tf.minimum(z, farthest), -farthest))
 
     def _log_cdf(self, y):
