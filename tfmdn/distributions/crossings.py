@@ -46,6 +46,7 @@ def further_starts(
     components, event_rank = mixture.components_distribution, mixture.event_shape.rank
     if centres.shape.rank is None or None in mixture.event_shape:  # which TensorFlow has forgotten in a graph
         return []
+    heights = _of_known_rank(heights, event_rank)
     limits = limits or _limits(tensors.under_independent(components), centres, event_rank)
     if event_rank == 0 or mixture.event_shape[0] == 1:
         return [] if limits is None else [_peaks_among(_between(*limits, PARTS), heights, event_rank)]
@@ -59,6 +60,11 @@ def further_starts(
         return []
     points = _crossings_of_normals(mixture, centres, order, heights)
     return [_along_coordinates(points, *values, heights, mixture.event_shape[0]) if values else points]
+
+
+def _of_known_rank(heights: Heights, event_rank: int) -> Heights:
+    """The same function, of which a graph knows the number of axes where it has forgotten that of the mixture."""
+    return lambda y: tf.ensure_shape(heights(y), [None] * (y.shape.rank - event_rank))
 
 
 def _taken(values: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
@@ -128,6 +134,7 @@ def _crossings_of_normals(
     batch_rank = centres.shape.rank - 2
     precision = tf.ensure_shape(tf.broadcast_to(precision, shape), [*[None] * (batch_rank + 1), size, size])
     others = tf.broadcast_to(components.mean(), shape[:-1])  # [B, K, D]
+    others = tf.ensure_shape(others, [*[None] * (batch_rank + 1), size])
     others = tf.transpose(others, [batch_rank, *range(batch_rank), batch_rank + 1])
     precision = tf.transpose(precision, [batch_rank, *range(batch_rank), batch_rank + 1, batch_rank + 2])
     times = tf.shape(precision)[0] // tf.shape(centres)[0]
@@ -145,6 +152,7 @@ def _crossings_of_normals(
         total = tf.ensure_shape(total, [*[None] * (total.shape.rank - 2), size, size])
         pull = tf.linalg.matvec(precision[:, tf.newaxis], others[:, tf.newaxis] - points)
         crossings = points + small_matrices.solve(total, pull)
+        crossings = tf.ensure_shape(crossings, [*[None] * (batch_rank + 2), size])
         found = tf.where(is_other, heights(crossings), -np.inf)
         best = tf.argmax(found, 0)
         is_higher = tf.reduce_max(found, 0) > height
