@@ -67,6 +67,7 @@ def _without(mixture: Mixture, condition: Callable[[], tf.Tensor] | None = None)
     is_categorical = isinstance(mixture.mixture_distribution, tfd.Categorical)
     if not is_categorical or components.batch_shape.rank is None or components.batch_shape[-1] == 1:
         return mixture
+    mixture = _with_read_logits(mixture)
     shares = weights(mixture)
     is_dead = shares == 0.0
     if tf.executing_eagerly() and not tf.reduce_any(is_dead):
@@ -87,6 +88,15 @@ def _without(mixture: Mixture, condition: Callable[[], tf.Tensor] | None = None)
 
     values = {name: replaced(name, value) for name, value in values.items()}
     copy = mixture.copy(components_distribution=tensors.with_parameters(components, values))
+    return keras_internals.masked(copy, keras_internals.mask_of(mixture))
+
+
+def _with_read_logits(mixture: Mixture) -> Mixture:
+    """The mixture, whose weights are read no more if that takes something, as it does of deferred tensors."""
+    categorical = mixture.mixture_distribution
+    if isinstance(categorical.probs if categorical.logits is None else categorical.logits, tf.Tensor):
+        return mixture
+    copy = mixture.copy(mixture_distribution=categorical.copy(logits=tensors.logits(mixture), probs=None))
     return keras_internals.masked(copy, keras_internals.mask_of(mixture))
 
 

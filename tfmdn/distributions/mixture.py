@@ -137,10 +137,9 @@ class Mixture(
     # Density
 
     def _per_mixture_component_log_prob(self, y):
-        log_weights = counted.log_weights(self)  # [B, K]
-        y = tfp_internals.pad_sample_dims(self, y)
-        log_probs = densities.log_prob(counted.in_log_prob(self).components_distribution, y)
-        return counted.with_weights(log_probs, log_weights)  # [S, B, K]
+        mixture = counted.in_log_prob(self)
+        log_probs = densities.log_prob(mixture.components_distribution, tfp_internals.pad_sample_dims(self, y))
+        return counted.with_weights(log_probs, counted.log_weights(mixture))  # [S, B, K]
 
     def _log_prob(self, y):
         log_probs = self._per_mixture_component_log_prob(y)
@@ -205,7 +204,8 @@ class Mixture(
         for name, value in values.items():
             is_nan = tf.math.is_nan(value)
             values[name] = tf.where(is_nan, tf.ones_like(value), value)
-            is_known &= ~tf.reduce_any(is_nan, list(range(components.batch_shape.rank - 1, value.shape.rank)))
+            is_nan = tf.reduce_any(is_nan, list(range(components.batch_shape.rank, value.shape.rank)))  # [B, K]
+            is_known &= ~tf.reduce_any(is_nan & (probs > 0.0), -1)
         drawn = draws.of(tensors.take(components, values, batch_shape, index), [], component_seed)  # [S, B, E]
         if drawn.dtype.is_floating:  # else there is no NaN
             drawn = tf.where(numerics.with_trailing_axes(is_known, self.event_shape.rank), drawn, np.nan)
@@ -254,7 +254,8 @@ class Mixture(
         within = tensors.stddev(components)  # [B, K, E]
         shift = components.mean() - tf.expand_dims(self._mean(), axis)
         weights = numerics.with_trailing_axes(self.mixture_distribution.probs_parameter(), -1 - axis)
-        parts = tf.where(weights > 0.0, tf.stack([within + tf.zeros_like(shift), shift]), tf.zeros([], self.dtype))
+        parts = tf.stack([within + tf.zeros_like(shift), shift])
+        parts = tf.where(weights > 0.0, parts, tf.zeros_like(parts))
         unit = tf.stop_gradient(numerics.unit_of(tf.reduce_max(tf.abs(parts), [0, axis])))  # [B, E]
         squares = tf.reduce_sum(tf.square(parts / tf.expand_dims(unit, axis)), 0)
         return unit * numerics.square_root(tf.reduce_sum(weights * squares, axis))
