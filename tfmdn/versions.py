@@ -117,7 +117,8 @@ def _say_version(cls: type[keras.layers.Layer]) -> None:
 
 def _raise_other_version(kind: type, config: dict, beside: Collection[str], error: Exception) -> None:
     """Raises if it is because of the names in a config that an object cannot be made of it."""
-    if isinstance(error, OtherVersionError):
+    # What Bidirectional adds to the config of any layer: Keras itself says then that it is no recurrent one.
+    if isinstance(error, OtherVersionError) or "go_backwards" in config:
         return
     known, needed = _arguments(kind)
     found = differences(config, {*known, *beside}, [*needed, *beside])
