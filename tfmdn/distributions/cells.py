@@ -87,10 +87,10 @@ def half_difference(
             lambda *ends: True, split, ends, maximum_iterations=times, parallel_iterations=1
         )
         # In units of the distances: gradients have their products, which may have no place in the dtype.
-        # And from the mean on: a mixture that is next to a point is far from 0 in its own units.
-        unit = unit_of(tf.reduce_max(tf.maximum(deviation, tf.abs(z - mean)), -1, keepdims=True))
-        places, *left_out = ((value - mean) / unit for value in (z, *left_out))
-        mean, deviation = tf.zeros_like(mean), deviation / unit
+        # A mixture that is next to a point has distances of rounding alone, in whose units its place is none.
+        rounding = np.finfo(z.dtype.as_numpy_dtype).eps * tf.abs(z)
+        unit = unit_of(tf.reduce_max(tf.maximum(deviation, rounding), -1, keepdims=True))
+        places, mean, deviation, *left_out = (value / unit for value in (z, mean, deviation, *left_out))
         with tf.GradientTape() as tape:
             tape.watch([mean, cdf, deviation])
             total = tf.reduce_sum(_cells(places, cdf, deviation, mean, left_out)[0], -1)
