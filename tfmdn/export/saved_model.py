@@ -63,6 +63,7 @@ def export_saved_model(
 
     Example:
 
+    >>> import tempfile
     >>> model = keras.Sequential([keras.Input((2,)), tfmdn.MDNLayer(3)])
     >>> path = tempfile.mkdtemp()
     >>> tfmdn.export_saved_model(model, path)
