@@ -78,3 +78,16 @@ def test_many_degrees_of_freedom_far_out():
     cdf = families.FAMILIES["student_t"].distribution(df, np.float32(0.0), np.float32(1.0)).cdf
     for y in (1e4, 1e30, np.inf):
         np.testing.assert_allclose(cdf(np.float32([[-y], [y]])), [[0.0] * 5, [1.0] * 5], atol=1e-12)
+
+
+@pytest.mark.parametrize("family", sorted(families.FAMILIES))
+def test_vectors_have_no_density_at_infinity_and_no_gradient_of_nan(family):
+    shape = {"df": np.full((1, 2, 2), 4.0)} if family == "student_t" else {}
+    variables = [tf.Variable(np.zeros((1, 2, 2))), tf.Variable(np.ones((1, 2, 2)))]
+    with tf.GradientTape() as tape:
+        loc, scale = map(tf.identity, variables)
+        components = tfd.Independent(families.FAMILIES[family].distribution(loc=loc, scale=scale, **shape), 1)
+        mixture = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((1, 2))), components)
+        log_prob = mixture.log_prob([[np.inf, 0.5]])
+    assert float(log_prob[0]) < -1e100  # or -inf
+    assert np.isfinite(tape.gradient(log_prob, variables)).all()

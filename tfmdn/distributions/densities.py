@@ -5,7 +5,9 @@ Shapes in comments: S samples, B batch, K components, E event, D coordinates.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -23,15 +25,30 @@ def log_prob(components: tfd.Distribution, y: tf.Tensor) -> tf.Tensor:
     however far away y is: beyond `reach` standard deviations the log density stays what it is there, where its
     square would overflow and its gradient turn into NaN.
     """
-    # With validate_args TFP's own checks must run; a subclass may have a density of its own.
-    stable = None if components.validate_args else STABLE_LOG_PROBS.get(type(components))
-    if stable is not None or not components.dtype.is_floating:
-        return components.log_prob(y) if stable is None else stable(components, y)
+    if (stable := _stable_log_prob(components)) is not None:
+        return stable(components, y)
+    if not components.dtype.is_floating:
+        return components.log_prob(y)
     # At infinity there is no density, and no gradient.
     is_infinite = tf.math.is_inf(y)
     log_prob = components.log_prob(tf.where(is_infinite, tf.zeros_like(y), y))
     is_infinite = tf.reduce_any(is_infinite, list(range(-components.event_shape.rank, 0)))
     return tf.where(is_infinite & ~tf.math.is_nan(log_prob), tf.constant(-math.inf, log_prob.dtype), log_prob)
+
+
+def can_be_none(components: tfd.Distribution) -> bool:
+    """Whether there may be no density at all at some y, as beyond a limit and at infinity."""
+    return _stable_log_prob(components) is None
+
+
+def _stable_log_prob(components: tfd.Distribution) -> Callable | None:
+    """The log density of such components that is finite however far away y is, if it is known here."""
+    if components.validate_args:  # TFP's own checks must run
+        return None
+    if type(components) is tfd.Independent:
+        of_coordinates = STABLE_LOG_PROBS.get(type(components.distribution))
+        return of_coordinates and functools.partial(_independent_log_prob, of_coordinates)
+    return STABLE_LOG_PROBS.get(type(components))  # a subclass may have a density of its own
 
 
 def _normal_log_prob(components, y):
@@ -133,16 +150,14 @@ def _logistic_log_prob(components, y):
     return -z - 2.0 * tf.math.softplus(-z) - tf.math.log(components.scale)
 
 
-def _independent_log_prob(components, y):
+def _independent_log_prob(of_coordinates, components, y):
     inner = components.distribution
-    if not isinstance(inner, tfd.Logistic):
-        return components.log_prob(y)
-    return tf.reduce_sum(_logistic_log_prob(inner, y), list(range(-components.event_shape.rank, 0)))
+    axes = list(range(inner.event_shape.rank - components.event_shape.rank, 0))
+    return tf.reduce_sum(of_coordinates(inner, y), axes)
 
 
 STABLE_LOG_PROBS = {
     tfd.Logistic: _logistic_log_prob,
-    tfd.Independent: _independent_log_prob,
     tfd.Normal: _normal_log_prob,
     rescaled.RescaledNormal: _rescaled_log_prob,
     tfd.MultivariateNormalDiag: _diag_log_prob,

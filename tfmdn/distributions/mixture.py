@@ -143,9 +143,8 @@ class Mixture(
 
     def _log_prob(self, y):
         log_probs = self._per_mixture_component_log_prob(y)
-        components = self.components_distribution
-        can_be_none = kinds.limits(components) is not None or type(components) not in densities.STABLE_LOG_PROBS
-        log_prob = numerics.log_sum_exp(log_probs, -1) if can_be_none else tf.reduce_logsumexp(log_probs, -1)
+        sum_of = numerics.log_sum_exp if densities.can_be_none(self.components_distribution) else tf.reduce_logsumexp
+        log_prob = sum_of(log_probs, -1)
         is_probability = kinds.has_probability(self.components_distribution, tfp_internals.pad_sample_dims(self, y))
         if is_probability is None:
             return log_prob
