@@ -36,6 +36,7 @@ Of components:
 
 - `tensors`: reads, maps and rebuilds what they and mixtures are made of. Masks go along.
 - `densities`: log densities that stay finite however far away a target is.
+- `unit_tails`: their cumulative probabilities far out.
 - `kinds`: the questions that each kind of them answers in its own way.
 - `univariate`: distributions as TFP has them, but for what it leaves out.
 - `random_numbers`, `draws`: what is the same for a seed, eagerly and by XLA: of themselves, and of components.

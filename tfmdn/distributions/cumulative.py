@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfmdn import numerics, tfp_internals
-from tfmdn.distributions import coarse, counted, kinds, quantiles, tensors
+from tfmdn.distributions import coarse, counted, kinds, quantiles, tensors, unit_tails
 from tfmdn.distributions.batching import in_batches
 
 tfd = tfp.distributions
@@ -86,7 +86,7 @@ class Cumulative:
         log_weights = numerics.with_trailing_axes(counted.log_weights(self), event_rank)
         is_infinite, sign = tf.math.is_inf(y), tf.sign(y)
         y = tf.where(is_infinite, tf.zeros_like(y), y)  # at infinity not even gradients are in question
-        marginals, y = kinds.standardized(marginals, tfp_internals.pad_sample_dims(self, y))
+        marginals, y = unit_tails.standardized(marginals, tfp_internals.pad_sample_dims(self, y))
         log_probs = getattr(marginals, method)(y)
         # Weights sum to 1 but for rounding.
         found = numerics.as_log_probability(numerics.log_sum_exp(log_weights + log_probs, -1 - event_rank))

@@ -6,20 +6,15 @@ A kind answers where its distribution is defined, or here if it is one of TFP's.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import numerics
 from tfmdn.distributions.folding import normal_cdf, normal_density
 from tfmdn.distributions.grids import Grid
 
 tfd = tfp.distributions
-
-# In standard deviations: from here on two terms of the series of a normal tail are exact.
-FAR_OUT = 1e4
 
 
 @functools.singledispatch
@@ -99,51 +94,6 @@ def tail(components: tfd.Distribution) -> Callable[[tf.Tensor, tf.Tensor], tuple
         return tf.where(side > 0.0, components.cdf(y), components.survival_function(y)), components.prob(y)
 
     return at
-
-
-@functools.singledispatch
-def standardized(components: tfd.Distribution, y: tf.Tensor) -> tuple[tfd.Distribution, tf.Tensor]:
-    """Components and points of the same cumulative probabilities, whose logarithms and gradients do not overflow."""
-    return components, y
-
-
-def _standardized(components, y):
-    """Those of location 0 and scale 1: values up to `reach`, gradients up to its root, of which there are products."""
-    loc, scale, limit = components.loc, components.scale, numerics.reach(components.dtype)
-    z, held = (numerics.held_quotient(y - loc, scale, most) for most in (limit, math.sqrt(limit)))
-    unit = {"loc": tf.zeros_like(scale), "scale": tf.ones_like(scale)}
-    plain = next(plain for kind, plain in _PLAIN.items() if isinstance(components, kind))
-    return plain(**unit), held + tf.stop_gradient(z - held)
-
-
-class _UnitNormal(tfd.Normal):
-    """The normal of location 0 and scale 1. Far out TFP's tails have terms whose derivatives overflow in float32."""
-
-    def _log_cdf(self, z):
-        is_far = z < -FAR_OUT
-        far = tf.where(is_far, z, -FAR_OUT)
-        tail = -0.5 * tf.square(far) - tf.math.log(-far) - numerics.HALF_LOG_TWO_PI - 1.0 / tf.square(far)
-        return tf.where(is_far, tail, super()._log_cdf(tf.maximum(z, -FAR_OUT)))
-
-    def _log_survival_function(self, z):
-        return self._log_cdf(-z)
-
-
-class _UnitLaplace(tfd.Laplace):
-    """The Laplace distribution of location 0 and scale 1, whose tails have a slope at 0, too, where |z| has none."""
-
-    def _log_cdf(self, z):
-        is_low = z < 0.0
-        low, high = tf.where(is_low, z, 0.0), tf.where(is_low, 0.0, z)
-        return tf.where(is_low, low - math.log(2.0), tf.math.log1p(-0.5 * tf.exp(-high)))
-
-    def _log_survival_function(self, z):
-        return self._log_cdf(-z)
-
-
-_PLAIN = {tfd.Normal: _UnitNormal, tfd.Laplace: _UnitLaplace, tfd.Logistic: tfd.Logistic}
-for _kind in _PLAIN:
-    standardized.register(_kind, _standardized)
 
 
 def has_jumps(components: tfd.Distribution) -> bool:

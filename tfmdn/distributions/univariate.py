@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import tfp_internals
-from tfmdn.distributions import deviations, kinds, tensors
+from tfmdn.distributions import deviations, kinds, tensors, unit_tails
 from tfmdn.distributions.type_specs import registered
 from tfmdn.numerics import held_quotient, reach, where_positive
 
@@ -128,7 +128,7 @@ class StudentT(tfp_internals.WithInfinities, tfd.StudentT):
         return self.scale * self._standard().stddev() + tf.zeros_like(self.loc)
 
 
-@kinds.standardized.register
+@unit_tails.standardized.register
 def _(components: StudentT, y):
     z = held_quotient(y - components.loc, components.scale, reach(components.dtype))
     scale = tf.ones_like(components.scale)
