@@ -23,6 +23,7 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "playground",
     "sphinx_copybutton",
     "sphinx_design",
 ]

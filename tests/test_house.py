@@ -267,8 +267,8 @@ def test_the_public_names():
         "losses": "CRPS EnergyScore NegativeLogLikelihood PinballLoss",
         "metrics": "CRPS CalibrationError EnergyScore IntervalCoverage IntervalWidth NegativeLogLikelihood PinballLoss "
         "SkillScore",
-        "plots": "components density draws error_vectors fan hexbin joint_density pit_histogram reliability slices "
-        "training_curves",
+        "plots": "components density draws error_vectors explorer fan hexbin joint_density pit_histogram reliability "
+        "slices training_curves",
         "scores": "crps energy_score negative_log_likelihood pinball_loss probability_integral_transform",
         "training": "MultiWorkerMirroredStrategy fit",
     }

@@ -28,6 +28,9 @@ Needs matplotlib, and narwhals for frames (extra `plots`): they are imported whe
 - `words`: what the page says.
 - `panels`: what it shows.
 - `page`: how it is written.
+- `exploring`: a page in which one moves the features.
+- `tables`: what it is told of distributions.
+- `bundle`: how scripts, style and data become one file. They lie in the folder `browser`.
 """
 
 from tfmdn.plots.conditional import components as components
@@ -37,6 +40,7 @@ from tfmdn.plots.diagnostics import error_vectors as error_vectors
 from tfmdn.plots.diagnostics import pit_histogram as pit_histogram
 from tfmdn.plots.diagnostics import reliability as reliability
 from tfmdn.plots.diagnostics import training_curves as training_curves
+from tfmdn.plots.exploring import explorer as explorer
 from tfmdn.plots.points import draws as draws
 from tfmdn.plots.points import hexbin as hexbin
 from tfmdn.plots.single_rows import joint_density as joint_density

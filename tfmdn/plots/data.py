@@ -144,12 +144,14 @@ class Predictions:
         Raises:
           ValueError: if the events are vectors and no coordinate was chosen, or a row has more than one distribution.
         """
-        results = []
+        return np.concatenate([function(mixture) for mixture in self.mixtures(num_values)], 1)
+
+    def mixtures(self, num_values: int = 1) -> Iterator[Mixture]:
+        """The mixtures of scalar events of some rows at a time; see `evaluate`."""
         for _, mixture in mixtures(self.model, self.rows):
             mixture = self._scalar(mixture)
             size = max(1, NUMBERS // (num_values * quantities.num_components(mixture)))
-            results += [function(_part(mixture, rows)) for rows in _slices(mixture.batch_shape[0], size)]
-        return np.concatenate(results, 1)
+            yield from (_part(mixture, rows) for rows in _slices(mixture.batch_shape[0], size))
 
     def draws(self, num_samples: int, seed: int | None) -> np.ndarray:
         """Draws `[S, n]`.

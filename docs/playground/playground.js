@@ -1,0 +1,15 @@
+// The playground: a trained model, a mixture by hand, and a network that learns.
+
+import { Explorer } from "../../tfmdn/plots/browser/explorer.js";
+import { NormalMixture } from "../../tfmdn/plots/browser/mixture.js";
+import { Model } from "../../tfmdn/plots/browser/model.js";
+import { Lesson } from "./lesson.js";
+import { gradientError, Network } from "./network.js";
+import { Workbench } from "./workbench.js";
+
+const told = JSON.parse(document.getElementById("data").textContent);
+const explorer = new Explorer(document.getElementById("explorer"), new Model(told));
+const workbench = new Workbench(document.getElementById("workbench"));
+const lesson = new Lesson(document.getElementById("lesson"));
+
+window.tfmdn = { explorer, workbench, lesson, NormalMixture, Network, gradientError }; // for the console

@@ -1,0 +1,134 @@
+// One distribution as a picture and in words: the curve, its components, peaks, regions, quantiles and mean.
+
+import { element, number, toggle } from "./elements.js";
+import { colors, Plot, Surface, ticks } from "./surface.js";
+
+export const LEVELS = [0.05, 0.5, 0.95];
+export const COMPONENT_COLORS = 6; // --c0 to --c5
+const POINTS = 240;
+const IDEAS = [
+  ["components", "Components", "component", true],
+  ["region", "Most likely region", "region", true],
+  ["modes", "Modes", "mode", true],
+  ["quantiles", "Quantiles", "quantile", false],
+  ["mean", "Mean", "mean", true],
+];
+
+/** All numbers that are shown of a distribution. */
+export function answers(distribution, coverage) {
+  return {
+    mean: distribution.mean(),
+    stddev: distribution.stddev(),
+    modes: distribution.modes(),
+    region: distribution.region(coverage),
+    quantiles: LEVELS.map((level) => distribution.quantile(level)),
+  };
+}
+
+export class DistributionView {
+  /** Of a target `{name, unit}` in a range. `changed` is called when another idea is shown. */
+  constructor({ target, range, isUpright = () => false, changed = () => {} }) {
+    Object.assign(this, { target, range, isUpright, coverage: 0.8 });
+    this.shown = Object.fromEntries(IDEAS.map(([key, , , isShown]) => [key, isShown]));
+    this.canvas = element("canvas", { role: "img", class: "slice" });
+    this.surface = new Surface(this.canvas, (context, width, height) => this.draw(context, width, height));
+    this.legend = element("fieldset", { class: "legend" }, element("legend", {}, "Show"));
+    const show = (key, isShown) => { this.shown[key] = isShown; this.surface.ask(); changed(); };
+    this.toggles = IDEAS.map(([key, name, color, isShown]) => toggle(name, color, isShown, (on) => show(key, on)));
+    this.legend.append(...this.toggles);
+    this.facts = element("dl", { class: "facts", "aria-live": "polite" });
+  }
+
+  show(distribution, given = "") {
+    Object.assign(this, { distribution, given, answers: answers(distribution, this.coverage) });
+    this.toggles[0].hidden = !distribution.size;
+    this.write();
+    this.surface.ask();
+  }
+
+  write() {
+    const { answers: said, facts } = this, unit = this.target.unit ? ` ${this.target.unit}` : "";
+    const fact = (color, name, value, meaning) => element(
+      "div", { style: `--color: var(--${color})` },
+      element("dt", {}, name), element("dd", {}, element("strong", {}, value), element("span", {}, meaning)),
+    );
+    const peaks = said.modes.filter((peak) => peak.density > 0.02 * said.modes[0].density).slice(0, 6);
+    const intervals = said.region.map(([low, high]) => `${number(low, 3)} to ${number(high, 3)}`);
+    facts.replaceChildren(
+      fact("mode", peaks.length > 1 ? `${peaks.length} modes` : "1 mode",
+        peaks.map((peak) => number(peak.y, 3)).join(", ") + unit, "the peaks: the likely answers, the likeliest first"),
+      fact("region", `${100 * this.coverage} % region`, intervals.join(", or ") + unit,
+        intervals.length > 1 ? "the smallest set that holds y so often; it leaves the gaps out" : "the smallest set that holds y so often"),
+      fact("mean", "Mean", `${number(said.mean, 3)} ± ${number(said.stddev, 3)}${unit}`, "all that a network with squared error would say"),
+      fact("quantile", "Quantiles", said.quantiles.map((y) => number(y, 3)).join(", ") + unit, "y is below these 5 %, 50 % and 95 % of the time"),
+    );
+    const answer = `${peaks.length} modes at ${peaks.map((peak) => number(peak.y, 3)).join(", ")}; mean ${number(said.mean, 3)}`;
+    this.canvas.setAttribute("aria-label", `The density of ${this.target.name}${this.given}: ${answer}.`);
+  }
+
+  /** The numbers that are drawn, as the curve is. */
+  curve() {
+    const [low, high] = this.range, { distribution } = this;
+    const ys = Array.from({ length: POINTS + 1 }, (_, i) => low + (i / POINTS) * (high - low));
+    ys.push(...this.answers.modes.map((peak) => peak.y).filter((y) => y > low && y < high));
+    ys.sort((a, b) => a - b);
+    return ys.map((y) => [y, distribution.density(y)]);
+  }
+
+  draw(context, width, height) {
+    if (!this.distribution) return;
+    const upright = this.isUpright(), color = colors(this.canvas), curve = this.curve();
+    const [step] = ticks(0, curve.reduce((top, [, p]) => Math.max(top, p), 0) * 1.08 || 1, 4).slice(1);
+    const top = step * Math.ceil((curve.reduce((most, [, p]) => Math.max(most, p), 0) * 1.08) / step);
+    const unit = this.target.unit ? ` in ${this.target.unit}` : "";
+    const ofTarget = { range: this.range, label: `${this.target.name}${unit}`, ticks: this.target.ticks };
+    const ofDensity = { range: [0, top], label: `p( y | x )`, ticks: ticks(0, top, 3).map((v) => [v, number(v, 3)]) };
+    const box = upright
+      ? { left: 14, top: 26, width: width - 26, height: height - 68 }
+      : { left: 46, top: 26, width: width - 58, height: height - 68 };
+    const plot = upright
+      ? new Plot(context, box, { ...ofDensity, label: "p( y | x )" }, { ...ofTarget, label: "", ticks: ticks(...this.range, box.height / 45).map((v) => [v, ""]) })
+      : new Plot(context, box, ofTarget, ofDensity);
+    plot.drawAxes(color);
+    const at = (y, p) => (upright ? [plot.x(p), plot.y(y)] : [plot.x(y), plot.y(p)]);
+    plot.clipped(() => this.drawIdeas(plot, at, curve, top, color));
+  }
+
+  drawIdeas(plot, at, curve, top, color) {
+    const { context } = plot, { answers: said, shown, distribution } = this;
+    const area = (points, style) => {
+      context.fillStyle = style;
+      context.beginPath();
+      context.moveTo(...at(points[0][0], 0));
+      for (const [y, p] of points) context.lineTo(...at(y, p));
+      context.lineTo(...at(points[points.length - 1][0], 0));
+      context.fill();
+    };
+    area(curve, color("density-fill"));
+    if (shown.region) {
+      for (const [low, high] of said.region) {
+        const inside = curve.filter(([y]) => y > low && y < high);
+        area([[low, distribution.density(low)], ...inside, [high, distribution.density(high)]], color("region-fill"));
+        plot.line([at(low, 0), at(high, 0)], { color: color("region"), width: 9 });
+      }
+    }
+    if (shown.components) {
+      for (let k = 0; k < (distribution.size ?? 0); k++) {
+        const own = curve.map(([y]) => at(y, distribution.componentDensity(k, y)));
+        plot.line(own, { color: color(`c${k % COMPONENT_COLORS}`), width: 1.5, dash: [6, 3] });
+      }
+    }
+    plot.line(curve.map(([y, p]) => at(y, p)), { color: color("density"), width: 2.25 });
+    if (shown.quantiles) {
+      for (const y of said.quantiles) {
+        plot.line([at(y, 0), at(y, Math.max(distribution.density(y), 0.06 * top))], { color: color("quantile"), width: 2 });
+      }
+    }
+    if (shown.mean) plot.line([at(said.mean, 0), at(said.mean, top)], { color: color("mean"), width: 2, dash: [2, 3] });
+    if (shown.modes) {
+      for (const { y, density } of said.modes) {
+        if (density > 0.02 * said.modes[0].density) plot.dot(...at(y, density), { color: color("mode"), ring: color("paper") });
+      }
+    }
+  }
+}
