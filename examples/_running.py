@@ -1,27 +1,21 @@
-"""What the examples share: their command line, their table over seeds, and where their pictures go."""
+"""What the examples share: their command line, and their table over seeds. Their pictures are `_pictures`'."""
 
 from __future__ import annotations
 
 import argparse
-import io
 import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
 
-import matplotlib
+import _pictures
 import numpy as np
-import PIL.Image
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-COLORS = 96
 
 
 def parse_arguments(description: str, **options: dict) -> argparse.Namespace:
-    """The command line of an example: `quick`, `seeds` and `output`, the folder of its pictures, which is made.
+    """The command line of an example: `quick`, `seeds`, and how pictures are saved, into a folder which is made.
 
     Args:
       description: the docstring of the example.
@@ -34,14 +28,15 @@ def parse_arguments(description: str, **options: dict) -> argparse.Namespace:
     folder.add_argument("--output", type=pathlib.Path, default=ROOT / "outputs", help="folder of the pictures")
     folder.add_argument(
         "--tracked",
-        dest="output",
-        action="store_const",
-        const=ROOT / "examples" / "figures",
-        help="draw the pictures anew that the README shows",
+        action="store_true",
+        help="draw the pictures anew that git holds, light and dark",
     )
+    _pictures.add_options(parser)
     for name, option in options.items():
         parser.add_argument(f"--{name}", **option)
     arguments = parser.parse_args()
+    if arguments.tracked:
+        arguments.output, arguments.dark = ROOT / "examples" / "figures", True
     arguments.output.mkdir(parents=True, exist_ok=True)
     return arguments
 
@@ -71,12 +66,3 @@ def over_seeds(run: Callable[[int], tuple[dict[str, float], Any]], seeds: list[i
             values = np.array([row[name] for row in rows])
             print(f"  {name:<56} {values.mean():.5g} +- {values.std(ddof=1):.2g}")
     return drawn[0]
-
-
-def save(figure: plt.Figure, path: pathlib.Path, dpi: int = 80) -> None:
-    """Writes a picture of few colours, which keeps the file small, and says where it is."""
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=dpi)
-    plt.close(figure)
-    PIL.Image.open(picture).convert("RGB").quantize(COLORS).save(path, optimize=True)
-    print(f"Figure: {path}")

@@ -26,11 +26,14 @@ The root mean square distance of the least squares line from E[y | x] is 0.65 +-
 loss differs from SciPy's by less than 3e-7.
 """
 
+import argparse
+
 import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
-from _running import over_seeds, parse_arguments, save
+from _pictures import DATA, MODEL, TRUTH, save
+from _running import over_seeds, parse_arguments
 from scipy.integrate import trapezoid
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
@@ -122,32 +125,29 @@ def evaluate(models: dict, seed: int) -> dict[str, float]:
     }
 
 
-def draw(models: dict, seed: int, path) -> None:
+def draw(models: dict, seed: int, arguments: argparse.Namespace) -> None:
     x, y = PROBLEM.sample(1_000, seed=seed + 10_000)
     grid = np.linspace(-12, 12, 200, dtype="float32")
-    figure, axes = plt.subplots(2, 2, figsize=(11, 9), layout="constrained")
+    figure, axes = plt.subplots(2, 2, figsize=(9.6, 8.4))
     for ax, (across, up), name in zip(axes[0], [(y, x), (x, y)], ("least squares, forward", "least squares")):
-        ax.plot(across, up, ".", color="0.7", markersize=2, rasterized=True, label="data")
-        ax.plot(
-            grid,
-            models[name].predict(grid[:, np.newaxis], verbose=0),
-            color="tab:blue",
-            linewidth=2.5,
-            label="least squares",
-        )
-    axes[0, 1].plot(grid, exact_mean(grid), "--", color="black", label="exact mean E[y | x]")
-    axes[0, 0].set(title="forward: one answer", xlabel="y", ylabel="x", xlim=(-11, 11))
-    axes[0, 1].set(title="backward: the mean of several answers is none", xlabel="x", ylabel="y")
-    axes[0, 1].set(xlim=(-12, 12), ylim=(-12, 17))
+        ax.plot(across, up, ".", color=DATA, markersize=2, rasterized=True)
+        ax.plot([], [], "o", color=DATA, markersize=4, label="data")
+        prediction = models[name].predict(grid[:, np.newaxis], verbose=0)
+        ax.plot(grid, prediction, color=MODEL, linewidth=2.5, label="least squares")
+    axes[0, 1].plot(grid, exact_mean(grid), "--", color=TRUTH, label="exact mean E[y | x]")
+    axes[0, 0].set(title="forward: one answer", xlabel="y", ylabel="x", xlim=(-11, 11), ylim=(-16, 20))
+    axes[0, 1].set(title="backward: the mean of several answers is none", xlabel="x", ylabel="y", ylim=(-13, 17))
     plots.draws(models["published"], x, y, seed=1, ax=axes[1, 0])
     plots.draws(models["MDNRegressor()"].predict_dist, x, y, seed=1, ax=axes[1, 1])
     axes[1, 0].set_title("mixture, trained as published")
     axes[1, 1].set_title("mixture, MDNRegressor() on the same 3,000 rows")
     for ax in axes[1]:
-        ax.set(xlim=(-12, 12), ylim=(-13, 13))
+        ax.set_ylim(-13, 17)
+    for ax in axes.flat[1:]:
+        ax.set_xlim(-12, 12)
     for ax in axes.flat:
-        ax.legend(loc="upper left")
-    save(figure, path, dpi=70)
+        ax.legend(loc="upper left", markerscale=1.5 if ax in axes[1] else 1)
+    save(figure, arguments, "bishop")
 
 
 def main() -> None:
@@ -158,7 +158,7 @@ def main() -> None:
         return evaluate(models, seed), models
 
     models = over_seeds(run, arguments.seeds)
-    draw(models, arguments.seeds[0], arguments.output / "bishop.png")
+    draw(models, arguments.seeds[0], arguments)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ The test log-likelihood has levelled off at the first epoch at which it is withi
 over the 21 epochs around it.
 
 edward.png: the log-likelihood per point by epoch, training and test, of the first setting and the last, with the epoch
-at which it has levelled off; the density at three test points with their true y; a draw for every test x.
+at which it has levelled off; the density at three test points beside the true one; a draw for every test x beside the
+test data.
 
     python examples/edward.py                    # and --quick, for a look
     python examples/edward.py --seeds 0 1 2 3 4
@@ -28,11 +29,14 @@ Log-likelihood in nats per point, seeds 0 to 4. The best possible is -1.288; mos
     training log-likelihood         -1.312 +- 0.010   -1.269 +- 0.012   -1.292 +- 0.013
 """
 
+import argparse
+
 import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
-from _running import over_seeds, parse_arguments, save
+from _pictures import TRUTH, save
+from _running import over_seeds, parse_arguments
 from scipy.ndimage import uniform_filter1d
 from sklearn.model_selection import train_test_split
 
@@ -138,26 +142,56 @@ def evaluate(setting: str, model: keras.Model, curves: dict[str, np.ndarray], x:
     }
 
 
-def draw(fits: dict, data: list[np.ndarray], path) -> None:
+def draw(fits: dict, data: list[np.ndarray], arguments: argparse.Namespace) -> None:
     _, x_test, _, y_test = data
     model, _ = fits["tfmdn's way"]
-    figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
+    figure = plt.figure(figsize=(10, 8))
+    top, bottom = figure.subfigures(2, 1, height_ratios=(4, 5))
+    draw_curves(fits, top.subplots(1, 2, sharey=True))
+    of_slices, of_draws, of_data = bottom.subplots(1, 3, width_ratios=(5, 3, 3))
+    of_data.sharey(of_draws)
+    draw_slices(model, x_test[:3], of_slices)
+
+    counts = {"extent": (-14, 14, -11, 11), "gridsize": 30, "vmin": 0, "vmax": 12}
+    plots.hexbin(model, x_test, seed=0, ax=of_draws, **counts)
+    hexagons = of_data.hexbin(x_test[:, 0], y_test, cmap="Greys", mincnt=1, linewidths=0.2, **counts)
+    of_draws.set_title("a draw for every test x")
+    of_data.set(title="the test data", xlabel="x")
+    of_data.tick_params(labelleft=False)
+    bottom.colorbar(hexagons, ax=of_data, label="points in a hexagon", extend="max")
+    save(figure, arguments, "edward")
+
+
+def draw_curves(fits: dict, axes: np.ndarray) -> None:
+    """The log-likelihood by epoch of the first setting and the last."""
     longest = len(fits["published"][1]["test"])
-    for ax, setting in zip(axes[0], ("published", "tfmdn's way")):
+    for ax, setting in zip(axes, ("published", "tfmdn's way")):
         curves = fits[setting][1]
         epoch = levels_off(curves["test"])
         plots.training_curves(curves, ax=ax)
         ax.axvline(epoch, color="0.5", linewidth=1)
-        ax.annotate(f"levels off at epoch {epoch}", (epoch, -2.6), (6, 0), textcoords="offset points")
-        ax.axhline(-PROBLEM.best_nll, color="0.5", linestyle=":", label="best possible")
-        ax.set(title=setting, ylabel="log-likelihood per point", xlim=(0, longest), ylim=(-3.2, -1.2))
+        ax.annotate(f"levels off at epoch {epoch}", (epoch, -2.4), (6, 0), textcoords="offset points")
+        ax.axhline(-PROBLEM.best_nll, color=TRUTH, linestyle=":", label="best possible")
+        ax.set(title=setting, ylabel="log-likelihood per point (nats)", xlim=(0, longest), ylim=(-3.2, -1.2))
+        ax.set_xticks(np.arange(0, longest, max(1, longest // 4)))
         ax.legend(loc="lower right")
-    plots.slices(model, x_test[:3], np.linspace(-11, 11, 500, dtype="float32"), truth=y_test[:3], ax=axes[1, 0])
-    axes[1, 0].set(title="p(y | x) at three test points", ylim=(0, 0.85))
-    axes[1, 0].legend(loc="upper left", ncols=2)
-    plots.hexbin(model, x_test, seed=0, ax=axes[1, 1], extent=(-14, 14, -11, 11))
-    axes[1, 1].set_title("a draw for every test x")
-    save(figure, path)
+        ax.label_outer()
+
+
+def draw_slices(model: keras.Model, x: np.ndarray, ax: plt.Axes) -> None:
+    """The density at each x `[3, 1]`, one above the other, with the true density."""
+    grid = np.linspace(-11, 11, 600, dtype="float32")
+    height = 0.75
+    for place, row in enumerate(x):
+        truth = np.exp(PROBLEM.log_prob(np.repeat(row, len(grid)), grid))
+        ax.fill_between(grid, height * place, height * place + truth, color=TRUTH, alpha=0.35, linewidth=0)
+        ax.plot(grid, height * place + model(row[np.newaxis]).prob(grid), color="tab:blue", linewidth=1.5)
+        ax.text(11.5, height * place + 0.02, f"x = {row[0]:.1f}".replace("-", "\u2212"))
+    ax.plot([], [], color="tab:blue", label="model")
+    ax.fill_between([], [], color=TRUTH, alpha=0.35, label="truth")
+    ax.set(title="p(y | x) at three test points", xlabel="y", ylabel="p(y | x), each on a base of its own")
+    ax.set(xlim=(-11, 18.5), ylim=(0, 2.6), yticks=[0, 0.5])
+    ax.legend(loc="upper right", ncols=2)
 
 
 def main() -> None:
@@ -169,7 +203,7 @@ def main() -> None:
         figures = [evaluate(setting, *fit, data[1]) for setting, fit in fits.items()]
         return {name: value for part in figures for name, value in part.items()}, (fits, data)
 
-    draw(*over_seeds(run, arguments.seeds), arguments.output / "edward.png")
+    draw(*over_seeds(run, arguments.seeds), arguments)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ steps the series is most likely near one of two levels, seldom where its mean is
 network is after it has read a series, `tfmdn.generate` draws all paths of all series in one graph.
 
 In forecast.png, after a history of 60 steps: sampled paths and the fan of central intervals; the density by horizon,
-which is the mixture of the one-step mixtures along the paths; and on 200 other series, how often the truth lies in the
-intervals, by horizon.
+which is the mixture of the one-step mixtures along the paths, beside the true one, of 100,000 paths of the series
+itself; and on 200 other series, how often the truth lies in the intervals, by horizon.
 
     python examples/forecast.py                    # and --quick, for a look
     python examples/forecast.py --seeds 0 1 2 3 4
@@ -20,13 +20,16 @@ NLL in nats per step, and the share of the truth in 80 % intervals 1, 10 and 40 
     single normal     0.025    0.94  0.57  0.54
 """
 
+import argparse
+
 import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from _running import over_seeds, parse_arguments, save
+from _pictures import MODEL, OTHER, TRUTH, save
+from _running import over_seeds, parse_arguments
 
 import tfmdn
 from tfmdn import plots
@@ -36,18 +39,30 @@ UNITS = 32
 HISTORY, HORIZON = 60, 40
 COVERAGES = (0.5, 0.8, 0.95)
 TURN, NOISE = 0.05, 0.1
+HORIZONS = np.arange(1, HORIZON + 1)
 
 
 def series(count: int, seed: int) -> np.ndarray:
     """`[count, HISTORY + HORIZON]`."""
     rng = np.random.default_rng(seed)
-    y, pull = 10 * rng.random(count) - 5, rng.choice([-1, 1], count)
+    return continued(10 * rng.random(count) - 5, rng.choice([-1, 1], count), HISTORY + HORIZON, rng).astype("float32")
+
+
+def continued(y: np.ndarray, pull: np.ndarray, steps: int, rng: np.random.Generator) -> np.ndarray:
+    """The next values of series that stand at y `[n]` and are pulled one way or the other: `[n, steps]`."""
     values = []
-    for _ in range(HISTORY + HORIZON):
-        pull = np.where(rng.random(count) < TURN, -pull, pull)
-        y = 0.9 * y + 0.5 * pull + rng.normal(0, NOISE, count)
+    for _ in range(steps):
+        pull = np.where(rng.random(len(y)) < TURN, -pull, pull)
+        y = 0.9 * y + 0.5 * pull + rng.normal(0, NOISE, len(y))
         values.append(y)
-    return np.stack(values, 1).astype("float32")
+    return np.stack(values, 1)
+
+
+def true_density_by_horizon(history: np.ndarray, edges: np.ndarray, count: int = 100_000) -> np.ndarray:
+    """Of true paths after a history `[T]`, whose last step tells which way the pull is: `[HORIZON, cells]`."""
+    pull = np.sign(history[-1] - 0.9 * history[-2])
+    paths = continued(np.full(count, history[-1]), np.full(count, pull), HORIZON, np.random.default_rng(0))
+    return np.stack([np.histogram(values, edges, density=True)[0] for values in paths.T])
 
 
 def next_values(y: np.ndarray) -> tfmdn.Mixture:
@@ -110,28 +125,54 @@ def coverage_by_horizon(paths: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.array(shares)
 
 
-def draw(forecaster: Forecaster, y: np.ndarray, shares: np.ndarray, seed: int, path) -> None:
+def draw(forecaster: Forecaster, y: np.ndarray, shares: np.ndarray, seed: int, arguments: argparse.Namespace) -> None:
     row = np.argmin(np.abs(y[:, HISTORY - 1]))  # between the levels, where most is open
     history, truth = y[row, :HISTORY], y[row, HISTORY:]
-    paths = forecaster.paths(history[np.newaxis], 100, seed)[0]
+    paths = forecaster.paths(history[np.newaxis], 400, seed)[0]
     mixture = forecaster.density_by_horizon(history, paths)
-    horizons = np.arange(1, HORIZON + 1)
 
-    figure, (top, middle, bottom) = plt.subplots(3, 1, figsize=(9, 10), layout="constrained", height_ratios=(5, 4, 3))
-    plots.fan(mixture, horizons, COVERAGES, ax=top)
-    top.plot(np.arange(1 - HISTORY, 1), history, color="black", lw=1.2)
-    top.plot(horizons, paths[:8].T, color="tab:orange", lw=0.7, alpha=0.8)
-    top.plot(horizons, truth, color="black", lw=2, ls=":")
-    top.set(title="History, eight sampled paths, the fan of intervals, and what came (dotted)", xlabel="", ylabel="y")
-    plots.density(mixture, horizons, np.linspace(-6.5, 6.5, 200), ax=middle, vmax=0.4)
-    middle.plot(horizons, truth, color="tab:red", lw=2, ls=":")
-    middle.set(title="The density by horizon: the mixture of 100 paths' one-step mixtures", xlabel="", ylabel="y")
-    for coverage, share, color in zip(COVERAGES, shares, ("tab:blue", "tab:orange", "tab:green")):
-        bottom.plot(horizons, share, color=color, label=f"{coverage:.0%}")
-        bottom.axhline(coverage, color=color, ls="--", lw=1)
-    bottom.set(title=f"Coverage on {len(y)} series", xlabel="steps ahead", ylabel="share within", ylim=(0.3, 1.02))
-    bottom.legend(loc="lower right", ncols=3)
-    save(figure, path)
+    figure = plt.figure(figsize=(10.5, 8))
+    top, bottom = figure.subfigures(2, 1)
+    fan, coverage = top.subplots(1, 2)
+    draw_fan(mixture, history, paths[:8], truth, fan)
+    draw_coverage(shares, len(y), coverage)
+    draw_densities(mixture, history, truth, bottom.subplots(1, 2, sharey=True))
+    save(figure, arguments, "forecast")
+
+
+def draw_fan(mixture: tfmdn.Mixture, history: np.ndarray, paths: np.ndarray, truth: np.ndarray, ax: plt.Axes) -> None:
+    """Intervals, with the history before them, some paths, and what came."""
+    plots.fan(mixture, HORIZONS, COVERAGES, ax=ax)
+    ax.plot(np.arange(1 - HISTORY, 1), history, color="0.3", linewidth=1.2, label="history")
+    lines = ax.plot(HORIZONS, paths.T, color=OTHER, linewidth=0.7)
+    lines[0].set_label("8 paths")
+    ax.plot(HORIZONS, truth, color=TRUTH, linewidth=2.5, linestyle=":", label="what came")
+    ax.set(title="history, intervals and paths of the future", xlabel="steps ahead", ylabel="y", ylim=(-6.5, 11.5))
+    ax.set_yticks([-5, 0, 5])
+    ax.legend(loc="upper left", ncols=2)
+
+
+def draw_coverage(shares: np.ndarray, count: int, ax: plt.Axes) -> None:
+    for coverage, share, style in zip(COVERAGES, shares, ("-", "--", "-.")):
+        ax.axhline(coverage, color=TRUTH, linestyle=":", linewidth=1.5)
+        ax.plot(HORIZONS, share, style, color=MODEL, label=f"{100 * coverage:.0f} % intervals")
+    ax.plot([], [], ":", color=TRUTH, label="as many as there should be")
+    ax.set(title=f"coverage of {count} series", xlabel="steps ahead", ylabel="share of the truth inside", ylim=(0, 1))
+    ax.legend(loc="lower left", ncols=2)
+
+
+def draw_densities(mixture: tfmdn.Mixture, history: np.ndarray, truth: np.ndarray, axes: np.ndarray) -> None:
+    """By horizon, as the model says and as it is."""
+    edges = np.linspace(-6.5, 6.5, 131)
+    middles = (edges[:-1] + edges[1:]) / 2
+    plots.density(mixture, HORIZONS, middles, ax=axes[0], vmax=0.4)
+    true_density = true_density_by_horizon(history, edges)
+    mesh = axes[1].pcolormesh(HORIZONS, middles, true_density.T, cmap="Greys", vmin=0, vmax=0.4, rasterized=True)
+    for ax, title in zip(axes, ("the model's density, by 400 paths", "the true density")):
+        ax.plot(HORIZONS, truth, color=TRUTH, linewidth=2, linestyle=":")
+        ax.set(title=title, xlabel="steps ahead", ylabel="y")
+    axes[1].set_ylabel("")
+    axes[0].figure.colorbar(mesh, ax=axes, label="density of y", extend="max")
 
 
 def main() -> None:
@@ -149,7 +190,7 @@ def main() -> None:
                 figures[f"share in 80 % intervals, {horizon} ahead, {name}"] = shares[1, horizon - 1]
         return figures, (forecaster, test, shares, seed)
 
-    draw(*over_seeds(run, arguments.seeds), arguments.output / "forecast.png")
+    draw(*over_seeds(run, arguments.seeds), arguments)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ folds back, and a curve whose noise changes. Two things go wrong in such network
 2. The weights sum to 1 at every x, also where there was no data, so that the model draws with confidence what nobody
    has ever seen. Behind `tfmdn.MarginalFallback` it answers with the target's marginal there.
 
-four_datasets.png: for each data set (rows) the data, draws, and every component's centre, weight and scale against x;
-lines fade where a component has little weight. four_datasets_weaknesses.png: both weaknesses before and after.
+four_datasets.png: for each data set (rows) the data, draws, and every component's centre, weight and scale against x,
+with the centres of the truth; lines fade where a component has little weight. four_datasets_weaknesses.png: both
+weaknesses before and after.
 
     python examples/four_datasets.py                    # and --quick, for a look
     python examples/four_datasets.py --seeds 0 1 2 3 4
@@ -29,7 +30,7 @@ and the targets, one standard deviation of x beyond the data.
       with MarginalFallback         0.030 +- .005    0.025 +- .007    0.022 +- .006    0.028 +- .004
 """
 
-import pathlib
+import argparse
 from collections.abc import Callable
 
 import _quiet  # noqa: F401
@@ -37,7 +38,8 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import scipy.stats
-from _running import over_seeds, parse_arguments, save
+from _pictures import TRUTH, save
+from _running import over_seeds, parse_arguments
 
 import tfmdn
 from tfmdn import plots
@@ -70,6 +72,18 @@ def trumpet(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 DATASETS = (fork, ring, wave, trumpet)
+
+
+def centres(dataset: Callable) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The lines (x, y) that the data are scattered about."""
+    t = np.linspace(-10.5, 10.5, 400)
+    x, right = t.clip(-10, 10), np.linspace(0, 10, 2)
+    return {
+        fork: [(np.array([-10.0, 0.0]), np.zeros(2)), (right, 0.8 * right), (right, -0.8 * right)],
+        ring: [(8 * np.cos(t), 8 * np.sin(t))],
+        wave: [(7 * np.sin(0.75 * t) + 0.5 * t, t)],
+        trumpet: [(x, 3 * np.sin(0.6 * x))],
+    }[dataset]
 
 
 def sample(dataset: Callable, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -163,50 +177,62 @@ def run(seed: int, quick: bool) -> tuple[dict[str, float], dict]:
     return figures, models
 
 
-def draw_all(models: dict, seed: int, path: pathlib.Path) -> None:
-    figure, axes = plt.subplots(len(DATASETS), 5, figsize=(15, 10.5), layout="constrained")
+def draw_all(models: dict, seed: int, arguments: argparse.Namespace) -> None:
+    figure, axes = plt.subplots(len(DATASETS), 5, figsize=(12, 9.6), sharex="row")
     for row, (dataset, (*_, ours, _)) in zip(axes, models.items()):
         x, y = sample(dataset, 600, seed + 20_000)
         grid = np.linspace(x.min(), x.max(), 300, dtype="float32")
         row[0].scatter(x, y, s=3, color="0.3", linewidths=0)
-        row[0].set(xlabel="x", ylabel="y")
-        plots.draws(ours, x, y, seed=0, ax=row[1])
+        plots.draws(ours, x, seed=0, ax=row[1])
+        row[1].get_legend().remove()
         for ax, parameter in zip(row[2:], ("loc", "prob", "scale")):
             plots.components(ours, grid, parameter, ax=ax)
+        for line in centres(dataset):
+            (truth,) = row[2].plot(*line, ":", color=TRUTH, linewidth=1.5)
+        for ax in row[:3]:
+            ax.set_ylim(1.1 * y.min(), 1.1 * y.max())
+        for ax, label in zip(row, ("y", "", "", "", "")):
+            ax.set(xlabel="x" if dataset is DATASETS[-1] else "", ylabel=label)
         row[0].set_title(dataset.__name__, loc="left", fontweight="bold")
-    for ax, title in zip(axes[0, 1:], ("draws over data", "centres", "weights", "scales")):
+    for ax, title in zip(axes[0], ("data", "draws", "centres", "weights", "scales")):
         ax.set_title(title)
-    save(figure, path, dpi=60)
+    component = plt.Line2D([], [], color=plt.get_cmap("viridis")(0.4), linewidth=3)
+    names = ["a component: the colour is its own, the line wide where it has weight", "centres of the truth"]
+    figure.legend([component, truth], names, loc="outside lower right", ncols=2)
+    save(figure, arguments, "four_datasets")
 
 
-def draw_weaknesses(models: dict, seed: int, path: pathlib.Path) -> None:
+def draw_weaknesses(models: dict, seed: int, arguments: argparse.Namespace) -> None:
     """Scales as published and regularized; draws beyond the data, without and with the fallback."""
     published, regularized, ours, honest = models[ring]
     x, y = sample(ring, 1_000, seed)
-    figure, axes = plt.subplots(2, 2, figsize=(11, 7.5), sharey="row", layout="constrained")
+    figure, axes = plt.subplots(2, 2, figsize=(9, 7), sharey="row")
     grid = np.linspace(x.min(), x.max(), 300, dtype="float32")
     for ax, model, title in zip(axes[0], (published, regularized), ("as published", "with scale_regularizer")):
         scale = model(grid[:, np.newaxis]).components_distribution.scale
-        ax.plot(grid, scale, color="0.8", linewidth=1)
+        ax.plot(grid, scale, color="0.75", linewidth=1)
         plots.components(model, grid, "scale", ax=ax)
-        ax.set_title(f"Weakness 1, {title}")
+        ax.set(title=f"Weakness 1, {title}", ylabel="scale of each component")
+    axes[0, 1].plot([], [], color="0.75", linewidth=1, label="has no weight there")
+    axes[0, 1].plot([], [], color=plt.get_cmap("viridis")(0.4), linewidth=2, label="has weight")
     wide = np.linspace(-25, 25, 1_500, dtype="float32")
     for ax, model, title in zip(axes[1], (ours, honest), ("without a fallback", "with MarginalFallback")):
-        ax.scatter(
-            wide, model(wide[:, np.newaxis]).sample(seed=1), s=4, color="tab:orange", linewidths=0, label="draws"
-        )
+        draws = model(wide[:, np.newaxis]).sample(seed=1)
+        ax.scatter(wide, draws, s=4, color=TRUTH, linewidths=0, label="draws")
         ax.scatter(x, y, s=4, color="0.3", linewidths=0, label="data")
         ax.set(title=f"Weakness 2, {title}", xlabel="x", ylabel="y")
-        ax.legend(loc="upper left", markerscale=3)
-    save(figure, path, dpi=70)
+    axes[0, 1].legend(loc="upper right")
+    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower right", ncols=2, markerscale=3)
+    for ax in axes[:, 1]:
+        ax.set_ylabel("")
+    save(figure, arguments, "four_datasets_weaknesses")
 
 
 def main() -> None:
     arguments = parse_arguments(__doc__)
     models = over_seeds(lambda seed: run(seed, arguments.quick), arguments.seeds)
-    first = arguments.seeds[0]
-    draw_all(models, first, arguments.output / "four_datasets.png")
-    draw_weaknesses(models, first, arguments.output / "four_datasets_weaknesses.png")
+    draw_all(models, arguments.seeds[0], arguments)
+    draw_weaknesses(models, arguments.seeds[0], arguments)
 
 
 if __name__ == "__main__":

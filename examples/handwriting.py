@@ -26,6 +26,8 @@ by `--data`:
     mixture without history    10.682   11.732
 """
 
+import argparse
+
 import _drawings
 import _quiet  # noqa: F401
 import keras
@@ -33,7 +35,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from _running import over_seeds, parse_arguments, save
+from _pictures import TRUTH, save
+from _running import over_seeds, parse_arguments
 from sklearn.mixture import GaussianMixture
 
 import tfmdn
@@ -155,33 +158,39 @@ def plot_drawing(ax: plt.Axes, points: np.ndarray, color: str = "black") -> None
     ax.axis("off")
 
 
-def plot_expectation(ax: plt.Axes, network: keras.Model, points: np.ndarray, axis_length: int = 150) -> None:
+def plot_expectation(ax: plt.Axes, network: keras.Model, points: np.ndarray, axis_length: int = 150):
     """The densities of all next points, each in parts of its peak, one over the other, and the drawing."""
     x, _ = padded([points])
     place = np.cumsum(points[:, :2], 0)
-    low, high = place.min(0) - 0.2 * np.ptp(place), place.max(0) + 0.2 * np.ptp(place)
-    grid = np.stack(np.meshgrid(*np.linspace(low, high, axis_length).T), -1)  # [y, x, 2]
+    middle, reach = (place.min(0) + place.max(0)) / 2, 0.7 * np.max(np.ptp(place, 0))
+    grid = np.stack(np.meshgrid(*np.linspace(middle - reach, middle + reach, axis_length).T), -1)  # [y, x, 2]
     before = place - points[:, :2]  # [T, 2]
     density = network(x)["offset"][0].prob(grid[:, :, np.newaxis] - before)  # [y, x, T]
     brightness = np.max(density / np.max(density, (0, 1)), -1)
-    ax.pcolormesh(*grid.T.swapaxes(1, 2), brightness, cmap="viridis", rasterized=True)
-    plot_drawing(ax, points, "white")
+    mesh = ax.pcolormesh(*grid.T.swapaxes(1, 2), brightness, cmap="Blues", vmin=0, vmax=1, rasterized=True)
+    plot_drawing(ax, points, TRUTH)
+    ax.set_aspect("equal", "box")
+    return mesh
 
 
-def draw(network, step_model, held_out, seed, path, columns=9) -> None:
+def draw(network, step_model, held_out, seed, arguments: argparse.Namespace, columns=9) -> None:
     write = writer(step_model)
-    figure = plt.figure(figsize=(10, 9), layout="constrained")
+    figure = plt.figure(figsize=(10, 8.6))
     top, bottom = figure.subfigures(2, 1, height_ratios=(5, 4))
-    rows = {"real": held_out[:columns]}
-    rows |= {f"bias {bias:g}": write(64, bias, seed)[:columns] for bias in BIASES}
+    rows = {"of the file" if arguments.data else "made by code": held_out[:columns]}
+    names = {0.0: "generated as learnt", 1.0: "tidier, bias 1", 3.0: "tidiest, bias 3"}
+    rows |= {names[bias]: write(64, bias, seed)[:columns] for bias in BIASES}
     for row, (name, drawings) in zip(top.subplots(len(rows), columns), rows.items()):
-        row[0].set_title(name, loc="left", fontsize=11)
+        row[0].set_title(name, loc="left")
         for ax, points in zip(row, drawings):
             plot_drawing(ax, points)
-    for ax, points in zip(bottom.subplots(1, 3), held_out[columns:]):
-        plot_expectation(ax, network, points)
-    bottom.suptitle("Where the next point is expected, along three held-out drawings")
-    save(figure, path)
+    axes = bottom.subplots(1, 3)
+    meshes = [plot_expectation(ax, network, points) for ax, points in zip(axes, held_out[columns:])]
+    drawing = plt.Line2D([], [], color=TRUTH, label="where they went")
+    bottom.suptitle("Where the next point was expected along three held-out drawings", size="medium")
+    bottom.legend(handles=[drawing], loc="outside lower left")
+    bottom.colorbar(meshes[0], ax=axes, label="density of the next point\nin parts of its peak")
+    save(figure, arguments, "handwriting")
 
 
 def main() -> None:
@@ -202,7 +211,7 @@ def main() -> None:
         }
         return figures, (network, step_model, held_out, seed)
 
-    draw(*over_seeds(run, arguments.seeds), arguments.output / "handwriting.png")
+    draw(*over_seeds(run, arguments.seeds), arguments)
 
 
 if __name__ == "__main__":

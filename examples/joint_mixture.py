@@ -27,8 +27,8 @@ x = 8, where no data were, and the y that the network thinks likeliest, its log 
 density of x it is -420, under the joint mixture -1301.
 """
 
+import argparse
 import dataclasses
-import pathlib
 from collections.abc import Callable
 
 import _quiet  # noqa: F401
@@ -37,7 +37,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import scipy.integrate
 import scipy.stats
-from _running import over_seeds, parse_arguments, save
+from _pictures import DATA, MODEL, OTHER, TRUTH, save
+from _running import over_seeds, parse_arguments
 from sklearn.mixture import GaussianMixture
 
 import tfmdn
@@ -172,39 +173,40 @@ def run(fits: Fits, seed: int) -> dict[str, float]:
     }
 
 
-def draw(fits: Fits, path: pathlib.Path) -> None:
-    figure, axes = plt.subplots(2, 4, figsize=(12, 5.6), layout="constrained")
+def draw(fits: Fits, arguments: argparse.Namespace) -> None:
+    figure, axes = plt.subplots(2, 4, figsize=(12, 6))
     draw_pairs(axes[0, 0])
     draw_search(fits.search, axes[1, 0])
     for axis, row in zip((X, Y), axes[:, 1:]):
         for value, ax in zip(SLICES[axis], row):
             draw_slice(fits, axis, value, ax)
+        row[0].set_ylabel("density")
     figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside upper right", ncols=3)
-    save(figure, path)
+    save(figure, arguments, "joint_mixture")
 
 
 def draw_pairs(ax: plt.Axes) -> None:
-    ax.plot(*sample(1_000, 20_000).T, ".", color="0.6", markersize=2)
+    ax.plot(*sample(1_000, 20_000).T, ".", color=DATA, markersize=2)
     for x, y in zip(SLICES[X], SLICES[Y]):
-        ax.axvline(x, color="tab:blue", linewidth=1)
-        ax.axhline(y, color="tab:blue", linewidth=1)
-    ax.set(xlabel="x", ylabel="y", title="pairs, and where they are cut")
+        ax.axvline(x, color="0.2", linewidth=1, linestyle="--")
+        ax.axhline(y, color="0.2", linewidth=1, linestyle="--")
+    ax.set(xlabel="x", ylabel="y", title="pairs, and where to cut")
 
 
 def draw_search(search: dict[int, float], ax: plt.Axes) -> None:
-    ax.semilogx(list(search), list(search.values()), "o-")
+    ax.semilogx(list(search), list(search.values()), "o-", color=MODEL)
     ax.set_xticks(list(search), list(search))
     ax.minorticks_off()
-    ax.set(xlabel="components of the joint mixture", ylabel="held-out NLL of a pair")
+    ax.set(xlabel="components of the joint", ylabel="held-out NLL of a pair (nats)")
 
 
 def draw_slice(fits: Fits, axis: int, value: float, ax: plt.Axes) -> None:
     network = fits.networks[axis](np.full((1, 1), value))
-    ax.plot(GRID, slice_of(true_density, axis, value), color="0.75", linewidth=4, label="truth")
-    ax.plot(GRID, fits.joint.condition(axis, value).marginal(0).prob(GRID), color="tab:blue", label="joint mixture")
-    ax.plot(GRID, network.prob(GRID.astype("float32")), "--", color="tab:orange", label="network")
+    ax.plot(GRID, slice_of(true_density, axis, value), color=TRUTH, alpha=0.5, linewidth=4, label="truth")
+    ax.plot(GRID, fits.joint.condition(axis, value).marginal(0).prob(GRID), color=MODEL, label="joint mixture")
+    ax.plot(GRID, network.prob(GRID.astype("float32")), "--", color=OTHER, label="network")
     known, asked = "xy"[axis], "xy"[1 - axis]
-    ax.set(xlabel=asked, title=f"p({asked} | {known} = {value})", xlim=(-4, 4), ylim=(0, None))
+    ax.set(xlabel=asked, title=f"p({asked} | {known} = {value})".replace("-", "\u2212"), xlim=(-4, 4), ylim=(0, None))
 
 
 def main() -> None:
@@ -214,7 +216,7 @@ def main() -> None:
         fits = fit_all(seed, arguments.quick)
         return run(fits, seed), fits
 
-    draw(over_seeds(of_seed, arguments.seeds), arguments.output / "joint_mixture.png")
+    draw(over_seeds(of_seed, arguments.seeds), arguments)
 
 
 if __name__ == "__main__":

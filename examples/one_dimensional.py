@@ -28,13 +28,15 @@ NLL in nats per point. Published is 1.3907, near the end of the training. Seeds 
     farthest of 20,000 draws from a centre, in scales of the component:  3.5; with a bias of 10 on the scales 0.00017
 """
 
+import argparse
 import math
 
 import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
-from _running import over_seeds, parse_arguments, save
+from _pictures import DATA, save
+from _running import over_seeds, parse_arguments
 
 import tfmdn
 from tfmdn import plots
@@ -121,7 +123,7 @@ def check_bias(model: keras.Model, x: np.ndarray) -> dict[str, float]:
     }
 
 
-def draw(fits: dict, seed: int, path) -> None:
+def draw(fits: dict, seed: int, arguments: argparse.Namespace) -> None:
     x, y = PROBLEM.sample(ROWS, seed=seed)
     published, ours = (fits[name][0] for name in ("published", "tfmdn's way"))
     grid = np.linspace(-13, 13, 1_000, dtype="float32")
@@ -132,14 +134,14 @@ def draw(fits: dict, seed: int, path) -> None:
         f"scale bias {BIAS:g}: the centres": mixture.temper(scale_temperature=np.exp(-BIAS)),
         f"bias {BIAS:g} on scales and weights": mixture.temper(1 / (1 + BIAS), np.exp(-BIAS)),
     }
-    figure, axes = plt.subplots(2, 2, figsize=(10, 8), sharex=True, sharey=True, layout="constrained")
+    figure, axes = plt.subplots(2, 2, figsize=(9.6, 8), sharex=True, sharey=True)
     for ax, (title, of_the_grid) in zip(axes.flat, panels.items()):
-        ax.scatter(x, y, s=4, color="0.7", linewidths=0, rasterized=True, label="data")
+        ax.scatter(x, y, s=4, color=DATA, linewidths=0, rasterized=True, label="data")
         plots.draws(of_the_grid, grid, seed=2, ax=ax)
-        ax.set(title=title, xlim=(-14, 14), ylim=(-13, 13))
-        ax.legend(loc="upper left")
+        ax.set(title=title, xlim=(-14, 14), ylim=(-13, 17))
+        ax.legend(loc="upper left", markerscale=2)
         ax.label_outer()
-    save(figure, path)
+    save(figure, arguments, "one_dimensional")
 
 
 def main() -> None:
@@ -157,7 +159,7 @@ def main() -> None:
         return {**scores, **truth, **check_bias(fits["tfmdn's way"][0], x)}, fits
 
     fits = over_seeds(run, arguments.seeds)
-    draw(fits, arguments.seeds[0], arguments.output / "one_dimensional.png")
+    draw(fits, arguments.seeds[0], arguments)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 Ha's inverse sinusoid asks for y given x = 7 sin(0.75 y) + 0.5 y + noise: up to five answers for one x. The script
 trains a mixture of 20 normals and, as the baseline, a single one (K = 1: least squares with a learned spread), prints
-the test NLL of both beside the best that any model can reach, and draws data, density and least squares line into one
-picture.
+the test NLL of both beside the best that any model can reach, and draws both beside the true density.
 
     python examples/quickstart.py                # about 40 s on two cores
     python examples/quickstart.py --quick        # a few seconds, for a look
@@ -23,13 +22,11 @@ import time
 
 import _quiet  # noqa: F401
 import keras
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
+from _pictures import TRUTH, add_options, save
 
 import tfmdn
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -106,31 +103,37 @@ def reload_and_compare(model: keras.Model, path: pathlib.Path, x: np.ndarray, y:
 
 
 def draw(
-    mixture_model: keras.Model, single_model: keras.Model, x: np.ndarray, y: np.ndarray, path: pathlib.Path
+    problem: tfmdn.datasets.InverseProblem,
+    mixture_model: keras.Model,
+    single_model: keras.Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    arguments: argparse.Namespace,
 ) -> None:
-    grid_x, grid_y = np.linspace(-12, 12, 300, dtype="float32"), np.linspace(-12, 12, 400, dtype="float32")
-    density = mixture_model(grid_x[:, None]).prob(grid_y[:, None])  # [y, x]
-    figure, ax = plt.subplots(figsize=(7, 5), layout="constrained")
-    image = ax.pcolormesh(grid_x, grid_y, density, cmap="Greys", vmax=np.quantile(density, 0.995), rasterized=True)
-    ax.scatter(x[:600, 0], y[:600], s=6, color="tab:blue", alpha=0.6, linewidths=0, label="data")
-    ax.plot(grid_x, single_model(grid_x[:, None]).mean(), color="tab:red", lw=2.5, label="least squares: the mean of y")
-    ax.set(
-        xlabel="x",
-        ylabel="y",
-        xlim=(-12, 12),
-        ylim=(-12, 12),
-        title="One x, several answers: p(y | x) of a mixture density network",
-    )
-    ax.legend(loc="upper left", framealpha=0.95)
-    figure.colorbar(image, label="p(y | x)", extend="max")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    """The true density with data, and the network's with the least squares line."""
+    grid = np.linspace(-12, 12, 400, dtype="float32")
+    pairs = np.tile(grid, len(grid)), np.repeat(grid, len(grid))
+    true_density = np.exp(problem.log_prob(*pairs)).reshape(len(grid), len(grid))  # [y, x]
+    density = mixture_model(grid[:, None]).prob(grid[:, None])  # [y, x]
+    figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.8), sharex=True, sharey=True)
+    for ax, values in zip(axes, (true_density, density)):
+        image = ax.pcolormesh(grid, grid, values, cmap="Greys", vmin=0, vmax=0.8, rasterized=True)
+        ax.set(xlabel="x", xlim=(-12, 12), ylim=(-12, 14))
+    axes[0].plot(x[:300, 0], y[:300], ".", color=TRUTH, markersize=3, label="data")
+    axes[0].set(title="the truth", ylabel="y")
+    axes[1].plot(grid, single_model(grid[:, None]).mean(), color="tab:red", lw=2, label="least squares: the mean of y")
+    axes[1].set_title("what the network has learnt")
+    for ax in axes:
+        ax.legend(loc="upper left", markerscale=2)
+    figure.colorbar(image, ax=axes, label="p(y | x)", extend="max")
+    save(figure, arguments, "quickstart")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="less data and fewer epochs")
     parser.add_argument("--seed", type=int, default=0)
+    add_options(parser)
     folder = parser.add_mutually_exclusive_group()
     folder.add_argument("--output", type=pathlib.Path, default=ROOT / "outputs", help="of the export and the figure")
     folder.add_argument("--tracked", action="store_true", help="make the export and the figure anew that git holds")
@@ -149,13 +152,14 @@ def main() -> None:
     print(f"  mixture, K = 20         {score(mixture, x_test, y_test):.3f}")
     print(f"  single normal, K = 1    {score(single, x_test, y_test):.3f}")
 
-    figure = (ROOT / "examples" / "figures" if arguments.tracked else arguments.output) / "quickstart.png"
-    draw(mixture, single, x_test, y_test, figure)
     export = (ROOT / "saved_models" if arguments.tracked else arguments.output) / "inverse_sinusoid"
+    if arguments.tracked:
+        arguments.output, arguments.dark = ROOT / "examples" / "figures", True
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    draw(problem, mixture, single, x_test, y_test, arguments)
     difference = reload_and_compare(mixture, export, x_test[:1000], y_test[:1000])
     print(f"\nExported to {export}; loaded in a fresh process without tfmdn, TFP and Keras.")
     print(f"Largest difference of log p(y | x) on 1,000 points: {difference:.1e}")
-    print(f"Figure: {figure}")
     print(f"All of it took {time.perf_counter() - start:.0f} s.")
     if difference > 1e-3:
         raise SystemExit("The exported model does not agree with the trained one.")

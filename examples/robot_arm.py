@@ -9,7 +9,7 @@ first. "tfmdn": also silu in place of relu, a scale for each angle, and a larger
 a draw at scale_temperature 0.3, the centre of the likeliest component, or the highest peak of the density.
 
 In robot_arm.png: the two postures for one target, from `mixture.modes(2)`; draws of the joint angles for the same
-target; where the arm is after draws for test targets, as arrows from the targets.
+target, and the exact solutions; where the arm is after draws for test targets, as arrows from the targets.
 
     python examples/robot_arm.py                    # and --quick, for a look
     python examples/robot_arm.py --seeds 0 1 2 3 4
@@ -28,13 +28,14 @@ Two of the five trainings of "published" end in a poorer optimum; the other thre
 
 from __future__ import annotations
 
-import pathlib
+import argparse
 
 import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
-from _running import over_seeds, parse_arguments, save
+from _pictures import DATA, MODEL, TRUTH, save
+from _running import over_seeds, parse_arguments
 
 import tfmdn
 from tfmdn import plots
@@ -106,37 +107,54 @@ def run(models: dict[str, keras.Model], seed: int) -> dict[str, float]:
     }
 
 
-def draw(models: dict[str, keras.Model], path: pathlib.Path) -> None:
-    figure, axes = plt.subplots(2, 2, figsize=(9, 8.4), layout="constrained")
+def exact_angles(target: np.ndarray) -> np.ndarray:
+    """Both pairs of joint angles `[2, 2]` that put the end at a target `[2]`, by the law of cosines."""
+    (upper, fore), distance = LENGTHS, np.hypot(*target)
+    second = np.arccos((upper**2 + fore**2 - distance**2) / (2 * upper * fore)) * np.array([1, -1]) % (2 * np.pi)
+    return np.stack(
+        [np.arctan2(*target[::-1]) + np.arctan2(fore * np.sin(second), upper - fore * np.cos(second)), second], -1
+    )
+
+
+def draw(models: dict[str, keras.Model], arguments: argparse.Namespace) -> None:
+    figure, axes = plt.subplots(2, 2, figsize=(9, 9))
     mixture = models["tfmdn"](TARGET)
     draw_postures(mixture.modes(2).points[:, 0].numpy(), axes[0, 0])
     draw_joint_space(mixture, axes[0, 1])
-    x, _ = ARM.sample(300, seed=20_000)
+    x, _ = ARM.sample(200, seed=20_000)
     for ax, name, times in zip(axes[1], ("published", "tfmdn"), (1, 10)):
+        ax.plot(*x.T, ".", color=DATA, markersize=3, label="target")
         plots.error_vectors(x, ARM.forward(models[name](x).sample(seed=1).numpy()), ax=ax, scale=1 / times)
-        ax.plot(*x.T, ".", color="0.5", markersize=2)
-        title = f"{name}: from targets to draws" + (f", arrows x {times}" if times > 1 else "")
-        ax.set(title=title, xlabel="$x_1$", ylabel="$x_2$", adjustable="box", xlim=(0, 1.1), ylim=(0, 1.1))
-    save(figure, path)
+        how = f"{times} times as long" if times > 1 else "to scale"
+        ax.set(title=f"{name}: errors of draws, {how}", xlabel="$x_1$ (arm lengths)", ylabel="$x_2$ (arm lengths)")
+        ax.set(xlim=(0, 1.15), ylim=(0, 1.15), adjustable="box")
+        ax.legend(loc="lower left")
+    save(figure, arguments, "robot_arm")
 
 
 def draw_postures(angles: np.ndarray, ax: plt.Axes) -> None:
     """The arm with each of some pairs of joint angles `[n, 2]`: base, elbow, end."""
     ax.plot(*ARM.sample(2_000, seed=20_000)[0].T, ".", color="0.85", markersize=3)
-    for (first, second), color, style in zip(angles, ("tab:blue", "tab:orange"), ("-", "--")):
+    ax.plot([], [], "o", color="0.85", label="where the hand can be")
+    for number, ((first, second), color, style) in enumerate(zip(angles, (MODEL, TRUTH), ("-", "--"))):
         elbow = LENGTHS[0] * np.array([np.cos(first), np.sin(first)])
         end = elbow - LENGTHS[1] * np.array([np.cos(first + second), np.sin(first + second)])
-        ax.plot(*np.stack([[0.0, 0.0], elbow, end], -1), style, color=color, marker="o", linewidth=4)
+        path = np.stack([[0.0, 0.0], elbow, end], -1)
+        ax.plot(*path, style, color=color, marker="o", linewidth=4, label=f"peak {number + 1} of the density")
     ax.plot(*TARGET[0], "kx", markersize=12, label="target")
-    ax.set(title="two postures for one target: the peaks", xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
-    ax.legend()
+    ax.set(title="two postures for one target", xlabel="$x_1$ (arm lengths)", ylabel="$x_2$ (arm lengths)")
+    ax.set(xlim=(-0.03, 1.15), ylim=(-0.03, 1.15), aspect="equal")
+    ax.legend(loc="upper right", bbox_to_anchor=(1.0, 1.02), fontsize=9)
 
 
 def draw_joint_space(mixture: tfmdn.Mixture, ax: plt.Axes) -> None:
-    ax.plot(*ARM.sample(2_000, seed=20_000)[1].T, ".", color="0.75", markersize=3, label="all that can be")
-    ax.plot(*mixture.sample(100, seed=1)[:, 0].numpy().T, ".", color="tab:blue", label="100 draws for this target")
-    ax.set(title="and in joint space", xlabel=r"$\theta_1$", ylabel=r"$\theta_2$")
-    ax.legend(loc="center")
+    ax.plot(*ARM.sample(2_000, seed=20_000)[1].T, ".", color="0.85", markersize=3)
+    ax.plot([], [], "o", color="0.85", label="all that can be")
+    ax.plot(*mixture.sample(100, seed=1)[:, 0].numpy().T, "o", color=MODEL, markersize=8, label="100 draws")
+    ax.plot(*exact_angles(TARGET[0]).T, "x", color=TRUTH, markersize=9, markeredgewidth=2, label="exact")
+    ax.set(title="the same target in joint space", xlabel=r"$\theta_1$ (radians)", ylabel=r"$\theta_2$ (radians)")
+    ax.set_ylim(top=5.3)
+    ax.legend(loc="upper center", ncols=3, columnspacing=1.2, handletextpad=0.3)
 
 
 def main() -> None:
@@ -146,7 +164,7 @@ def main() -> None:
         models = train(seed, arguments.quick)
         return run(models, seed), models
 
-    draw(over_seeds(of_seed, arguments.seeds), arguments.output / "robot_arm.png")
+    draw(over_seeds(of_seed, arguments.seeds), arguments)
 
 
 if __name__ == "__main__":

@@ -24,12 +24,15 @@ minutes). How the training pairs do when they are drawn again shows what 1,000 o
     other fresh pairs                -0.000 -0.001 -0.001
 """
 
+import argparse
+
 import _quiet  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
-from _running import over_seeds, parse_arguments, save
+from _pictures import DATA, MODEL, save
+from _running import over_seeds, parse_arguments
 from one_dimensional import PROBLEM, ROWS, train_tfmdns_way
 from scipy.spatial.distance import cdist
 
@@ -168,18 +171,18 @@ def evaluate(gan: Slogan, mixture: keras.Model, seed: int) -> dict[str, float]:
     }
 
 
-def draw(gan: Slogan, mixture: keras.Model, seed: int, path) -> None:
+def draw(gan: Slogan, mixture: keras.Model, seed: int, arguments: argparse.Namespace) -> None:
     panels = {
-        "fresh pairs": fresh_pairs(seed, 0),
+        "the truth: fresh pairs": fresh_pairs(seed, 0),
         "Wasserstein GAN": gan.generate(NUM_DRAWS, -1),
         "mixture, x from the training pairs": mixture_pairs(mixture, seed, 0),
     }
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4.4), sharex=True, sharey=True, layout="constrained")
-    for ax, (title, points) in zip(axes, panels.items()):
-        ax.scatter(*np.transpose(points), s=2, linewidths=0, alpha=0.6, color="tab:blue", rasterized=True)
-        ax.set(title=title, xlabel="x", ylabel="y", xlim=(-15, 15), ylim=(-13, 13))
+    figure, axes = plt.subplots(1, 3, figsize=(11, 4), sharex=True, sharey=True)
+    for ax, (title, points), color in zip(axes, panels.items(), (DATA, MODEL, MODEL)):
+        ax.scatter(*np.transpose(points), s=2, linewidths=0, color=color, rasterized=True)
+        ax.set(title=title, xlabel="x", ylabel="y", xlim=(-15, 15), ylim=(-13, 13), xticks=[-10, 0, 10])
         ax.label_outer()
-    save(figure, path)
+    save(figure, arguments, "slogan", dpi=80)
 
 
 def main() -> None:
@@ -191,7 +194,7 @@ def main() -> None:
         return evaluate(gan, mixture, seed), (gan, mixture)
 
     gan, mixture = over_seeds(run, arguments.seeds)
-    draw(gan, mixture, arguments.seeds[0], arguments.output / "slogan.png")
+    draw(gan, mixture, arguments.seeds[0], arguments)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 
 `tfmdn.read_table` reads the file, whoever wrote it. `tfmdn.MDNRegressor` takes its columns as they are, learns from
 80 % of the rows and is scored on the rest; what a prediction must not know is for --drop. Into --output go
-`report.html`, `calibration.png`, `model.keras`, and `saved_model`, which takes raw columns where neither tfmdn nor
+`report.html`, `tabular.png`, `model.keras`, and `saved_model`, which takes raw columns where neither tfmdn nor
 Keras is: both must give the same densities again, the second in a fresh process without these.
 
 For 89 of the 442 patients of the diabetes data, the CRPS is 20 % less than that of a prediction that sees nothing.
@@ -22,7 +22,7 @@ import _quiet  # noqa: F401
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from _running import save
+from _pictures import add_options, save
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import train_test_split
 
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     regressor.fit(train.drop(columns=targets), train[targets])
     print(f"\n{regressor.evaluate(x, y)}\n")
     regressor.report(x, y, args.output / "report.html")
-    plot(regressor, x, y, args.output / "calibration.png")
+    plot(regressor, x, y, args)
     regressor.save(args.output / "model.keras")
     tfmdn.export_saved_model(regressor.model_, args.output / "saved_model", verbose=True)
     check(regressor, x[:1000], y[:1000], args.output)
@@ -69,6 +69,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     option("--drop", metavar="COLUMNS", default="", help="columns that the model must not see")
     option("--output", type=pathlib.Path, metavar="FOLDER", default=pathlib.Path("outputs/tabular"))
     option("--quick", action="store_true", help="few rows and little training: shows that it runs, with poor scores")
+    add_options(parser)
     return parser.parse_args(argv)
 
 
@@ -91,15 +92,16 @@ def read(path: pathlib.Path, target: str, drop: str) -> tuple[pd.DataFrame, list
     return frame.drop(columns=dropped), targets
 
 
-def plot(regressor: tfmdn.MDNRegressor, x: pd.DataFrame, y: pd.DataFrame, path: pathlib.Path) -> None:
-    figure, axes = plt.subplots(1, 1 + y.shape[1], figsize=(4 + 5 * y.shape[1], 4.2), layout="constrained")
+def plot(regressor: tfmdn.MDNRegressor, x: pd.DataFrame, y: pd.DataFrame, args: argparse.Namespace) -> None:
+    figure, axes = plt.subplots(1, 1 + y.shape[1], figsize=(4 + 5 * y.shape[1], 4.2))
     plots.reliability(regressor, x, y, ax=axes[0])
+    axes[0].set_title("calibration on held-out rows")
     mixture = regressor.predict_dist(x[:100])
     for i, (ax, name) in enumerate(zip(axes[1:], y)):
         target = mixture.marginal(i) if mixture.event_shape.rank else mixture
         plots.fan(target, np.argsort(np.argsort(target.quantile(0.5))), y=y[name][:100], ax=ax)
-        ax.set(xlabel="held-out rows, sorted by the median", ylabel=name)
-    save(figure, path)
+        ax.set(title="intervals and what came", xlabel="held-out rows, sorted by the median", ylabel=name)
+    save(figure, args, "tabular")
 
 
 def check(regressor: tfmdn.MDNRegressor, x: pd.DataFrame, y: pd.DataFrame, folder: pathlib.Path) -> None:

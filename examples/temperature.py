@@ -6,8 +6,8 @@ their scales, so that below 1 the draws gather at their centres. At 1 and 1 the 
 others are for drawing, and fit the test data worse, which the printed NLL shows. Graves' bias b (2013) is temperature
 1 / (1 + b) and scale_temperature exp(-b) together.
 
-temperature.png: above, the density at four settings, below it the cut through each at x = 0, the components dashed.
-temperature.gif: draws over data while either temperature falls and rises again.
+temperature.png: above, the density at four settings, below it the cut through each at x = 0, the components dashed,
+over the true density. temperature.gif: draws over data while either temperature falls and rises again.
 
     python examples/temperature.py                    # and --quick, for a look
     python examples/temperature.py --seeds 0 1 2 3 4
@@ -24,6 +24,7 @@ At scale_temperature 1e-6 no draw lies more than 4e-6 from the centre of a compo
 of the heaviest component. The script ends with an error if it finds otherwise.
 """
 
+import argparse
 import pathlib
 
 import _quiet  # noqa: F401
@@ -31,7 +32,8 @@ import keras
 import matplotlib.animation
 import matplotlib.pyplot as plt
 import numpy as np
-from _running import over_seeds, parse_arguments, save
+from _pictures import DATA, MODEL, TRUTH, darken, save
+from _running import over_seeds, parse_arguments
 
 import tfmdn
 from tfmdn import plots
@@ -102,36 +104,40 @@ def run(model: keras.Model, seed: int) -> dict[str, float]:
     }
 
 
-def draw(model: keras.Model, path: pathlib.Path) -> None:
+def draw(model: keras.Model, arguments: argparse.Namespace) -> None:
     """Heat maps at each of the settings, and below each the cut through it at x = 0."""
     grid, y = np.linspace(-12, 12, 240, dtype="float32"), np.linspace(-10, 10, 1000, dtype="float32")
-    figure, axes = plt.subplots(2, len(SETTINGS), figsize=(12, 5.6), sharey="row", layout="constrained")
+    truth = np.exp(PROBLEM.log_prob(np.zeros(len(y)), y))
+    figure, axes = plt.subplots(2, len(SETTINGS), figsize=(12, 5.8), sharey="row")
     for (title, how), (above, below) in zip(SETTINGS.items(), axes.T):
-        plots.density(lambda x, how=how: model(x).temper(**how), grid, grid, ax=above)
-        above.axvline(0, color="tab:orange", linewidth=1)
+        plots.density(lambda x, how=how: model(x).temper(**how), grid, grid, ax=above, vmax=0.8)
+        above.axvline(0, color=TRUTH, linewidth=1)
         above.set_title(title)
+        below.fill_between(y, truth, color=TRUTH, alpha=0.5, linewidth=0, label="true density at x = 0")
         plots.slices(model(np.zeros((1, 1))).temper(**how), [0.0], y, ax=below)
         below.get_legend().remove()
-    truth = np.exp(PROBLEM.log_prob(np.zeros(len(y)), y))
-    axes[1, 0].plot(y, truth, color="tab:orange", linewidth=1, label="true density")
-    axes[1, 0].legend()
-    axes[1, 0].set_ylim(0, 1.4)
+    axes[1, 0].set_ylim(0, 2)
     for ax in axes[:, 1:].flat:
         ax.set_ylabel("")
-    save(figure, path)
+    figure.colorbar(axes[0, 0].collections[0], ax=axes[0], label="p(y | x)", extend="max")
+    handles, _ = axes[1, 0].get_legend_handles_labels()
+    figure.legend(handles, ["true density at x = 0", "mixture", "component"], loc="outside lower center", ncols=3)
+    save(figure, arguments, "temperature")
 
 
-def animate(model: keras.Model, path: pathlib.Path) -> None:
+def animate(model: keras.Model, path: pathlib.Path, is_dark: bool = False) -> None:
     """Draws over data, while the one temperature or the other falls and rises."""
     x, y = PROBLEM.sample(500, seed=20_000)
     mixture = model(x)
     names = ("temperature", "scale_temperature")
-    figure, axes = plt.subplots(1, 2, figsize=(7, 3.6), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3.6), sharey=True)
     for ax in axes:
-        ax.plot(x, y, ".", color="0.8", markersize=4, antialiased=False)
+        ax.plot(x, y, ".", color=DATA, alpha=0.5, markersize=4, antialiased=False)
         ax.set(xlabel="x", ylabel="y", xlim=(-12, 12), ylim=(-12, 12))
         ax.label_outer()
-    points = [ax.plot([], [], ".", color="tab:blue", markersize=3, antialiased=False)[0] for ax in axes]
+    points = [ax.plot([], [], ".", color=MODEL, markersize=3, antialiased=False)[0] for ax in axes]
+    if is_dark:
+        darken(figure)
 
     def show(value: float) -> None:
         for name, line, ax in zip(names, points, axes):
@@ -153,8 +159,10 @@ def main() -> None:
         return run(model, seed), model
 
     model = over_seeds(of_seed, arguments.seeds)
-    draw(model, arguments.output / "temperature.png")
+    draw(model, arguments)
     animate(model, arguments.output / "temperature.gif")
+    if arguments.dark:
+        animate(model, arguments.output / "temperature_dark.gif", is_dark=True)
 
 
 if __name__ == "__main__":

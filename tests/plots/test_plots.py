@@ -298,6 +298,36 @@ def test_fan(case):
     assert len(plots.fan(mixture, X, coverages=0.5).collections) == 1
 
 
+def legend_hides(ax):
+    """Whether the legend lies over the top of the data, once all is where it will be."""
+    ax.figure.set_layout_engine("constrained")
+    ax.figure.canvas.draw()
+    box = ax.get_legend().get_window_extent()
+    return max(map(np.max, heights(ax))) > ax.transData.inverted().transform(box.p0)[1]
+
+
+def heights(ax):
+    yield from (path.vertices[:, 1] for area in ax.collections for path in area.get_paths() if len(path) > 30)
+    yield from (np.asarray(points.get_offsets())[:, 1] for points in ax.collections if len(points.get_offsets()) > 1)
+    yield from ([bar.get_height()] for bar in ax.patches)
+
+
+@pytest.mark.parametrize("name", ["fan", "draws", "pit_histogram"])
+def test_a_legend_hides_no_data(name):
+    # Data that leave no room for it anywhere.
+    x = np.linspace(-1, 1, 400).astype("float32")
+    y = np.random.default_rng(0).uniform(-4, 4, 400)
+    ax = PLOTS[name](normal_model(3.0), x[:, np.newaxis], y, ax=plt.subplots(figsize=(3.6, 3.0))[1])
+    assert not legend_hides(ax)
+    assert ax.get_ylim()[1] < 2.6 * max(map(np.max, heights(ax)))
+
+
+def test_limits_that_are_set_stay_beside_a_legend():
+    axes = plt.subplots()[1]
+    axes.set_ylim(-2.0, 2.0)
+    assert plots.fan(normal_model(3.0), X, y=np.zeros(N), ax=axes).get_ylim() == (-2.0, 2.0)
+
+
 # How good it is
 
 

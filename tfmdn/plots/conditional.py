@@ -206,5 +206,5 @@ def fan(
     ax.plot(positions, bounds[len(coverages)], color="#08306b", linewidth=1.5, label="median")
     if y is not None:
         style_lib.points(ax, style_lib.spread(ax, of_the_data), y, "0.3", "data")
-    style_lib.legend_of_points(ax)
+    style_lib.legend(ax)
     return style_lib.labelled(ax, name, label)

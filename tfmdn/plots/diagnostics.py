@@ -106,7 +106,7 @@ def pit_histogram(
     ax.hlines(band, 0.0, 1.0, color="0.2", linestyle="--", label=BAND_LABEL)
     ax.axhline(1.0, color="0.2", linewidth=1)
     ax.set_xlim(0.0, 1.0)
-    ax.legend(loc="lower center")
+    style_lib.legend(ax)
     return style_lib.labelled(ax, "predicted probability of a smaller target", "density")
 
 
@@ -195,7 +195,7 @@ def training_curves(history: keras.callbacks.History | Mapping[str, Sequence[flo
         quantity, every = name.removeprefix("val_"), longest // max(1, len(values))
         at = epochs[epochs % every == 0][: len(values)]
         ax.plot(at, values, color=colors[quantity], linestyle="-" if name == quantity else "--", label=name)
-    ax.legend()
+    style_lib.legend(ax)
     return style_lib.labelled(ax, "epoch", quantities[0] if len(quantities) == 1 else "")
 
 

@@ -69,7 +69,7 @@ def draws(
     if y is not None:
         style_lib.points(ax, style_lib.spread(ax, column), y, style_lib.DATA, "data", scale=3.0)
     style_lib.points(ax, style_lib.spread(ax, column, num_samples), drawn.ravel(), style_lib.DARK, "draws")
-    style_lib.legend_of_points(ax)
+    style_lib.legend(ax)
     return style_lib.labelled(ax, name, label)
 
 

@@ -19,6 +19,7 @@ DARK, MEDIUM, LIGHT, DATA = "#31688e", "#8fb0cb", "0.85", "0.7"
 LINE_STYLES = ("-", (0, (8, 1.5)), (0, (8, 1.5, 1, 1.5)))
 COMPONENT = {"linestyle": (0, (6, 3)), "linewidth": 0.9}
 TRUTH = {"linestyle": ":", "linewidth": 1.5}
+LAYOUT = 1.15  # how much larger axes may be at first than in the end, when their labels have room
 
 
 def _matplotlib(module: str):
@@ -78,11 +79,42 @@ def points(ax, x: np.ndarray, y: np.ndarray, color: str, label: str, scale: floa
     ax.scatter(x, y, s=size, color=color, linewidths=0, alpha=0.7, rasterized=True, label=label)
 
 
-def legend_of_points(ax) -> None:
-    """Adds a legend in which points can be seen, however small they are."""
-    for handle in ax.legend().legend_handles:
+def legend(ax, **kwargs) -> None:
+    """Adds a legend in which points can be seen, however small they are, and room for it if it would hide data.
+
+    The room is above, and part of the data's limits: axes whose limits have been set stay as they are.
+    """
+    box = _legend(ax, **kwargs).get_window_extent()
+    if not ax.get_autoscaley_on() or ax.get_yscale() != "linear" or not _is_over_data(ax, box):
+        return
+    columns = max(1, int(ax.bbox.width / (LAYOUT * box.width)))
+    box = _legend(ax, **kwargs, loc="upper left", ncols=columns).get_window_extent()
+    low, high = ax.get_ylim()
+    share = min(0.5, LAYOUT * box.height / ax.bbox.height)
+    ax.update_datalim([[0.0, low + (high - low) / (1.0 - share)]], updatex=False)
+    ax.autoscale_view(scalex=False)
+
+
+def _legend(ax, **kwargs):
+    added = ax.legend(**kwargs)
+    for handle in added.legend_handles:
         if hasattr(handle, "set_sizes"):
             handle.set(sizes=[20.0], alpha=1.0)
+    return added
+
+
+def _is_over_data(ax, box) -> bool:
+    """Whether a box, in pixels, has a part of what is drawn: areas, bars, points, or lines that have an end."""
+    polygons = _matplotlib("collections").PolyCollection
+    areas = [(area, path) for area in ax.collections if isinstance(area, polygons) for path in area.get_paths()]
+    areas += [(bar, bar.get_path()) for bar in ax.patches]
+    lines = [(line, line.get_path()) for line in ax.lines if line.get_transform() is ax.transData]
+    points = [points for points in ax.collections if not isinstance(points, polygons)]
+    return (
+        any(artist.get_transform().transform_path(path).intersects_bbox(box) for artist, path in areas)
+        or any(line.get_transform().transform_path(path).intersects_bbox(box, filled=False) for line, path in lines)
+        or any(box.count_contains(each.get_offset_transform().transform(each.get_offsets())) for each in points)
+    )
 
 
 def in_order(ax, column: Column, distinct: bool = True) -> tuple[np.ndarray, np.ndarray]:
