@@ -21,7 +21,7 @@ export class Lesson {
     this.lossSurface = new Surface(this.lossCanvas, (context, width, height) => this.drawLoss(context, width, height));
     this.status = element("p", { class: "status", role: "status" });
     this.trainButton = element("button", { type: "button", class: "first", onclick: () => this.toggle() }, "Train");
-    const button = (name, pressed) => element("button", { type: "button", onclick: pressed }, name);
+    const button = (name, kind, pressed) => element("button", { type: "button", class: kind, onclick: pressed }, name);
     const data = element("select", { "aria-label": "Data set", onchange: () => this.choose(data.value) },
       ...Object.keys(DATA_SETS).map((name) => element("option", {}, name)));
     this.componentChoice = element("select", { onchange: () => this.setComponents(Number(this.componentChoice.value)) },
@@ -29,7 +29,7 @@ export class Lesson {
     this.componentChoice.value = this.components;
     this.meanOnly = element("button", { type: "button", "aria-pressed": "false", onclick: () => this.setComponents(this.components === 1 ? 5 : 1) }, "Mean only");
     root.replaceChildren(
-      element("div", { class: "row" }, this.trainButton, button("Reset", () => this.reset()), button("Clear points", () => this.clear()),
+      element("div", { class: "row" }, this.trainButton, button("Reset", "reset", () => this.reset()), button("Clear points", "clear", () => this.clear()),
         element("label", { class: "choice" }, "Data ", data)),
       element("div", { class: "plots" }, this.canvas, this.lossCanvas),
       element("div", { class: "row" }, element("label", { class: "choice" }, "Components ", this.componentChoice), this.meanOnly),
@@ -54,11 +54,13 @@ export class Lesson {
     this.components = components;
     this.componentChoice.value = components;
     this.meanOnly.setAttribute("aria-pressed", components === 1);
-    this.reset();
+    this.reset(true);
   }
 
-  /** A network that knows nothing yet; what it had to learn stays. */
-  reset() {
+  /** A network that knows nothing yet; what it had to learn stays, and the curve of another number of components. */
+  reset(keepsCurve = false) {
+    if (keepsCurve && this.losses.length) this.earlier = { losses: this.losses, components: this.network.components };
+    if (!keepsCurve) this.earlier = null;
     this.network = new Network({ components: this.components, seed: this.seed });
     this.optimizer = new Adam(this.network.parameters.length);
     this.gradient = new Float64Array(this.network.parameters.length);
@@ -202,19 +204,39 @@ export class Lesson {
     });
   }
 
-  /** The loss of batches as means of about a hundred pieces. */
   drawLoss(context, width, height) {
-    const color = colors(this.lossCanvas), { losses } = this, size = Math.max(1, Math.floor(losses.length / 100));
-    const means = [];
-    for (let i = 0; i + size <= losses.length; i += size) {
-      means.push([i + size / 2, losses.slice(i, i + size).reduce((sum, loss) => sum + loss, 0) / size]);
-    }
-    const values = means.map(([, loss]) => loss), low = Math.min(-1, ...values), high = Math.max(0.7, ...values.map((v) => Math.min(v, 2)));
-    const box = { left: 46, top: 26, width: width - 58, height: height - 68 };
-    const plot = new Plot(context, box, { range: [0, Math.max(200, losses.length)], label: "steps" },
-      { range: [low - 0.1, high + 0.1], label: "loss: negative log likelihood in nats" });
+    const color = colors(this.lossCanvas), own = pieces(this.losses), earlier = pieces(this.earlier?.losses ?? []);
+    const values = [...own, ...earlier].map(([, loss]) => Math.min(loss, 2));
+    const range = [Math.min(-1, ...values) - 0.1, Math.max(0.7, ...values) + 0.1];
+    const box = { left: 46, top: 28, width: width - 60, height: height - 70 };
+    const most = Math.max(200, this.losses.length, this.earlier?.losses.length ?? 0);
+    const plot = new Plot(context, box, { range: [0, most], label: "steps" }, { range, label: "loss in nats: the lower, the better" });
     plot.drawAxes(color);
-    plot.clipped(() => plot.line(means.map(([step, loss]) => [plot.x(step), plot.y(loss)]), { color: color("density"), width: 2 }));
-    this.lossCanvas.setAttribute("aria-label", values.length ? `The loss fell from ${number(values[0], 3)} to ${number(values.at(-1), 3)} nats.` : "The loss: nothing is learnt yet.");
+    const curve = (points, components, style) => {
+      if (!points.length) return;
+      plot.clipped(() => plot.line(points.map(([step, loss]) => [plot.x(step), plot.y(loss)]), style));
+      const [step, loss] = points.at(-1);
+      context.fillStyle = style.color;
+      context.textAlign = "right";
+      context.textBaseline = "bottom";
+      const text = components === 1 ? "mean only" : `${components} components`;
+      const size = context.measureText(text).width, right = Math.max(plot.x(step), box.left + size + 4);
+      const below = points.filter(([at]) => plot.x(at) > right - size - 4 && plot.x(at) < right).map(([, value]) => plot.y(value));
+      context.fillText(text, right, Math.max(Math.min(...below, plot.y(loss)) - 4, box.top + 14));
+    };
+    const style = (components) => ({ color: color(components === 1 ? "mean" : "density"), width: 2 });
+    curve(earlier, this.earlier?.components, { ...style(this.earlier?.components), dash: [5, 3], width: 1.25 });
+    curve(own, this.components, style(this.components));
+    const [first, last] = [own[0]?.[1], own.at(-1)?.[1]].map((loss) => loss && number(loss, 3));
+    this.lossCanvas.setAttribute("aria-label", last ? `The loss went from ${first} to ${last} nats.` : "The loss: nothing is learnt yet.");
   }
+}
+
+/** Losses as means of a hundred pieces or so, `[[step, loss], ...]`. */
+function pieces(losses) {
+  const size = Math.max(1, Math.floor(losses.length / 100)), means = [];
+  for (let i = 0; i + size <= losses.length; i += size) {
+    means.push([i + size / 2, losses.slice(i, i + size).reduce((sum, loss) => sum + loss, 0) / size]);
+  }
+  return means;
 }

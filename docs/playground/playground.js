@@ -3,13 +3,16 @@
 import { Explorer } from "../../tfmdn/plots/browser/explorer.js";
 import { NormalMixture } from "../../tfmdn/plots/browser/mixture.js";
 import { Model } from "../../tfmdn/plots/browser/model.js";
+import { answers } from "../../tfmdn/plots/browser/view.js";
 import { Lesson } from "./lesson.js";
 import { gradientError, Network } from "./network.js";
+import { Throws } from "./throws.js";
 import { Workbench } from "./workbench.js";
 
 const told = JSON.parse(document.getElementById("data").textContent);
 const explorer = new Explorer(document.getElementById("explorer"), new Model(told));
+const throws = new Throws(document.getElementById("throws"), explorer);
 const workbench = new Workbench(document.getElementById("workbench"));
 const lesson = new Lesson(document.getElementById("lesson"));
 
-window.tfmdn = { explorer, workbench, lesson, NormalMixture, Network, gradientError }; // for the console
+window.tfmdn = { explorer, throws, workbench, lesson, answers, NormalMixture, Network, gradientError }; // for the console

@@ -39,8 +39,8 @@ def explorer(
     was computed here, for each point of the grid, and is what a `Mixture` answers.
 
     Of normal components the page knows the parameters: it shows the components, and has sliders for the temperatures of
-    `Mixture.temper`. Of all other families it knows densities and cumulative probabilities at `y_grid`, which should
-    then have 200 values or so; of targets that are rounded to a grid the probabilities of the values in `y_grid`.
+    `Mixture.temper`. Of all other families it knows the answers, and densities at `y_grid`, which should then have 200
+    values or so; of targets that are rounded to a grid the probabilities of its values, which `y_grid` should be.
 
     Args:
       model: a model or a regressor, as `tfmdn.plots` says.
@@ -58,9 +58,11 @@ def explorer(
 
     Example:
 
+    >>> import pathlib, tempfile
     >>> model = lambda x: tfmdn.Mixture(tfd.Categorical(logits=0.0 * x[:, :1]), tfd.Normal(x[:, :1], 0.5))
-    >>> tfmdn.plots.explorer(model, np.linspace(-1, 1, 50), np.linspace(-3, 3, 60), path="explorer.html")
-    >>> "Most likely region" in open("explorer.html", encoding="utf-8").read()
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "explorer.html")
+    >>> tfmdn.plots.explorer(model, np.linspace(-1, 1, 50), np.linspace(-3, 3, 60), path)
+    >>> "Most likely 80 %" in path.read_text(encoding="utf-8")
     True
     """
     files.require_writable(path)  # before it takes its time
@@ -81,13 +83,12 @@ def described(model: Model, x_grid: Any, y_grid: ArrayLike, output: int | None =
     if len(y) < 2 or not np.isfinite(y).all():
         raise ValueError(f"`y_grid` must have two different values or more, all finite. Received: y_grid={y_grid!r}.")
     said = data_lib.Predictions(model, _rows(x_grid, features), output)
-    kind, numbers = tables_lib.told(said, y, MOST_NUMBERS)
+    known, numbers = tables_lib.told(said, y, MOST_NUMBERS)
     return {
         "features": [_feature(name, values) for name, values in features.items()],
         "target": {"name": label},
         "y": [float(f"{value:.7g}") for value in y],
-        "kind": kind,
-        "size": numbers.shape[-1],
+        **known,
         "data": base64.b64encode(numbers.astype("<f4").tobytes()).decode(),
     }
 

@@ -1,6 +1,6 @@
-"""What a page is told of distributions: the parameters of normal components, or tables of others.
+"""What a page is told of distributions: the parameters of normal components; of others their density, and the answers.
 
-Shapes in comments: n rows, K components, m values of y.
+Shapes in comments: n rows, K components, m values of y, M modes, I intervals, A limits, L levels.
 """
 
 from __future__ import annotations
@@ -16,38 +16,69 @@ from tfmdn.plots.data import Predictions
 
 tfd = tfp.distributions
 
+LEVELS, COVERAGE = (0.05, 0.5, 0.95), 0.8  # as in `browser/view.js`
+MOST_MODES = 8
 
-def told(said: Predictions, y: np.ndarray, most: int) -> tuple[str, np.ndarray]:
-    """Which kind of distributions there are, and their numbers.
 
-    Returns:
-      "normal", and logits, centres and scales, `[n, 3, K]`; or "curve", and densities and cumulative probabilities at
-      y, `[n, 2, m]`.
+def told(said: Predictions, y: np.ndarray, most: int) -> tuple[dict, np.ndarray]:
+    """Which kind of distributions there are, and the numbers of each row, see `browser/model.js`.
 
     Raises:
       ValueError: if there are more than `most` numbers.
     """
-    kinds, tables = set(), []
+    parts: list[dict[str, np.ndarray]] = []
+    atoms: list[float] = []
+    is_normal = is_stepped = False
     for mixture in said.mixtures(len(y)):
         is_normal = type(tensors.plain(mixture.components_distribution)) is tfd.Normal
-        kinds.add("normal" if is_normal else "curve")
-        tables.append(_parameters(mixture) if is_normal else _curve(mixture, y))
-        if tables[-1].size // len(tables[-1]) * len(said.rows) > most:
-            raise ValueError(
-                f"The page would be told more than {most:,} numbers: take fewer values of x or y. Received: "
-                f"{len(said.rows):,} combinations of features, with {tables[-1].shape[1:]} numbers each."
-            )
-    return kinds.pop(), np.concatenate(tables)
+        if is_normal:
+            parts.append(_parameters(mixture))
+        else:
+            is_stepped = bool(quantities.is_rounded(mixture).any())
+            limits, probabilities = np.split(quantities.limits_and_probabilities(mixture), 2)  # [A, n] each
+            finite = np.isfinite(limits[:, 0])
+            atoms = limits[finite, 0].tolist()
+            parts.append(_answers(mixture, y, atoms) | {"atoms": probabilities[finite].T})
+        _check_size(len(said.rows), sum(part[0].size for part in parts[0].values()), most)
+    names = parts[0].keys()
+    numbers = {name: _concatenated([part[name] for part in parts]) for name in names}
+    sizes = {name: values.shape[1] for name, values in numbers.items()}
+    described = {"kind": "normal"} if is_normal else {"kind": "table", "atoms": atoms, "isStepped": is_stepped}
+    return {**described, "sizes": sizes}, np.concatenate([*numbers.values()], 1)
 
 
-def _parameters(mixture: Mixture) -> np.ndarray:
+def _check_size(num_rows: int, size: int, most: int) -> None:
+    if num_rows * size > most:
+        raise ValueError(
+            f"The page would be told more than {most:,} numbers: take fewer values of x or y. Received: {num_rows:,} "
+            f"combinations of features, of which each needs {size:,} numbers."
+        )
+
+
+def _concatenated(parts: list[np.ndarray]) -> np.ndarray:
+    """Arrays `[n, ...]` one after another, without columns at the end that are NaN in all rows."""
+    values = np.concatenate(parts)
+    used = np.flatnonzero(~np.isnan(values).all(0))
+    return values[:, : used[-1] + 1 if len(used) else 0]
+
+
+def _parameters(mixture: Mixture) -> dict[str, np.ndarray]:
     components = tensors.plain(mixture.components_distribution)
     log_weights = tf.math.log_softmax(mixture.mixture_distribution.logits_parameter())
+    parts = {"logits": log_weights, "locs": components.loc, "scales": components.scale}
     shape = [*mixture.batch_shape, quantities.num_components(mixture)]
-    parts = [tf.broadcast_to(part, shape) for part in (log_weights, components.loc, components.scale)]
-    return np.stack([part.numpy() for part in parts], 1)
+    return {name: tf.broadcast_to(part, shape).numpy() for name, part in parts.items()}
 
 
-def _curve(mixture: Mixture, y: np.ndarray) -> np.ndarray:
-    points = y[:, np.newaxis]
-    return np.stack([mixture.prob(points).numpy().T, mixture.cdf(points).numpy().T], 1)
+def _answers(mixture: Mixture, y: np.ndarray, atoms: list[float]) -> dict[str, np.ndarray]:
+    modes = mixture.modes(min(quantities.num_components(mixture), MOST_MODES))
+    region = mixture.highest_density_region(COVERAGE)  # [I, n, 2]
+    values = {
+        "density": mixture.prob(quantities.beside(y, atoms)[:, np.newaxis]),
+        "moments": tf.stack([mixture.mean(), mixture.stddev()]),
+        "quantiles": mixture.quantile(LEVELS),
+        "modes": modes.points,
+        "heights": tf.where(tf.math.is_nan(modes.points), np.nan, tf.exp(modes.log_prob)),
+        "region": tf.reshape(tf.transpose(region, [0, 2, 1]), [-1, tf.shape(region)[1]]),  # [2 I, n]
+    }
+    return {name: value.numpy().T for name, value in values.items()}

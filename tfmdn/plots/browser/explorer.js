@@ -5,7 +5,7 @@ import { HeatMap } from "./heat.js";
 import { colors, Plot, Surface } from "./surface.js";
 import { DistributionView } from "./view.js";
 
-const MOST_COLUMNS = 240, MAP_ROWS = 140;
+const MOST_COLUMNS = 240, MAP_ROWS = 128;
 
 export class Explorer {
   constructor(root, model) {
@@ -127,7 +127,7 @@ export class Explorer {
     const every = ofTexts && Math.ceil(ofTexts.length / (width / 70));
     const plot = new Plot(
       context, box,
-      { range: feature.range, label: feature.name, ticks: ofTexts?.filter((_, i) => i % every === 0) },
+      { range: feature.range, label: named(feature), ticks: ofTexts?.filter((_, i) => i % every === 0) },
       { range: this.model.range, label: named(target) },
     );
     this.plot = plot;

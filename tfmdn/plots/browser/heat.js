@@ -1,8 +1,12 @@
 // A picture of a density over a plane, of one colour that is the stronger the higher the density.
 
+// Low densities can be seen, too.
+const OPACITY = Uint8Array.from({ length: 256 }, (_, i) => 235 * (i / 255) ** 0.65);
+
 export class HeatMap {
   constructor(columns, rows) {
     Object.assign(this, { columns, rows, values: new Float32Array(columns * rows) });
+    this.painted = "";
     this.canvas = Object.assign(document.createElement("canvas"), { width: columns, height: rows });
     this.image = this.canvas.getContext("2d").createImageData(columns, rows);
   }
@@ -15,21 +19,23 @@ export class HeatMap {
         this.values[row * this.columns + column] = density(high - ((row + 0.5) / this.rows) * (high - low));
       }
     }
+    this.painted = "";
   }
 
-  /** Paints it, so that the peaks of one column in four are as dark as can be. */
+  /** Paints it, if it is not, so that the peaks of one column in four are as dark as can be. */
   paint(rgb) {
-    const peaks = new Float32Array(this.columns);
-    this.values.forEach((value, i) => { if (value > peaks[i % this.columns]) peaks[i % this.columns] = value; });
-    const top = peaks.sort()[Math.floor(0.75 * (this.columns - 1))] || 1;
+    if (this.painted === rgb) return;
+    this.painted = rgb;
+    const { values, columns } = this, { data } = this.image, peaks = new Float32Array(columns);
+    for (let i = 0; i < values.length; i++) peaks[i % columns] = Math.max(peaks[i % columns], values[i]);
+    const top = peaks.sort()[Math.floor(0.75 * (columns - 1))] || 1;
     const [red, green, blue] = rgb.match(/\w\w/g).map((pair) => parseInt(pair, 16));
-    const { data } = this.image;
-    this.values.forEach((value, i) => {
-      data[4 * i] = red;
-      data[4 * i + 1] = green;
-      data[4 * i + 2] = blue;
-      data[4 * i + 3] = 235 * Math.min(value / top, 1) ** 0.65;
-    });
+    for (let i = 0, byte = 0; i < values.length; i++, byte += 4) {
+      data[byte] = red;
+      data[byte + 1] = green;
+      data[byte + 2] = blue;
+      data[byte + 3] = OPACITY[Math.min(Math.floor((255 * values[i]) / top), 255)];
+    }
     this.canvas.getContext("2d").putImageData(this.image, 0, 0);
   }
 

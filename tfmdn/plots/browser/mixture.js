@@ -28,6 +28,7 @@ export class NormalMixture {
     this.locs = Array.from(locs);
     this.scales = Array.from(scales);
     this.counted = this.weights.flatMap((weight, k) => (weight > 0 ? [k] : []));
+    this.heights = this.weights.map((weight, k) => Math.exp(-LOG_SQRT_2PI) * (weight / this.scales[k]));
     this.terms = new Float64Array(this.locs.length);
   }
 
@@ -49,14 +50,17 @@ export class NormalMixture {
     return logSumExp(this.terms);
   }
 
+  /** It needs no logarithm: what is lost is 0. */
   density(y) {
-    return Math.exp(this.logDensity(y));
+    let sum = 0;
+    for (let k = 0; k < this.size; k++) sum += this.componentDensity(k, y);
+    return sum;
   }
 
   /** The share of one component in the density. */
   componentDensity(k, y) {
     const z = (y - this.locs[k]) / this.scales[k];
-    return Math.exp(this.logWeights[k] - 0.5 * z * z - LOG_SQRT_2PI) / this.scales[k];
+    return this.heights[k] * Math.exp(-0.5 * z * z);
   }
 
   /** Slope and curvature of the log density at y, and where the mean shift leads from there. */
@@ -90,6 +94,10 @@ export class NormalMixture {
     const low = Math.min(...this.counted.map((k) => this.locs[k] - FAR * this.scales[k]));
     const high = Math.max(...this.counted.map((k) => this.locs[k] + FAR * this.scales[k]));
     return rootOfRising(p < 0.5 ? (y) => this.cdf(y) - p : (y) => 1 - p - this.survival(y), low, high);
+  }
+
+  quantiles(levels) {
+    return levels.map((level) => this.quantile(level));
   }
 
   mean() {

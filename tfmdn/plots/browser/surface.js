@@ -86,7 +86,8 @@ export class Plot {
       context.moveTo(this.x(value), box.top);
       context.lineTo(this.x(value), bottom);
       context.stroke();
-      context.fillText(text, this.x(value), bottom + 6);
+      const half = context.measureText(text).width / 2, edge = box.left + box.width + 12;
+      context.fillText(text, Math.min(this.x(value), edge - half), bottom + 6);
     }
     context.textAlign = "right";
     context.textBaseline = "middle";
@@ -103,7 +104,7 @@ export class Plot {
     context.textBaseline = "bottom";
     context.fillText(this.horizontal.label, box.left + box.width, bottom + 36);
     context.textAlign = "left";
-    context.fillText(this.vertical.label, Math.min(box.left, 6), box.top - 6);
+    context.fillText(this.vertical.label, Math.min(box.left, 6), box.top - 9);
   }
 
   line(points, { color, width = 1, dash = [] }) {

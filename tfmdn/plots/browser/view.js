@@ -3,12 +3,12 @@
 import { element, number, toggle } from "./elements.js";
 import { colors, Plot, Surface, ticks } from "./surface.js";
 
-export const LEVELS = [0.05, 0.5, 0.95];
+export const LEVELS = [0.05, 0.5, 0.95], COVERAGE = 0.8; // as in tables.py
 export const COMPONENT_COLORS = 6; // --c0 to --c5
 const POINTS = 240;
 const IDEAS = [
   ["components", "Components", "component", true],
-  ["region", "Most likely region", "region", true],
+  ["region", "Most likely 80 %", "region", true],
   ["modes", "Modes", "mode", true],
   ["quantiles", "Quantiles", "quantile", false],
   ["mean", "Mean", "mean", true],
@@ -21,14 +21,14 @@ export function answers(distribution, coverage) {
     stddev: distribution.stddev(),
     modes: distribution.modes(),
     region: distribution.region(coverage),
-    quantiles: LEVELS.map((level) => distribution.quantile(level)),
+    quantiles: distribution.quantiles(LEVELS),
   };
 }
 
 export class DistributionView {
   /** Of a target `{name, unit}` in a range. `changed` is called when another idea is shown. */
   constructor({ target, range, isUpright = () => false, changed = () => {} }) {
-    Object.assign(this, { target, range, isUpright, coverage: 0.8 });
+    Object.assign(this, { target, range, isUpright, coverage: COVERAGE, followers: [] });
     this.shown = Object.fromEntries(IDEAS.map(([key, , , isShown]) => [key, isShown]));
     this.canvas = element("canvas", { role: "img", class: "slice" });
     this.surface = new Surface(this.canvas, (context, width, height) => this.draw(context, width, height));
@@ -44,6 +44,7 @@ export class DistributionView {
     this.toggles[0].hidden = !distribution.size;
     this.write();
     this.surface.ask();
+    for (const follow of this.followers) follow();
   }
 
   write() {
@@ -54,10 +55,13 @@ export class DistributionView {
     );
     const peaks = said.modes.filter((peak) => peak.density > 0.02 * said.modes[0].density).slice(0, 6);
     const intervals = said.region.map(([low, high]) => `${number(low, 3)} to ${number(high, 3)}`);
+    const atoms = (this.distribution.atoms ?? []).map(({ y, probability }) => fact(
+      "density", `P( y = ${number(y)} )`, number(probability, 3), "a value with a probability of its own: the thick line, of full height for 1"));
     facts.replaceChildren(
+      ...atoms,
       fact("mode", peaks.length > 1 ? `${peaks.length} modes` : "1 mode",
         peaks.map((peak) => number(peak.y, 3)).join(", ") + unit, "the peaks: the likely answers, the likeliest first"),
-      fact("region", `${100 * this.coverage} % region`, intervals.join(", or ") + unit,
+      fact("region", `Most likely ${100 * this.coverage} %`, intervals.join(", or ") + unit,
         intervals.length > 1 ? "the smallest set that holds y so often; it leaves the gaps out" : "the smallest set that holds y so often"),
       fact("mean", "Mean", `${number(said.mean, 3)} ± ${number(said.stddev, 3)}${unit}`, "all that a network with squared error would say"),
       fact("quantile", "Quantiles", said.quantiles.map((y) => number(y, 3)).join(", ") + unit, "y is below these 5 %, 50 % and 95 % of the time"),
@@ -70,9 +74,16 @@ export class DistributionView {
   curve() {
     const [low, high] = this.range, { distribution } = this;
     const ys = Array.from({ length: POINTS + 1 }, (_, i) => low + (i / POINTS) * (high - low));
+    if (distribution.isStepped) return this.steps();
     ys.push(...this.answers.modes.map((peak) => peak.y).filter((y) => y > low && y < high));
     ys.sort((a, b) => a - b);
     return ys.map((y) => [y, distribution.density(y)]);
+  }
+
+  /** The outline of bars over the values of y. */
+  steps() {
+    const { y: values, parts } = this.distribution, half = (values[1] - values[0]) / 2;
+    return values.flatMap((y, i) => [[y - half, parts.density[i]], [y + half, parts.density[i]]]);
   }
 
   draw(context, width, height) {
@@ -81,13 +92,14 @@ export class DistributionView {
     const [step] = ticks(0, curve.reduce((top, [, p]) => Math.max(top, p), 0) * 1.08 || 1, 4).slice(1);
     const top = step * Math.ceil((curve.reduce((most, [, p]) => Math.max(most, p), 0) * 1.08) / step);
     const unit = this.target.unit ? ` in ${this.target.unit}` : "";
+    const per = this.target.unit ? `density per ${this.target.unit.replace(/s$/, "")}` : "density";
     const ofTarget = { range: this.range, label: `${this.target.name}${unit}`, ticks: this.target.ticks };
-    const ofDensity = { range: [0, top], label: `p( y | x )`, ticks: ticks(0, top, 3).map((v) => [v, number(v, 3)]) };
+    const ofDensity = { range: [0, top], label: per, ticks: ticks(0, top, 3).map((v) => [v, number(v, 3)]) };
     const box = upright
       ? { left: 14, top: 26, width: width - 26, height: height - 68 }
       : { left: 46, top: 26, width: width - 58, height: height - 68 };
     const plot = upright
-      ? new Plot(context, box, { ...ofDensity, label: "p( y | x )" }, { ...ofTarget, label: "", ticks: ticks(...this.range, box.height / 45).map((v) => [v, ""]) })
+      ? new Plot(context, box, ofDensity, { ...ofTarget, label: "", ticks: ticks(...this.range, box.height / 45).map((v) => [v, ""]) })
       : new Plot(context, box, ofTarget, ofDensity);
     plot.drawAxes(color);
     const at = (y, p) => (upright ? [plot.x(p), plot.y(y)] : [plot.x(y), plot.y(p)]);
@@ -119,6 +131,9 @@ export class DistributionView {
       }
     }
     plot.line(curve.map(([y, p]) => at(y, p)), { color: color("density"), width: 2.25 });
+    for (const { y, probability } of distribution.atoms ?? []) {
+      plot.line([at(y, 0), at(y, probability * top)], { color: color("density"), width: 5 });
+    }
     if (shown.quantiles) {
       for (const y of said.quantiles) {
         plot.line([at(y, 0), at(y, Math.max(distribution.density(y), 0.06 * top))], { color: color("quantile"), width: 2 });
