@@ -27,7 +27,8 @@ export function normals(seed) {
 export class Network {
   constructor({ components, units = 24, seed = 1 }) {
     Object.assign(this, { components, units, outputs: 3 * components });
-    const draw = normals(seed), first = 2 * units;
+    const draw = normals(seed),
+      first = 2 * units;
     this.parameters = new Float64Array(first + this.outputs * (units + 1));
     for (let h = 0; h < units; h++) {
       const slope = 2.5 * draw(); // wide enough to bend all over x
@@ -67,7 +68,11 @@ export class Network {
   at(x) {
     this.forward(x);
     const { raw, components: K } = this;
-    return new NormalMixture(raw.slice(0, K), raw.slice(K, 2 * K), raw.slice(2 * K).map((own) => this.scale(own)));
+    return new NormalMixture(
+      raw.slice(0, K),
+      raw.slice(K, 2 * K),
+      raw.slice(2 * K).map((own) => this.scale(own)),
+    );
   }
 
   /**
@@ -77,19 +82,24 @@ export class Network {
   pair(x, y) {
     this.forward(x);
     const { raw, delta, components: K } = this;
-    let topLogit = -Infinity, sumOfLogits = 0, top = -Infinity, sum = 0;
+    let topLogit = -Infinity,
+      sumOfLogits = 0,
+      top = -Infinity,
+      sum = 0;
     for (let k = 0; k < K; k++) topLogit = Math.max(topLogit, raw[k]);
     for (let k = 0; k < K; k++) sumOfLogits += Math.exp(raw[k] - topLogit);
     const total = topLogit + Math.log(sumOfLogits);
     for (let k = 0; k < K; k++) {
-      const scale = this.scale(raw[2 * K + k]), z = (y - raw[K + k]) / scale;
+      const scale = this.scale(raw[2 * K + k]),
+        z = (y - raw[K + k]) / scale;
       delta[k] = raw[k] - total - 0.5 * z * z - Math.log(scale) - HALF_LOG_2PI;
       top = Math.max(top, delta[k]);
     }
     for (let k = 0; k < K; k++) sum += Math.exp(delta[k] - top);
     const logLikelihood = top + Math.log(sum);
     for (let k = 0; k < K; k++) {
-      const scale = this.scale(raw[2 * K + k]), z = (y - raw[K + k]) / scale;
+      const scale = this.scale(raw[2 * K + k]),
+        z = (y - raw[K + k]) / scale;
       const share = Math.exp(delta[k] - logLikelihood);
       delta[k] = Math.exp(raw[k] - total) - share;
       delta[K + k] = (-share * z) / scale;
@@ -107,7 +117,8 @@ export class Network {
       sum += this.pair(x, y);
       if (!gradient) continue;
       for (let o = 0; o < outputs; o++) {
-        const start = 2 * units + o * (units + 1), own = delta[o] / pairs.length;
+        const start = 2 * units + o * (units + 1),
+          own = delta[o] / pairs.length;
         for (let h = 0; h < units; h++) {
           gradient[start + h] += own * hidden[h];
           const back = own * parameters[start + h] * (1 - hidden[h] * hidden[h]);
@@ -128,7 +139,9 @@ export class Adam {
   }
 
   step(parameters, gradient) {
-    const { mean, square } = this, length = Math.hypot(...gradient), cut = length > 1 ? 1 / length : 1;
+    const { mean, square } = this,
+      length = Math.hypot(...gradient),
+      cut = length > 1 ? 1 / length : 1;
     this.steps++;
     const rate = (this.rate * Math.sqrt(1 - 0.999 ** this.steps)) / (1 - 0.9 ** this.steps);
     for (let i = 0; i < parameters.length; i++) {
@@ -145,7 +158,10 @@ export function gradientError(network, pairs, step = 1e-5) {
   const gradient = new Float64Array(network.parameters.length);
   network.loss(pairs, gradient);
   return network.parameters.reduce((worst, value, i) => {
-    const at = (other) => { network.parameters[i] = other; return network.loss(pairs); };
+    const at = (other) => {
+      network.parameters[i] = other;
+      return network.loss(pairs);
+    };
     const difference = (at(value + step) - at(value - step)) / (2 * step);
     network.parameters[i] = value;
     return Math.max(worst, Math.abs(difference - gradient[i]));

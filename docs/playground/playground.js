@@ -15,4 +15,5 @@ const throws = new Throws(document.getElementById("throws"), explorer);
 const workbench = new Workbench(document.getElementById("workbench"));
 const lesson = new Lesson(document.getElementById("lesson"));
 
-window.tfmdn = { explorer, throws, workbench, lesson, answers, NormalMixture, Network, gradientError }; // for the console
+// For the console.
+window.tfmdn = { explorer, throws, workbench, lesson, answers, NormalMixture, Network, gradientError };

@@ -6,11 +6,31 @@ import { DistributionView } from "../../tfmdn/plots/browser/view.js";
 
 const Y_RANGE = [-6, 6];
 const PRESETS = {
-  "Two answers": [[0.6, -2.4, 0.6], [0.4, 2.2, 0.9], [0, 0, 1]],
-  "Three peaks": [[0.3, -3.4, 0.5], [0.4, 0, 0.5], [0.3, 3.4, 0.5]],
-  "A long tail": [[0.5, -1.8, 0.5], [0.3, -0.6, 1], [0.2, 1.6, 1.8]],
-  "Normal, but for outliers": [[0.9, 0, 0.7], [0.1, 0, 3], [0, 2, 1]],
-  "Two that look like one": [[0.5, -0.9, 1], [0.5, 0.9, 1], [0, 0, 1]],
+  "Two answers": [
+    [0.6, -2.4, 0.6],
+    [0.4, 2.2, 0.9],
+    [0, 0, 1],
+  ],
+  "Three peaks": [
+    [0.3, -3.4, 0.5],
+    [0.4, 0, 0.5],
+    [0.3, 3.4, 0.5],
+  ],
+  "A long tail": [
+    [0.5, -1.8, 0.5],
+    [0.3, -0.6, 1],
+    [0.2, 1.6, 1.8],
+  ],
+  "Normal, but for outliers": [
+    [0.9, 0, 0.7],
+    [0.1, 0, 3],
+    [0, 2, 1],
+  ],
+  "Two that look like one": [
+    [0.5, -0.9, 1],
+    [0.5, 0.9, 1],
+    [0, 0, 1],
+  ],
 };
 
 export class Workbench {
@@ -19,22 +39,46 @@ export class Workbench {
     this.view.canvas.classList.add("wide");
     this.components = PRESETS["Two answers"].map((component) => [...component]);
     const parts = this.components.map((component, k) => this.component(component, k));
-    const presets = Object.keys(PRESETS).map((name) => element("button", { type: "button", onclick: () => this.set(PRESETS[name]) }, name));
-    root.replaceChildren(element("div", { class: "row" }, ...presets), this.view.canvas, this.view.legend,
-      element("div", { class: "controls components" }, ...parts), this.view.facts);
+    const presets = Object.keys(PRESETS).map((name) =>
+      element("button", { type: "button", onclick: () => this.set(PRESETS[name]) }, name),
+    );
+    root.replaceChildren(
+      element("div", { class: "row" }, ...presets),
+      this.view.canvas,
+      this.view.legend,
+      element("div", { class: "controls components" }, ...parts),
+      this.view.facts,
+    );
     this.update();
   }
 
   component(component, k) {
-    const change = (i, of = (at) => at) => (at) => { component[i] = of(at); this.update(); };
+    const change =
+      (i, of = (at) => at) =>
+      (at) => {
+        component[i] = of(at);
+        this.update();
+      };
     const [weight, loc, scale] = component;
     component.sliders = [
       slider("Weight", { min: 0, max: 1, step: 0.01, value: weight, text: (at) => this.share(k, at) }, change(0)),
-      slider("Centre", { min: Y_RANGE[0], max: Y_RANGE[1], step: 0.05, value: loc, text: (at) => number(at, 3) }, change(1)),
-      slider("Scale", { min: -2.3, max: 1.4, step: 0.01, value: Math.log(scale), text: (at) => number(Math.exp(at), 2) }, change(2, Math.exp)),
+      slider(
+        "Centre",
+        { min: Y_RANGE[0], max: Y_RANGE[1], step: 0.05, value: loc, text: (at) => number(at, 3) },
+        change(1),
+      ),
+      slider(
+        "Scale",
+        { min: -2.3, max: 1.4, step: 0.01, value: Math.log(scale), text: (at) => number(Math.exp(at), 2) },
+        change(2, Math.exp),
+      ),
     ];
-    return element("fieldset", { class: "component", style: `--color: var(--c${k})` }, element("legend", {}, `Component ${k + 1}`),
-      ...component.sliders.map(({ root }) => root));
+    return element(
+      "fieldset",
+      { class: "component", style: `--color: var(--c${k})` },
+      element("legend", {}, `Component ${k + 1}`),
+      ...component.sliders.map(({ root }) => root),
+    );
   }
 
   /** Weights are what the sliders say, made to sum to 1. */
@@ -45,7 +89,9 @@ export class Workbench {
 
   set(preset) {
     this.components.forEach((component, k) => {
-      preset[k].forEach((value, i) => { component[i] = value; });
+      preset[k].forEach((value, i) => {
+        component[i] = value;
+      });
     });
     this.update();
   }
@@ -56,7 +102,11 @@ export class Workbench {
     this.components.forEach(({ 0: weight, 1: loc, 2: scale, sliders }) => {
       [weight, loc, Math.log(scale)].forEach((value, i) => sliders[i].set(value));
     });
-    this.mixture = new NormalMixture(weights.map(Math.log), this.components.map(([, loc]) => loc), this.components.map(([, , scale]) => scale));
+    this.mixture = new NormalMixture(
+      weights.map(Math.log),
+      this.components.map(([, loc]) => loc),
+      this.components.map(([, , scale]) => scale),
+    );
     this.view.show(this.mixture);
   }
 }

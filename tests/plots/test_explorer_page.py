@@ -10,6 +10,7 @@ import shutil
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow_probability as tfp
 
 import tfmdn
@@ -25,7 +26,8 @@ DRIVER = shutil.which("chromedriver")
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 FLAGS += " --disable-component-update --disable-sync"
 WIDTHS = (390, 1280)
-LOGITS, CENTRES = np.array([1.0, 0.0]), np.array([-2.0, 3.0])
+DATA = re.compile(r'id="data">(.*?)</script>')
+LOGITS, CENTRES = np.array([1.0, 0.0]), np.array([-2.2, 3.0])
 
 needs_browser = pytest.mark.skipif(
     not (BROWSER and DRIVER), reason="There is no Chromium with its driver: apt install chromium chromium-driver."
@@ -52,9 +54,11 @@ def normal(x):
     return tfmdn.Mixture(tfd.Categorical(logits=logits), tfd.Normal(locs, [[0.5, 0.8, 2.0]]))
 
 
-def laplace(frame):
+def amounts(frame):
+    """What is 0 or more, with a probability of 0; in two sizes."""
     x = frame["size <b>"].to_numpy()[:, np.newaxis] + 2.0 * (frame["city"] == "Rome").to_numpy()[:, np.newaxis]
-    return tfmdn.Mixture(tfd.Categorical(logits=0.0 * x + LOGITS), tfd.Laplace(x + CENTRES, 0.5))
+    components = tfmdn.distributions.CoarsenedNormal(x + CENTRES, 0.5, low=0.0)
+    return tfmdn.Mixture(tfd.Categorical(logits=0.0 * x + LOGITS), components)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,7 @@ def pages(tmp_path_factory):
     runpy.run_path(str(ROOT / "docs" / "playground" / "build.py"))["build"](folder / "playground.html")
     tfmdn.plots.explorer(normal, np.linspace(-2, 2, 41), np.linspace(-6, 6, 121), folder / "normal.html")
     grid = {"size <b>": np.linspace(-1, 1, 5), "city": ["Bonn", "Rome"]}
-    tfmdn.plots.explorer(laplace, grid, np.linspace(-8, 8, 401), folder / "laplace.html")
+    tfmdn.plots.explorer(amounts, grid, np.linspace(0, 8, 401), folder / "amounts.html")
     return {path.stem: path for path in folder.iterdir()}
 
 
@@ -121,7 +125,7 @@ def expected_of(mixture):
 
 def parameters(path):
     """Logits, centres and scales `[n, 3, K]`, as the page has them."""
-    told = json.loads(re.search(r'id="data">(.*?)</script>', path.read_text(encoding="utf-8"))[1])
+    told = json.loads(DATA.search(path.read_text(encoding="utf-8"))[1])
     return np.frombuffer(base64.b64decode(told["data"]), "<f4").astype(np.float64).reshape(-1, 3, told["sizes"]["locs"])
 
 
@@ -133,7 +137,7 @@ def mixture_of(values):
 
 
 @needs_browser
-@pytest.mark.parametrize("name", ["playground", "normal", "laplace"])
+@pytest.mark.parametrize("name", ["playground", "normal", "amounts"])
 def test_it_loads_and_fits(driver, pages, name):
     seen = set()
     for width, scheme in zip(WIDTHS, ("light", "dark")):
@@ -179,12 +183,12 @@ def test_numbers_are_those_of_python(driver, pages):
 def test_answers_of_other_families_are_those_of_python(driver, pages):
     import pandas as pd
 
-    opened(driver, pages["laplace"])
+    opened(driver, pages["amounts"])
     assert [label.text for label in driver.find_elements("css selector", ".slider label")] == ["size <b>", "city"]
     slide(driver, ".slider input", 3)
     slide(driver, ".slider:last-child input", 1)
     assert [output.text for output in driver.find_elements("css selector", "output")] == ["0.5", "Rome"]
-    mixture = laplace(pd.DataFrame({"size <b>": [0.5], "city": ["Rome"]}))
+    mixture = amounts(pd.DataFrame({"size <b>": [0.5], "city": ["Rome"]}))
     agrees(driver.execute_script(ANSWERS), mixture, 0)
     found = driver.execute_script("return tfmdn.explorer.view.distribution.density(1.23)")
     assert found == pytest.approx(float(mixture.prob([1.23])[0]), rel=1e-2)
@@ -205,6 +209,7 @@ def test_sliders_keys_and_fingers_move_x(driver, pages):
     for key, expected in [(Keys.ARROW_RIGHT, 6), (Keys.END, 40), (Keys.PAGE_DOWN, 36), (Keys.HOME, 0)]:
         canvas.send_keys(key)
         assert place() == expected
+    settled(driver)
     assert canvas.get_attribute("aria-valuetext") == "\N{MINUS SIGN}2"
     ActionChains(driver).move_to_element(canvas).click_and_hold().move_by_offset(60, 0).release().perform()
     assert 20 < place() < 30
@@ -285,7 +290,7 @@ def test_the_page_stands_alone(pages):
             r'@import|url\(|https?://|\bsrc=|^import |href="(?!\.\./index\.html|data:,)', content, re.M
         )
         assert content.count("<script") == 2
-    assert "size <b>" not in pages["laplace"].read_text(encoding="utf-8")
+    assert "size <b>" not in pages["amounts"].read_text(encoding="utf-8")
 
 
 def test_scripts_become_one():
@@ -301,15 +306,17 @@ def test_scripts_become_one():
     [
         ({"x_grid": [np.arange(2.0)] * 4}, "one to three features. Received: 4"),
         ({"x_grid": np.ones([2, 2, 2])}, r"the values of each feature.*Received the shapes \{'x': \(2, 2, 2\)\}"),
+        ({"x_grid": [0.0, np.inf]}, "The values of `x_grid` must be finite"),
+        ({"model": lambda x: normal(np.where(x > 1.0, np.nan, x))}, "Received: NaN at 1"),
         ({"y_grid": [1.0, 1.0]}, "two different values"),
         ({"output": 1}, "`output` must be None or 0 for scalar events"),
     ],
 )
 def test_errors(arguments, message, tmp_path):
     (tmp_path / "page.html").write_text("earlier")
-    defaults = {"x_grid": np.arange(3.0), "y_grid": np.arange(3.0), "path": tmp_path / "page.html"}
+    defaults = {"model": normal, "x_grid": np.arange(3.0), "y_grid": np.arange(3.0), "path": tmp_path / "page.html"}
     with pytest.raises(ValueError, match=message):
-        tfmdn.plots.explorer(normal, **{**defaults, **arguments})
+        tfmdn.plots.explorer(**{**defaults, **arguments})
     assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
 
 
@@ -332,17 +339,20 @@ def test_of_vectors_one_output_is_chosen():
     np.testing.assert_allclose(values.reshape(3, 3), [[0.0, -x, 3.0] for x in grid], atol=1e-6)
 
 
-def test_limits_with_a_probability_and_values_of_a_grid():
-    def counts(x, **kwargs):
-        loc = np.asarray(x, np.float64)
-        components = tfmdn.distributions.CoarsenedNormal(loc, 1.0 + 0.0 * loc, low=0.0, **kwargs)
-        return tfmdn.Mixture(tfd.Categorical(logits=np.zeros((len(loc), 1))), components)
-
-    told = exploring.described(counts, np.array([0.0, 2.0]), np.linspace(0, 6, 61))
+def test_limits_with_a_probability_and_values_of_a_grid(pages):
+    told = json.loads(DATA.search(pages["amounts"].read_text(encoding="utf-8"))[1])
     assert (told["atoms"], told["isStepped"], told["sizes"]["atoms"]) == ([0.0], False, 1)
-    values = np.frombuffer(base64.b64decode(told["data"]), "<f4").reshape(2, -1)
-    np.testing.assert_allclose(values[:, -1], [0.5, 0.02275], atol=1e-4)
-    told = exploring.described(functools.partial(counts, resolution=1.0), np.array([0.0, 2.0]), np.arange(7))
+    values = np.frombuffer(base64.b64decode(told["data"]), "<f4").reshape(10, -1)
+    weights = np.exp(LOGITS) / np.exp(LOGITS).sum()
+    x = np.add.outer(np.linspace(-1, 1, 5), [0.0, 2.0]).reshape(-1, 1) + CENTRES
+    np.testing.assert_allclose(values[:, -1], scipy.stats.norm.cdf(-x / 0.5) @ weights, atol=1e-5)
+
+    def counts(x):
+        components = tfmdn.distributions.CoarsenedNormal(x, 1.0 + 0.0 * x, low=0.0, resolution=1.0)
+        return tfmdn.Mixture(tfd.Categorical(logits=np.zeros_like(x)), components)
+
+    told = exploring.described(counts, np.array([0.0, 2.0]), np.arange(7))
     assert (told["atoms"], told["isStepped"]) == ([], True)
     values = np.frombuffer(base64.b64decode(told["data"]), "<f4").reshape(2, -1)
-    np.testing.assert_allclose(values[:, :7].sum(1), 1.0, atol=1e-3)
+    expected = scipy.stats.norm.cdf(np.arange(7) + 0.5 - np.array([[0.0], [2.0]]))
+    np.testing.assert_allclose(values[:, :7], np.diff(expected, prepend=0.0), atol=1e-5)

@@ -111,7 +111,17 @@ def _features(x_grid: Any) -> dict[str, np.ndarray]:
             "`x_grid` must have the values of each feature, `[n]`: an array for the only one, or a list or a "
             f"dictionary of arrays. Received the shapes {shapes}."
         )
-    return {name: np.unique(values) if values.dtype.kind in "fiu" else values for name, values in grids.items()}
+    grids = {name: _distinct(values) for name, values in grids.items()}
+    if not all(np.isfinite(values).all() for values in grids.values() if values.dtype.kind == "f"):
+        raise ValueError(f"The values of `x_grid` must be finite. Received: x_grid={x_grid!r}.")
+    return grids
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """Numbers from the least to the greatest, and texts in their order."""
+    if values.dtype.kind in "fiuM":
+        return np.unique(values)
+    return np.array(list(dict.fromkeys(values.tolist())), values.dtype)
 
 
 def _rows(x_grid: Any, features: dict[str, np.ndarray]) -> Rows:

@@ -18,13 +18,15 @@ tfd = tfp.distributions
 
 LEVELS, COVERAGE = (0.05, 0.5, 0.95), 0.8  # as in `browser/view.js`
 MOST_MODES = 8
+NEVER_NAN = {"logits", "locs", "scales", "density", "quantiles"}
+OF_ANY_NUMBER = {"modes", "heights", "region"}  # NaN follows where a row has fewer
 
 
 def told(said: Predictions, y: np.ndarray, most: int) -> tuple[dict, np.ndarray]:
     """Which kind of distributions there are, and the numbers of each row, see `browser/model.js`.
 
     Raises:
-      ValueError: if there are more than `most` numbers.
+      ValueError: if there are more than `most` numbers, or if those of some distribution are NaN.
     """
     parts: list[dict[str, np.ndarray]] = []
     atoms: list[float] = []
@@ -40,8 +42,11 @@ def told(said: Predictions, y: np.ndarray, most: int) -> tuple[dict, np.ndarray]
             atoms = limits[finite, 0].tolist()
             parts.append(_answers(mixture, y, atoms) | {"atoms": probabilities[finite].T})
         _check_size(len(said.rows), sum(part[0].size for part in parts[0].values()), most)
-    names = parts[0].keys()
-    numbers = {name: _concatenated([part[name] for part in parts]) for name in names}
+    numbers = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    bad = np.isnan(np.concatenate([numbers[name] for name in NEVER_NAN & numbers.keys()], 1)).any(1)
+    if bad.any():
+        raise ValueError(f"The model must say something at each point of `x_grid`. Received: NaN at {bad.sum():,}.")
+    numbers |= {name: _without_empty_columns(numbers[name]) for name in OF_ANY_NUMBER & numbers.keys()}
     sizes = {name: values.shape[1] for name, values in numbers.items()}
     described = {"kind": "normal"} if is_normal else {"kind": "table", "atoms": atoms, "isStepped": is_stepped}
     return {**described, "sizes": sizes}, np.concatenate([*numbers.values()], 1)
@@ -55,9 +60,8 @@ def _check_size(num_rows: int, size: int, most: int) -> None:
         )
 
 
-def _concatenated(parts: list[np.ndarray]) -> np.ndarray:
-    """Arrays `[n, ...]` one after another, without columns at the end that are NaN in all rows."""
-    values = np.concatenate(parts)
+def _without_empty_columns(values: np.ndarray) -> np.ndarray:
+    """An array `[n, ...]` without columns at the end that are NaN in all rows."""
     used = np.flatnonzero(~np.isnan(values).all(0))
     return values[:, : used[-1] + 1 if len(used) else 0]
 
@@ -71,14 +75,16 @@ def _parameters(mixture: Mixture) -> dict[str, np.ndarray]:
 
 
 def _answers(mixture: Mixture, y: np.ndarray, atoms: list[float]) -> dict[str, np.ndarray]:
-    modes = mixture.modes(min(quantities.num_components(mixture), MOST_MODES))
+    density = mixture.prob(quantities.beside(y, atoms)[:, np.newaxis]).numpy()  # [m, n]
+    density[np.isinf(density)] = density[np.isfinite(density)].max(initial=0.0)  # at 0, of a gamma
+    modes = mixture.modes(MOST_MODES)
     region = mixture.highest_density_region(COVERAGE)  # [I, n, 2]
     values = {
-        "density": mixture.prob(quantities.beside(y, atoms)[:, np.newaxis]),
+        "density": density,
         "moments": tf.stack([mixture.mean(), mixture.stddev()]),
         "quantiles": mixture.quantile(LEVELS),
         "modes": modes.points,
         "heights": tf.where(tf.math.is_nan(modes.points), np.nan, tf.exp(modes.log_prob)),
         "region": tf.reshape(tf.transpose(region, [0, 2, 1]), [-1, tf.shape(region)[1]]),  # [2 I, n]
     }
-    return {name: value.numpy().T for name, value in values.items()}
+    return {name: np.asarray(value).T for name, value in values.items()}

@@ -23,10 +23,20 @@ export function slider(name, { min, max, step, value, text, hint = "" }, changed
     input.setAttribute("aria-valuetext", output.textContent);
     input.style.setProperty("--part", (input.value - input.min) / (input.max - input.min || 1));
   };
-  input.addEventListener("input", () => { show(); changed(Number(input.value)); });
+  input.addEventListener("input", () => {
+    show();
+    changed(Number(input.value));
+  });
   show();
   const root = element("div", { class: "slider", title: hint }, element("label", { for: id }, name), output, input);
-  return { root, input, set(position) { input.value = position; show(); } };
+  return {
+    root,
+    input,
+    set(position) {
+      input.value = position;
+      show();
+    },
+  };
 }
 
 /** A box to tick with the colour of what it shows. */
@@ -40,7 +50,8 @@ export function toggle(name, color, checked, changed) {
 export function number(value, digits = 4) {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "unknown" : value < 0 ? "−∞" : "∞";
   const size = Math.abs(value);
-  const text = size && (size < 1e-3 || size >= 1e6) ? value.toExponential(digits - 2) : String(Number(value.toPrecision(digits)));
+  const text =
+    size && (size < 1e-3 || size >= 1e6) ? value.toExponential(digits - 2) : String(Number(value.toPrecision(digits)));
   return text.replace("-", "−");
 }
 

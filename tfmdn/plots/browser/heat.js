@@ -26,7 +26,9 @@ export class HeatMap {
   paint(rgb) {
     if (this.painted === rgb) return;
     this.painted = rgb;
-    const { values, columns } = this, { data } = this.image, peaks = new Float32Array(columns);
+    const { values, columns } = this,
+      { data } = this.image,
+      peaks = new Float32Array(columns);
     for (let i = 0; i < values.length; i++) peaks[i % columns] = Math.max(peaks[i % columns], values[i]);
     const top = peaks.sort()[Math.floor(0.75 * (columns - 1))] || 1;
     const [red, green, blue] = rgb.match(/\w\w/g).map((pair) => parseInt(pair, 16));

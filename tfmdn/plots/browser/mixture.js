@@ -12,7 +12,8 @@ const OFFSETS = Array.from({ length: 41 }, (_, i) => 2 * Math.sinh((i - 20) / 8)
 
 /** log(sum(exp(values))), whatever their size. */
 export function logSumExp(values) {
-  let top = -Infinity, sum = 0;
+  let top = -Infinity,
+    sum = 0;
   for (const value of values) if (value > top) top = value;
   if (top === -Infinity) return top;
   for (const value of values) sum += Math.exp(value - top);
@@ -39,7 +40,11 @@ export class NormalMixture {
   /** As `Mixture.temper`: logits / temperature, scales * scaleTemperature. */
   tempered(temperature, scaleTemperature = 1) {
     const logits = this.logWeights.map((logWeight) => logWeight / temperature);
-    return new NormalMixture(logits, this.locs, this.scales.map((scale) => scale * scaleTemperature));
+    return new NormalMixture(
+      logits,
+      this.locs,
+      this.scales.map((scale) => scale * scaleTemperature),
+    );
   }
 
   logDensity(y) {
@@ -66,7 +71,9 @@ export class NormalMixture {
   /** Slope and curvature of the log density at y, and where the mean shift leads from there. */
   around(y) {
     const total = this.logDensity(y); // fills `terms`
-    let slope = 0, squares = 0, precision = 0;
+    let slope = 0,
+      squares = 0,
+      precision = 0;
     for (const k of this.counted) {
       const share = Math.exp(this.terms[k] - total);
       const pull = (this.locs[k] - y) / this.scales[k] ** 2;
@@ -118,6 +125,11 @@ export class NormalMixture {
     const points = this.modes().map((peak) => peak.y);
     for (const k of this.counted) for (const z of OFFSETS) points.push(this.locs[k] + z * this.scales[k]);
     points.sort((a, b) => a - b);
-    return highestDensityRegion(points, (y) => this.logDensity(y), (y) => this.cdf(y), coverage);
+    return highestDensityRegion(
+      points,
+      (y) => this.logDensity(y),
+      (y) => this.cdf(y),
+      coverage,
+    );
   }
 }

@@ -13,13 +13,17 @@ export function decoded(text) {
 class Feature {
   constructor({ name, values, texts, unit = "" }) {
     Object.assign(this, { name, texts, unit, size: values.length, places: texts ? values.map((_, i) => i) : values });
-    const first = this.places[0], last = this.places[this.size - 1], half = (last - first) / (this.size - 1 || 1) / 2;
+    const first = this.places[0],
+      last = this.places[this.size - 1],
+      half = (last - first) / (this.size - 1 || 1) / 2;
     this.range = texts || first === last ? [first - 0.5, last + 0.5] : [first - half, last + half];
   }
 
   nearest(place) {
     let best = 0;
-    this.places.forEach((own, i) => { if (Math.abs(own - place) < Math.abs(this.places[best] - place)) best = i; });
+    this.places.forEach((own, i) => {
+      if (Math.abs(own - place) < Math.abs(this.places[best] - place)) best = i;
+    });
     return best;
   }
 }
@@ -43,7 +47,8 @@ export class Model {
 
   /** The distribution at a number of each feature's values. */
   at(indices) {
-    const row = this.features.reduce((sum, feature, i) => sum * feature.size + indices[i], 0), parts = {};
+    const row = this.features.reduce((sum, feature, i) => sum * feature.size + indices[i], 0),
+      parts = {};
     let start = row * this.length;
     for (const [name, size] of Object.entries(this.sizes)) parts[name] = this.numbers.subarray(start, (start += size));
     return this.kind === "normal" ? new NormalMixture(parts.logits, parts.locs, parts.scales) : new Table(this, parts);

@@ -4,7 +4,8 @@ const MOST_STEPS = 400;
 
 /** From each centre uphill: Newton's step where it leads higher, else the mean shift, which always does. */
 export function climb(mixture, start) {
-  let y = start, height = mixture.logDensity(y);
+  let y = start,
+    height = mixture.logDensity(y);
   for (let step = 0; step < MOST_STEPS; step++) {
     const { slope, curvature, shifted } = mixture.around(y);
     const newton = curvature < 0 ? y - slope / curvature : NaN;

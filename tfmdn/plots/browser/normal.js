@@ -7,7 +7,8 @@ function erfcOfPositive(x) {
   if (x > 27) return 0;
   const gauss = Math.exp(-x * x);
   if (x < 2.5) {
-    let term = x, sum = x;
+    let term = x,
+      sum = x;
     for (let n = 1; n < 200 && term > 1e-17 * sum; n++) {
       term *= (2 * x * x) / (2 * n + 1);
       sum += term;

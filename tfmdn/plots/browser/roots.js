@@ -20,11 +20,11 @@ export function rootBetween(f, a, fa, b, fb) {
     const value = f(middle);
     if (value === 0) return middle;
     if (value > 0 === fa > 0) {
-      a = middle, fa = value;
+      ((a = middle), (fa = value));
       if (side === 1) fb /= 2; // the Illinois rule: neither end stays for long
       side = 1;
     } else {
-      b = middle, fb = value;
+      ((b = middle), (fb = value));
       if (side === -1) fa /= 2;
       side = -1;
     }

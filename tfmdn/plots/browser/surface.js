@@ -20,7 +20,10 @@ export class Surface {
   }
 
   now() {
-    const { canvas } = this, width = canvas.clientWidth, height = canvas.clientHeight, density = devicePixelRatio || 1;
+    const { canvas } = this,
+      width = canvas.clientWidth,
+      height = canvas.clientHeight,
+      density = devicePixelRatio || 1;
     if (!width || !height) return;
     const size = [Math.round(width * density), Math.round(height * density)];
     if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
@@ -40,10 +43,17 @@ export function colors(canvas) {
 
 /** Round numbers between two, about so many. */
 export function ticks(low, high, count) {
-  const raw = (high - low) / Math.max(count, 1), power = 10 ** Math.floor(Math.log10(raw));
+  const raw = (high - low) / Math.max(count, 1),
+    power = 10 ** Math.floor(Math.log10(raw));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw * 0.999);
-  const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
+  const first = Math.ceil(low / step - 1e-9),
+    last = Math.floor(high / step + 1e-9);
   return Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
+
+/** Where a plot lies in a canvas: labels need the rest. */
+export function boxIn(width, height, left = 46) {
+  return { left, top: 28, width: width - left - 14, height: height - 70 };
 }
 
 /** A rectangle with two axes, each `{range, label, ticks}`; ticks are `[[value, text], ...]` or left out. */
@@ -64,7 +74,9 @@ export class Plot {
 
   /** The value on the horizontal axis at a place of the canvas, and that on the vertical one. */
   valuesAt(x, y) {
-    const { box } = this, [left, right] = this.horizontal.range, [low, high] = this.vertical.range;
+    const { box } = this,
+      [left, right] = this.horizontal.range,
+      [low, high] = this.vertical.range;
     const inside = (part) => Math.min(Math.max(part, 0), 1);
     return [
       left + inside((x - box.left) / box.width) * (right - left),
@@ -86,7 +98,8 @@ export class Plot {
       context.moveTo(this.x(value), box.top);
       context.lineTo(this.x(value), bottom);
       context.stroke();
-      const half = context.measureText(text).width / 2, edge = box.left + box.width + 12;
+      const half = context.measureText(text).width / 2,
+        edge = box.left + box.width + 12;
       context.fillText(text, Math.min(this.x(value), edge - half), bottom + 6);
     }
     context.textAlign = "right";

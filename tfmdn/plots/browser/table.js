@@ -10,7 +10,8 @@ export class Table {
   /** Between two values of y on the line between their densities, or that of the nearest value. */
   density(y) {
     const last = this.y.length - 1;
-    let low = 0, high = last;
+    let low = 0,
+      high = last;
     while (high - low > 1) {
       const middle = (low + high) >> 1;
       if (this.y[middle] <= y) low = middle;

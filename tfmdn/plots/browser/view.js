@@ -1,9 +1,10 @@
 // One distribution as a picture and in words: the curve, its components, peaks, regions, quantiles and mean.
 
 import { element, number, toggle } from "./elements.js";
-import { colors, Plot, Surface, ticks } from "./surface.js";
+import { boxIn, colors, Plot, Surface, ticks } from "./surface.js";
 
-export const LEVELS = [0.05, 0.5, 0.95], COVERAGE = 0.8; // as in tables.py
+export const LEVELS = [0.05, 0.5, 0.95],
+  COVERAGE = 0.8; // as in tables.py
 export const COMPONENT_COLORS = 6; // --c0 to --c5
 const POINTS = 240;
 const IDEAS = [
@@ -13,6 +14,11 @@ const IDEAS = [
   ["quantiles", "Quantiles", "quantile", false],
   ["mean", "Mean", "mean", true],
 ];
+
+/** The modes but for those that one could not see, from the highest down. */
+export function visible(modes) {
+  return modes.filter((peak) => peak.density > 0.02 * modes[0].density);
+}
 
 /** All numbers that are shown of a distribution. */
 export function answers(distribution, coverage) {
@@ -33,7 +39,11 @@ export class DistributionView {
     this.canvas = element("canvas", { role: "img", class: "slice" });
     this.surface = new Surface(this.canvas, (context, width, height) => this.draw(context, width, height));
     this.legend = element("fieldset", { class: "legend" }, element("legend", {}, "Show"));
-    const show = (key, isShown) => { this.shown[key] = isShown; this.surface.ask(); changed(); };
+    const show = (key, isShown) => {
+      this.shown[key] = isShown;
+      this.surface.ask();
+      changed();
+    };
     this.toggles = IDEAS.map(([key, name, color, isShown]) => toggle(name, color, isShown, (on) => show(key, on)));
     this.legend.append(...this.toggles);
     this.facts = element("dl", { class: "facts", "aria-live": "polite" });
@@ -48,31 +58,63 @@ export class DistributionView {
   }
 
   write() {
-    const { answers: said, facts } = this, unit = this.target.unit ? ` ${this.target.unit}` : "";
-    const fact = (color, name, value, meaning) => element(
-      "div", { style: `--color: var(--${color})` },
-      element("dt", {}, name), element("dd", {}, element("strong", {}, value), element("span", {}, meaning)),
-    );
-    const peaks = said.modes.filter((peak) => peak.density > 0.02 * said.modes[0].density).slice(0, 6);
+    const { answers: said, facts } = this,
+      unit = this.target.unit ? ` ${this.target.unit}` : "";
+    const fact = (color, name, value, meaning) =>
+      element(
+        "div",
+        { style: `--color: var(--${color})` },
+        element("dt", {}, name),
+        element("dd", {}, element("strong", {}, value), element("span", {}, meaning)),
+      );
+    const peaks = visible(said.modes).slice(0, 6);
     const intervals = said.region.map(([low, high]) => `${number(low, 3)} to ${number(high, 3)}`);
-    const atoms = (this.distribution.atoms ?? []).map(({ y, probability }) => fact(
-      "density", `P( y = ${number(y)} )`, number(probability, 3), "a value with a probability of its own: the thick line, of full height for 1"));
+    const atoms = (this.distribution.atoms ?? []).map(({ y, probability }) =>
+      fact(
+        "density",
+        `P( y = ${number(y)} )`,
+        number(probability, 3),
+        "a value with a probability of its own: the thick line, of full height for 1",
+      ),
+    );
     facts.replaceChildren(
       ...atoms,
-      fact("mode", peaks.length > 1 ? `${peaks.length} modes` : "1 mode",
-        peaks.map((peak) => number(peak.y, 3)).join(", ") + unit, "the peaks: the likely answers, the likeliest first"),
-      fact("region", `Most likely ${100 * this.coverage} %`, intervals.join(", or ") + unit,
-        intervals.length > 1 ? "the smallest set that holds y so often; it leaves the gaps out" : "the smallest set that holds y so often"),
-      fact("mean", "Mean", `${number(said.mean, 3)} ± ${number(said.stddev, 3)}${unit}`, "all that a network with squared error would say"),
-      fact("quantile", "Quantiles", said.quantiles.map((y) => number(y, 3)).join(", ") + unit, "y is below these 5 %, 50 % and 95 % of the time"),
+      fact(
+        "mode",
+        peaks.length > 1 ? `${peaks.length} modes` : "1 mode",
+        peaks.map((peak) => number(peak.y, 3)).join(", ") + unit,
+        "the peaks: the likely answers, the likeliest first",
+      ),
+      fact(
+        "region",
+        `Most likely ${100 * this.coverage} %`,
+        intervals.join(", or ") + unit,
+        intervals.length > 1
+          ? "the smallest set that holds y so often; it leaves the gaps out"
+          : "the smallest set that holds y so often",
+      ),
+      fact(
+        "mean",
+        "Mean",
+        `${number(said.mean, 3)} ± ${number(said.stddev, 3)}${unit}`,
+        "all that a network with squared error would say",
+      ),
+      fact(
+        "quantile",
+        "Quantiles",
+        said.quantiles.map((y) => number(y, 3)).join(", ") + unit,
+        "y is below these 5 %, 50 % and 95 % of the time",
+      ),
     );
-    const answer = `${peaks.length} modes at ${peaks.map((peak) => number(peak.y, 3)).join(", ")}; mean ${number(said.mean, 3)}`;
+    const places = peaks.map((peak) => number(peak.y, 3)).join(", ");
+    const answer = `${peaks.length} modes at ${places}; mean ${number(said.mean, 3)}`;
     this.canvas.setAttribute("aria-label", `The density of ${this.target.name}${this.given}: ${answer}.`);
   }
 
   /** The numbers that are drawn, as the curve is. */
   curve() {
-    const [low, high] = this.range, { distribution } = this;
+    const [low, high] = this.range,
+      { distribution } = this;
     const ys = Array.from({ length: POINTS + 1 }, (_, i) => low + (i / POINTS) * (high - low));
     if (distribution.isStepped) return this.steps();
     ys.push(...this.answers.modes.map((peak) => peak.y).filter((y) => y > low && y < high));
@@ -82,24 +124,32 @@ export class DistributionView {
 
   /** The outline of bars over the values of y. */
   steps() {
-    const { y: values, parts } = this.distribution, half = (values[1] - values[0]) / 2;
-    return values.flatMap((y, i) => [[y - half, parts.density[i]], [y + half, parts.density[i]]]);
+    const { y: values, parts } = this.distribution,
+      half = (values[1] - values[0]) / 2;
+    return values.flatMap((y, i) => [
+      [y - half, parts.density[i]],
+      [y + half, parts.density[i]],
+    ]);
   }
 
   draw(context, width, height) {
     if (!this.distribution) return;
-    const upright = this.isUpright(), color = colors(this.canvas), curve = this.curve();
+    const upright = this.isUpright(),
+      color = colors(this.canvas),
+      curve = this.curve();
     const [step] = ticks(0, curve.reduce((top, [, p]) => Math.max(top, p), 0) * 1.08 || 1, 4).slice(1);
     const top = step * Math.ceil((curve.reduce((most, [, p]) => Math.max(most, p), 0) * 1.08) / step);
     const unit = this.target.unit ? ` in ${this.target.unit}` : "";
     const per = this.target.unit ? `density per ${this.target.unit.replace(/s$/, "")}` : "density";
     const ofTarget = { range: this.range, label: `${this.target.name}${unit}`, ticks: this.target.ticks };
     const ofDensity = { range: [0, top], label: per, ticks: ticks(0, top, 3).map((v) => [v, number(v, 3)]) };
-    const box = upright
-      ? { left: 14, top: 26, width: width - 26, height: height - 68 }
-      : { left: 46, top: 26, width: width - 58, height: height - 68 };
+    const box = upright ? boxIn(width, height, 14) : boxIn(width, height);
     const plot = upright
-      ? new Plot(context, box, ofDensity, { ...ofTarget, label: "", ticks: ticks(...this.range, box.height / 45).map((v) => [v, ""]) })
+      ? new Plot(context, box, ofDensity, {
+          ...ofTarget,
+          label: "",
+          ticks: ticks(...this.range, box.height / 45).map((v) => [v, ""]),
+        })
       : new Plot(context, box, ofTarget, ofDensity);
     plot.drawAxes(color);
     const at = (y, p) => (upright ? [plot.x(p), plot.y(y)] : [plot.x(y), plot.y(p)]);
@@ -107,7 +157,8 @@ export class DistributionView {
   }
 
   drawIdeas(plot, at, curve, top, color) {
-    const { context } = plot, { answers: said, shown, distribution } = this;
+    const { context } = plot,
+      { answers: said, shown, distribution } = this;
     const area = (points, style) => {
       context.fillStyle = style;
       context.beginPath();
@@ -130,19 +181,27 @@ export class DistributionView {
         plot.line(own, { color: color(`c${k % COMPONENT_COLORS}`), width: 1.5, dash: [6, 3] });
       }
     }
-    plot.line(curve.map(([y, p]) => at(y, p)), { color: color("density"), width: 2.25 });
+    plot.line(
+      curve.map(([y, p]) => at(y, p)),
+      { color: color("density"), width: 2.25 },
+    );
     for (const { y, probability } of distribution.atoms ?? []) {
       plot.line([at(y, 0), at(y, probability * top)], { color: color("density"), width: 5 });
     }
     if (shown.quantiles) {
       for (const y of said.quantiles) {
-        plot.line([at(y, 0), at(y, Math.max(distribution.density(y), 0.06 * top))], { color: color("quantile"), width: 2 });
+        plot.line([at(y, 0), at(y, Math.max(distribution.density(y), 0.06 * top))], {
+          color: color("quantile"),
+          width: 2,
+        });
       }
     }
     if (shown.mean) plot.line([at(said.mean, 0), at(said.mean, top)], { color: color("mean"), width: 2, dash: [2, 3] });
     if (shown.modes) {
-      for (const { y, density } of said.modes) {
-        if (density > 0.02 * said.modes[0].density) plot.dot(...at(y, density), { color: color("mode"), ring: color("paper") });
+      const atomAt = (y) => (distribution.atoms ?? []).find((atom) => Math.abs(atom.y - y) < 1e-6);
+      for (const { y, density } of visible(said.modes)) {
+        const height = atomAt(y) ? atomAt(y).probability * top : density;
+        plot.dot(...at(y, height), { color: color("mode"), ring: color("paper") });
       }
     }
   }
