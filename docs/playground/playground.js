@@ -11,6 +11,7 @@ import { Workbench } from "./workbench.js";
 
 const told = JSON.parse(document.getElementById("data").textContent);
 const explorer = new Explorer(document.getElementById("explorer"), new Model(told));
+explorer.move(0, explorer.model.features[0].nearest(8));
 const throws = new Throws(document.getElementById("throws"), explorer);
 const workbench = new Workbench(document.getElementById("workbench"));
 const lesson = new Lesson(document.getElementById("lesson"));

@@ -219,6 +219,17 @@ def test_sliders_keys_and_fingers_move_x(driver, pages):
 
 
 @needs_browser
+def test_the_modes_hit_and_the_mean_does_not(driver, pages):
+    opened(driver, pages["playground"])
+    slide(driver, "#explorer input[type=range]", 70)
+    throws = element(driver, "#throws .words").text
+    distance, mean = (float(re.search(text, throws)[1]) for text in (r"came down after (\S+) m", r"the mean, (\S+)°"))
+    assert all(float(far) == pytest.approx(distance, abs=0.15) for far in re.findall(r"(\S+) m at", throws))
+    missed = 100.0 * np.sin(np.radians(2.0 * mean)) / 9.81 - distance
+    assert float(re.search(r"flies (\S+) m too far", throws)[1]) == pytest.approx(missed, abs=0.15)
+
+
+@needs_browser
 def test_components_by_hand(driver, pages):
     opened(driver, pages["playground"])
     before = driver.execute_script("return tfmdn.workbench.view.answers.mean")

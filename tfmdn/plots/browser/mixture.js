@@ -121,15 +121,15 @@ export class NormalMixture {
     return modes(this);
   }
 
-  region(coverage) {
+  /** Values of y between which the density does nothing that one would miss. */
+  places() {
     const points = this.modes().map((peak) => peak.y);
     for (const k of this.counted) for (const z of OFFSETS) points.push(this.locs[k] + z * this.scales[k]);
-    points.sort((a, b) => a - b);
-    return highestDensityRegion(
-      points,
-      (y) => this.logDensity(y),
-      (y) => this.cdf(y),
-      coverage,
-    );
+    return points.sort((a, b) => a - b);
+  }
+
+  region(coverage) {
+    const logDensity = (y) => this.logDensity(y);
+    return highestDensityRegion(this.places(), logDensity, (y) => this.cdf(y), coverage);
   }
 }

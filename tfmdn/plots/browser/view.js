@@ -6,7 +6,8 @@ import { boxIn, colors, Plot, Surface, ticks } from "./surface.js";
 export const LEVELS = [0.05, 0.5, 0.95],
   COVERAGE = 0.8; // as in tables.py
 export const COMPONENT_COLORS = 6; // --c0 to --c5
-const POINTS = 240;
+const NO_BREAK = "\u00a0";
+const POINTS = 200;
 const IDEAS = [
   ["components", "Components", "component", true],
   ["region", "Most likely 80 %", "region", true],
@@ -17,7 +18,7 @@ const IDEAS = [
 
 /** The modes but for those that one could not see, from the highest down. */
 export function visible(modes) {
-  return modes.filter((peak) => peak.density > 0.02 * modes[0].density);
+  return modes.filter((peak) => peak.density > 0.05 * modes[0].density);
 }
 
 /** All numbers that are shown of a distribution. */
@@ -65,14 +66,16 @@ export class DistributionView {
         "div",
         { style: `--color: var(--${color})` },
         element("dt", {}, name),
-        element("dd", {}, element("strong", {}, value), element("span", {}, meaning)),
+        element("dd", {}, element("strong", {}, value), element("span", {}, meaning.replaceAll(" %", NO_BREAK + "%"))),
       );
     const peaks = visible(said.modes).slice(0, 6);
-    const intervals = said.region.map(([low, high]) => `${number(low, 3)} to ${number(high, 3)}`);
+    const intervals = said.region.map(([low, high]) =>
+      low === high ? number(low, 3) : `${number(low, 3)} to ${number(high, 3)}`,
+    );
     const atoms = (this.distribution.atoms ?? []).map(({ y, probability }) =>
       fact(
         "density",
-        `P( y = ${number(y)} )`,
+        `P( ${this.target.name} = ${number(y)} )`,
         number(probability, 3),
         "a value with a probability of its own: the thick line, of full height for 1",
       ),
@@ -103,7 +106,7 @@ export class DistributionView {
         "quantile",
         "Quantiles",
         said.quantiles.map((y) => number(y, 3)).join(", ") + unit,
-        "y is below these 5 %, 50 % and 95 % of the time",
+        "y is at most that, 5 %, 50 % and 95 % of the time",
       ),
     );
     const places = peaks.map((peak) => number(peak.y, 3)).join(", ");
@@ -117,7 +120,8 @@ export class DistributionView {
       { distribution } = this;
     const ys = Array.from({ length: POINTS + 1 }, (_, i) => low + (i / POINTS) * (high - low));
     if (distribution.isStepped) return this.steps();
-    ys.push(...this.answers.modes.map((peak) => peak.y).filter((y) => y > low && y < high));
+    const places = distribution.places?.() ?? this.answers.modes.map((peak) => peak.y);
+    ys.push(...places.filter((y) => y > low && y < high));
     ys.sort((a, b) => a - b);
     return ys.map((y) => [y, distribution.density(y)]);
   }
@@ -140,7 +144,11 @@ export class DistributionView {
     const [step] = ticks(0, curve.reduce((top, [, p]) => Math.max(top, p), 0) * 1.08 || 1, 4).slice(1);
     const top = step * Math.ceil((curve.reduce((most, [, p]) => Math.max(most, p), 0) * 1.08) / step);
     const unit = this.target.unit ? ` in ${this.target.unit}` : "";
-    const per = this.target.unit ? `density per ${this.target.unit.replace(/s$/, "")}` : "density";
+    const per = this.distribution.isStepped
+      ? "probability"
+      : this.target.unit
+        ? `density per ${this.target.unit.replace(/s$/, "")}`
+        : "density";
     const ofTarget = { range: this.range, label: `${this.target.name}${unit}`, ticks: this.target.ticks };
     const ofDensity = { range: [0, top], label: per, ticks: ticks(0, top, 3).map((v) => [v, number(v, 3)]) };
     const box = upright ? boxIn(width, height, 14) : boxIn(width, height);
@@ -169,7 +177,8 @@ export class DistributionView {
     };
     area(curve, color("density-fill"));
     if (shown.region) {
-      for (const [low, high] of said.region) {
+      const half = distribution.isStepped ? (distribution.y[1] - distribution.y[0]) / 2 : 0;
+      for (const [low, high] of said.region.map(([first, last]) => [first - half, last + half])) {
         const inside = curve.filter(([y]) => y > low && y < high);
         area([[low, distribution.density(low)], ...inside, [high, distribution.density(high)]], color("region-fill"));
         plot.line([at(low, 0), at(high, 0)], { color: color("region"), width: 9 });
