@@ -17,15 +17,21 @@ class VonMises(Normal):
         return 1.0 / np.maximum(self.scale, 1e-6)
 
     def log_pdf(self, y):
+        # At infinity there is no density, as of any other family, and all of the probability lies before it.
+        return np.where(np.isinf(y), -INF, self._log_density(np.where(np.isinf(y), 0.0, y)))
+
+    def _log_density(self, y):
         inverse = self._inverse()
         norm = math.log(2 * math.pi) + np.log(sp.i0e(np.square(inverse)))
         return -2.0 * np.square(np.sin(0.5 * (y - self.loc)) * inverse) - norm
 
     def log_cdf(self, y):
-        return self._log_between(-math.pi, wrapped(y))
+        value = self._log_between(-math.pi, wrapped(np.where(np.isinf(y), 0.0, y)))
+        return np.where(np.isinf(y), np.where(y > 0.0, 0.0, -INF), value)
 
     def log_sf(self, y):
-        return self._log_between(wrapped(y), math.pi)
+        value = self._log_between(wrapped(np.where(np.isinf(y), 0.0, y)), math.pi)
+        return np.where(np.isinf(y), np.where(y > 0.0, -INF, 0.0), value)
 
     def _log_between(self, start, end):
         """By quadrature in panels from the peak outwards, on the shorter ways round."""

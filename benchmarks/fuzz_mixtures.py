@@ -77,8 +77,16 @@ class Truth:
         for name in ("low", "high") if self.configuration.coarse else ():
             limit = self.parameters[name][:, 0] + np.zeros_like(y)
             slack = 8.0 * self.configuration.epsilon * np.abs(limit)
+            if "resolution" in self.parameters:  # of which the next value is another one
+                slack = np.minimum(slack, 0.25 * self.parameters["resolution"][:, 0])
             with np.errstate(invalid="ignore"):
                 y = np.where(np.isfinite(limit) & (np.abs(y - limit) <= slack), limit, y)
+        if "resolution" in self.parameters:
+            step, origin = (self.parameters[name][:, 0] for name in ("resolution", "origin"))
+            index = (y - origin) / step
+            slack = np.minimum(4.0 * self.configuration.epsilon * np.abs(index), 0.25) + 1e-3
+            with np.errstate(invalid="ignore"):
+                y = np.where(np.abs(index - np.round(index)) <= slack, origin + np.round(index) * step, y)
         return y
 
     def _along_components(self, y: np.ndarray) -> np.ndarray:

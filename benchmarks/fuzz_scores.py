@@ -139,7 +139,9 @@ def gradients(fuzzed: Fuzzed) -> Iterator[Comparison]:
         if name in QUERIES and not configuration.coarse:
             with np.errstate(all="ignore"):
                 expected, tolerance = _slope(fuzzed, QUERIES[name], y)
-                is_moderate = ~(np.abs(expected) > 0.01 * largest)
+                # What the difference does not resolve beside a huge value may overflow, too.
+                unknown = np.where(np.isfinite(tolerance), tolerance, 0.0)
+                is_moderate = ~(np.abs(expected) + unknown > 0.01 * largest)
                 is_known = is_finite & np.isfinite(slope) & np.isfinite(tolerance) & is_moderate
                 # Further out densities are held, and logarithms those of what vanishes.
                 is_known &= (
@@ -148,10 +150,22 @@ def gradients(fuzzed: Fuzzed) -> Iterator[Comparison]:
                 is_known &= (
                     (value > np.log(np.finfo(dtype).tiny)) | (name == "log_prob") | is_plain_normal(configuration)
                 )
+                if name != "log_prob":  # a density that vanishes in the dtype leaves a gradient of 0, as is promised
+                    density = value + np.log(np.abs(expected) * fuzzed.truth.marginals().scale.min(1))
+                    is_known &= (density > np.log(np.finfo(dtype).tiny)) | is_plain_normal(configuration)
             received, expected = np.where(is_known, slope, 0.0), np.where(is_known, expected, 0.0)
             yield Comparison(f"gradient of {name}", received, expected, tolerance, 1, question)
-            is_wrong &= is_moderate
+            is_wrong &= is_moderate & ~_overflows(fuzzed)
         yield Comparison(f"gradient of {name} is finite", is_wrong * 1.0, np.zeros(slope.shape), 0.0, 1, question)
+
+
+def _overflows(fuzzed: Fuzzed) -> np.ndarray:
+    """Whether the straight line as which exponential tails go on is too steep for the dtype in these units."""
+    if fuzzed.configuration.family != "gumbel":
+        return np.zeros(fuzzed.y[:4].shape, bool)
+    with np.errstate(over="ignore"):
+        slope = math.exp(40.0) / fuzzed.truth.parameters["scale"].min(1)
+    return np.broadcast_to(slope > 0.01 * float(np.finfo(fuzzed.dtype).max), fuzzed.y[:4].shape)
 
 
 def _is_smooth(fuzzed: Fuzzed, y: np.ndarray) -> np.ndarray:
@@ -173,8 +187,11 @@ def _slope(fuzzed: Fuzzed, query, y: np.ndarray) -> tuple[np.ndarray, np.ndarray
     if configuration.family in POSITIVE:
         scale = np.abs(y) * np.minimum(scale, 1.0)
     step = 1e-4 * scale + 0.0 * y
-    size = np.abs(y) + (np.abs(truth.parameters["loc"]).max(1) if configuration.family not in POSITIVE else 0.0)
+    centres = np.abs(truth.parameters["loc"]).max(1)
+    size = np.abs(y) + (centres if configuration.family not in POSITIVE else 0.0)
     step = np.maximum(step, 1e-9 * size)
+    if configuration.family in POSITIVE:  # of which the distribution is that of log y, whose last place is that of loc
+        size = np.abs(y) * (1.0 + centres)
 
     base, wide = (difference(query, truth, y, own) for own in (step, 2.0 * step))
     value = query(truth, y)
@@ -192,7 +209,8 @@ def _slope(fuzzed: Fuzzed, query, y: np.ndarray) -> tuple[np.ndarray, np.ndarray
         + rounding
         + (1e-3 if configuration.dtype == "float32" else 1e-5) * np.abs(base)
     )
-    return base, np.where(np.isnan(tolerance), INF, tolerance)
+    # So far from 0 that the digits of a target leave no step within a component, a difference says nothing.
+    return base, np.where(np.isnan(tolerance) | (step > 1e-2 * scale), INF, tolerance)
 
 
 def difference(query, truth: Truth, y: np.ndarray, step: np.ndarray) -> np.ndarray:

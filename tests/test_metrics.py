@@ -107,6 +107,18 @@ def test_only_the_ratios_of_weights_matter(name, arguments):
     for scale in (1e-300, 1e-40, 1e300):
         found = float(build(name, arguments, 2)(y, mixture, sample_weight=scale * weight))
         assert found == pytest.approx(expected, rel=1e-5)
+    if name == "CRPS":  # scores of 1e25 and 1e-21, and batches of which one counts 1e300 times as much
+        for unit, scale in ((1e25, 1e300), (1e-21, 1e-300)):
+            metric, own = build(name, arguments), mixture_of(("normal", "diag", ()))
+            loc, stddev = (
+                unit * value for value in (own.components_distribution.loc, own.components_distribution.scale)
+            )
+            own = tfmdn.Mixture(own.mixture_distribution, tfd.Normal(loc, stddev))
+            plain = float(metric(np.full(5, unit), own, sample_weight=weight))
+            metric.reset_state()
+            metric.update_state(np.full(5, unit), own, sample_weight=scale * weight)
+            metric.update_state(np.full(5, 9.0 * unit), own, sample_weight=min(scale, 1.0) * 1e-300 * weight)
+            assert float(metric.result()) == pytest.approx(plain, rel=1e-5)
     for bad in (-1.0, np.nan, np.inf):
         weight[2] = bad
         with pytest.raises(ValueError, match=r"`sample_weight` must be finite numbers, 0 or more.*from 0: 2"):

@@ -267,3 +267,25 @@ def test_a_level_of_all_that_stays_beyond_a_limit():
     )
     found = tfmdn.Mixture(tfd.Categorical(probs=[0.5, 0.5]), components).quantile([0.5]).numpy()
     assert -9.0 < found.item() <= 0.0
+
+
+def test_fine_steps_in_float32():
+    """The value next to a limit is none, where steps are as fine as its rounding; a level in the middle has a side."""
+    at_limit = {"loc": 10.73091125, "scale": 6.5e-5, "low": 10.730888366699219, "high": INF, "resolution": 2.0**-18}
+    mirrored = {"loc": -1724066.625, "scale": 2198.9, "low": -INF, "high": INF, "resolution": 8.0}
+    mirrored |= {"mirror_low": -1724064.0, "mirror_high": -1723896.0}
+    steps, levels = 10.730888366699219 + 2.0**-18 * np.arange(4), np.array([1e-12, 0.01, 0.5, 0.9])
+    answers = []
+    for dtype in ("float32", "float64"):
+        logits, of_limit, of_mirrors = (
+            tf.zeros([1], dtype),
+            *({name: tf.constant([value], dtype) for name, value in own.items()} for own in (at_limit, mirrored)),
+        )
+        mixtures = [
+            tfmdn.Mixture(tfd.Categorical(logits=logits), tfmdn.distributions.CoarsenedNormal(is_moved=[1.0], **own))
+            for own in (of_limit, of_mirrors)
+        ]
+        answers.append([mixtures[0].prob(steps.astype(dtype)), *(own.quantile(levels) for own in mixtures)])
+    for received, expected, tolerance in zip(*answers, (1e-2, 1e-6, 0.0)):
+        np.testing.assert_allclose(received, expected, rtol=tolerance)
+    assert float(answers[0][0][1]) < 0.1 * float(answers[0][0][0])

@@ -108,3 +108,13 @@ def test_a_mixture_of_other_parameters_has_their_density(case):
         expected = by_tfp(changed).log_prob(tf.cast(y, changed.dtype))
         np.testing.assert_allclose(changed.log_prob(tf.cast(y, changed.dtype)), expected, rtol=1e-5)
     np.testing.assert_allclose(mixture[1:3].log_prob(y[1:3]), mixture.log_prob(y)[1:3], rtol=1e-12)
+
+
+@pytest.mark.parametrize("family", [tfd.Normal, tfd.Laplace, tfd.Logistic], ids=lambda kind: kind.__name__)
+def test_the_largest_numbers_have_a_density_and_gradients(family):
+    y, loc, scale = tf.constant([-3e38, 3e38, np.inf]), tf.zeros([1]), tf.constant([0.5])
+    with tf.GradientTape() as tape:
+        tape.watch([loc, scale])
+        value = tfmdn.Mixture(tfd.Categorical(logits=[0.0]), family(loc, scale)).log_prob(y)
+    assert (value < -1e10).numpy().all()
+    assert all(np.isfinite(gradient).all() for gradient in tape.gradient(value, [loc, scale]))

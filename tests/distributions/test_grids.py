@@ -43,3 +43,15 @@ def test_gradients_pass():
         value = grid.observed(y)
     np.testing.assert_array_equal(value, [0.5, np.inf])
     np.testing.assert_array_equal(tape.gradient(value, y), [1.0, 1.0])
+
+
+def test_numbers_far_from_the_origin_are_on_the_grid():
+    """Their own last place is more than a thousandth of a step: 350.07 in steps of a cent, in float32."""
+    grid, index = Grid(tf.constant(0.01), tf.constant(0.0)), np.arange(-200_000, 200_001, 7)
+    y = (index / 100.0).astype("float32")
+    for method in (grid.nearest, grid.last_up_to, grid.first_from):
+        np.testing.assert_array_equal(np.round(100.0 * np.float64(method(y))), index)
+    assert grid.contains(y).numpy().all()
+    between = ((index + 0.5) / 100.0).astype("float32")
+    np.testing.assert_array_equal(np.round(100.0 * np.float64(grid.last_up_to(between))), index)
+    assert not grid.contains(between).numpy().any()

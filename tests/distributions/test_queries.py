@@ -13,7 +13,9 @@ from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 
 import tfmdn
 from tfmdn.distributions import tensors
+from tfmdn.layers import families
 
+POSITIVE = [name for name, family in families.FAMILIES.items() if family.is_positive]
 tfd = tfp.distributions
 every_kind = pytest.mark.parametrize("case", COMPONENTS, ids=case_name)
 every_scalar_kind = pytest.mark.parametrize("case", SCALAR_COMPONENTS, ids=case_name)
@@ -517,6 +519,30 @@ def test_region_with_a_spike_a_gap_and_a_dead_component():
     assert np.sum(np.diff(truth.cdf(0, region[:3].ravel()))[::2]) == pytest.approx(0.5, abs=1e-6)
 
 
+REGIONS = {
+    # family, coverage, logits, loc, scale
+    "far below the centre of log y": ("lognormal", 0.5, [0.0, 0.0], [0.0, 2.0], [3.0, 1.0]),
+    "down to nothing": ("gamma", 0.9, [0.0, 0.0], [0.0, 1.0], [10.0, 3.0]),
+    "of a power": ("weibull", 0.9, [0.0, 1.0], [0.0, 1.0], [10.0, 0.5]),
+    "of a narrow one beside a wide one": ("gumbel", 0.5, [0.0, 0.0], [0.0, 0.2], [1.0, 1e-4]),
+    "of a narrow one beside long tails": ("student_t", 0.5, [0.0, 0.0], [0.0, 0.2], [1.0, 1e-4]),
+    "between two centres of one height": ("logistic", 0.05, [0.0, 0.0], [0.0, 0.4], [1.2, 1.2]),
+}
+
+
+@pytest.mark.parametrize(("family", "coverage", "logits", "loc", "scale"), REGIONS.values(), ids=REGIONS)
+def test_ends_of_regions_are_equally_high(family, coverage, logits, loc, scale):
+    kind = families.FAMILIES[family].distribution
+    more = {"df": np.float64([3.0, 3.0])} if family == "student_t" else {}
+    components = kind(loc=np.float64(loc), scale=np.float64(scale), **more)
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=np.float64(logits)), components)
+    ends = np.asarray(mixture.highest_density_region(coverage))
+    ends = ends[np.isfinite(ends[:, 0])]
+    assert np.sum(np.diff(mixture.cdf(ends), axis=-1)) == pytest.approx(coverage, abs=1e-5)
+    inside = ends[ends > 0.0] if kind in (families.FAMILIES[name].distribution for name in POSITIVE) else ends
+    np.testing.assert_allclose(mixture.log_prob(inside), mixture.log_prob(inside).numpy().max(), atol=1e-2)
+
+
 def test_regions_of_any_batch_shape_and_of_components_that_tfmdn_does_not_have():
     for batch_shape in ((), (2, 3)):
         loc = np.random.default_rng(0).normal(size=(*batch_shape, 4))
@@ -532,6 +558,12 @@ def test_regions_of_any_batch_shape_and_of_components_that_tfmdn_does_not_have()
     cdf = lambda y: 0.3 * scipy.stats.gamma(2.0).cdf(y) + 0.7 * scipy.stats.gamma(9.0, scale=0.5).cdf(y)  # noqa: E731
     assert cdf(high) - cdf(low) == pytest.approx(0.9, abs=1e-6)
     assert float(gamma.prob(low)) == pytest.approx(float(gamma.prob(high)), rel=1e-5)
+
+
+def test_modes_are_the_same_alone_and_beside_slower_climbs():
+    loc = np.random.default_rng(0).normal(size=(20, 4, 2))
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((20, 4))), tfd.MultivariateNormalDiag(loc, np.full(2, 0.9)))
+    np.testing.assert_allclose(mixture.mode()[3:5], mixture[3:5].mode(), rtol=1e-13)
 
 
 def test_a_row_of_nan_has_no_modes_and_no_region():

@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 
 import tfmdn
 from tfmdn.distributions import cells, coarsened, ranked_probability, reflected
+from tfmdn.layers import families
 
 tfd = tfp.distributions
 INF = np.inf
@@ -142,6 +143,31 @@ def test_atoms_and_grids():
     for dtype, tolerance in (("float64", 1e-6), ("float32", 1e-5)):
         received = received_of(kind, names, rows, OF_COARSENED, dtype)
         np.testing.assert_allclose(received, expected, rtol=1e-4, atol=tolerance)
+
+
+FAR_OR_NARROW = {
+    # Narrow ones, and some of little weight that are far away; limits that leave a wide one hardly any room.
+    "gamma": [([0.0, -14.0], {"loc": [5.6, 12.0], "scale": [0.0095, 0.1]}, 282.4)],
+    "weibull": [([0.0, -5.0, -14.0], {"loc": [-7.9, 2.9, 11.6], "scale": [4.9e-5, 1.4e-5, 5.6e-4]}, 18.8)],
+    "logistic": [([0.0, -14.0], {"loc": [0.0, 1e5], "scale": [1e-3, 1.0]}, 0.5)],
+    "coarsened": [
+        ([0.0, 0.0], {"loc": [0.0, 0.0], "scale": [0.26, 1.5e-5], "low": [0.0] * 2, "high": [5.4e-7] * 2}, 0.0)
+    ],
+}
+
+
+@pytest.mark.parametrize("family", FAR_OR_NARROW)
+def test_float32_has_its_digits(family):
+    kind = coarsened.CoarsenedNormal if family == "coarsened" else families.FAMILIES[family].distribution
+    for logits, values, y in FAR_OR_NARROW[family]:
+        values |= {"is_moved": np.ones(2)} if family == "coarsened" else {}
+        rounded = [np.float32(value) for value in values.values()]
+        scores = []
+        for dtype in ("float32", "float64"):
+            components = kind(**{name: tf.constant([value], dtype) for name, value in zip(values, rounded)})
+            mixture = tfmdn.Mixture(tfd.Categorical(logits=tf.constant([np.float32(logits)], dtype)), components)
+            scores.append(float(tfmdn.crps(tf.constant([np.float32(y)], dtype), mixture)[0]))
+        assert scores[0] == pytest.approx(scores[1], rel=1e-5)
 
 
 def test_far_from_a_limit_it_is_the_normal():

@@ -6,7 +6,8 @@ import scipy.special as special
 import scipy.stats as stats
 import tensorflow as tf
 
-from tfmdn.export import elementary
+import tfmdn
+from tfmdn.export import elementary, portable_limits
 
 Z = np.concatenate([np.linspace(-12, 12, 2401), np.geomspace(1e-6, 13, 200), [0.0]])
 ABOVE_1 = np.concatenate([np.linspace(1, 20, 500), np.geomspace(1, 1e12, 500)])
@@ -88,3 +89,14 @@ def test_log_sum_exp():
     values = np.float32([[0.0, 1.0, -200.0], [-np.inf, 3.0, -np.inf], [-np.inf] * 3, [-1e30, -1e30, -np.inf]])
     expected = np.logaddexp.reduce(np.float64(values), -1)
     np.testing.assert_allclose(elementary.log_sum_exp(tf.constant(values), -1), expected, rtol=1e-6)
+
+
+def test_moments_of_wide_components_between_limits():
+    """They are differences of what lies beyond the limits."""
+    loc, scale = np.meshgrid([-0.3, 0.0, 0.2, 0.5, 1.0], np.geomspace(0.01, 20.0, 40))
+    loc, scale = (tf.constant(value.ravel(), tf.float32) for value in (loc, scale))
+    low, high = tf.zeros_like(loc), tf.ones_like(loc)
+    exact = tfmdn.distributions.ReflectedNormal(*(tf.cast(value, tf.float64) for value in (loc, scale, low, high)))
+    portable = portable_limits.Reflected(loc, scale, low, high)
+    for method in ("mean", "stddev"):
+        np.testing.assert_allclose(getattr(portable, method)(), getattr(exact, method)(), rtol=2e-6, atol=3e-7)

@@ -127,7 +127,11 @@ def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor, limits: list[tf.T
         second = moved(first)
         end = climbs.farther(height, y, first, second, narrowest, event_rank) if may_leap else second
         still = tf.maximum(1e-6 * narrowest, rounding * tf.abs(y))
-        return index + 2, end, tf.reduce_any(tf.abs(kinds.difference(components, end, y)) > still)
+        is_moving = tf.abs(kinds.difference(components, end, y)) > still
+        if event_rank:
+            is_moving = tf.reduce_any(is_moving, -1, keepdims=True)
+        # A climb that has ended stays there, however long others take.
+        return index + 2, tf.where(is_moving, end, y), tf.reduce_any(is_moving)
 
     _, ends, _ = tf.while_loop(
         lambda index, _, moving: moving & (index < MAX_STEPS), step, (0, starts, tf.constant(True))

@@ -42,7 +42,11 @@ FARTHEST, LEAST = 1e4, 1e-12
 
 @functools.cache
 def half_difference(
-    kind: type[tfd.Distribution], names: tuple[str, ...], num_components: int, has_bounds: bool
+    kind: type[tfd.Distribution],
+    names: tuple[str, ...],
+    num_components: int,
+    has_bounds: bool,
+    times: int | None = None,
 ) -> Callable:
     """The function that integrates F (1 - F) of a mixture of components of a kind, traced once.
 
@@ -52,6 +56,7 @@ def half_difference(
       num_components: their number K.
       has_bounds: whether the integral leaves out an interval. Each function takes as many tensors at each call, so that
         a trace for one number of rows serves others.
+      times: how often cells are split; None for as often as the dtype has digits.
 
     Returns:
       A function `(weights, values, bounds)` of tensors that have as many rows R: the weights of the components
@@ -72,8 +77,8 @@ def half_difference(
         """Of a block: the integral, the ends z of the cells, and the derivatives by the mean, F and E|X - z|."""
         mean, at, to_jumps = mixture_of(weights, values)
         first, left_out = _first_ends(mean, at(mean)[1], to_jumps, bounds)
-        times = TIMES_OF_MANY if num_components > MANY else TIMES[mean.dtype]
-        more = tf.ones([tf.shape(first)[0], SPLIT * times], mean.dtype)
+        splits = TIMES_OF_MANY if num_components > MANY else times or TIMES[mean.dtype]
+        more = tf.ones([tf.shape(first)[0], SPLIT * splits], mean.dtype)
         to_come = math.inf * more, more, 0.0 * more
         ends = [tf.concat(pair, -1) for pair in zip(_sorted(first, *at(first)), to_come)]
 
@@ -84,7 +89,7 @@ def half_difference(
             return _sorted(*(tf.concat([old[:, :-SPLIT], new], -1) for old, new in zip(ends, (z, *at(z)))))
 
         z, cdf, deviation = tf.while_loop(
-            lambda *ends: True, split, ends, maximum_iterations=times, parallel_iterations=1
+            lambda *ends: True, split, ends, maximum_iterations=splits, parallel_iterations=1
         )
         # In units of the distances: gradients have their products, which may have no place in the dtype.
         # A mixture that is next to a point has distances of rounding alone, in whose units its place is none.

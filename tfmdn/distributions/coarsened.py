@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from tfmdn import numerics, tensorflow_internals, tfp_internals
 from tfmdn.distributions import coarse, coarse_moments, densities, draws, kinds, tensors
-from tfmdn.distributions.grids import SLACK, Grid
+from tfmdn.distributions.grids import MOST, SLACK, Grid
 from tfmdn.distributions.reflected import ReflectedNormal
 from tfmdn.distributions.scalars import Scalar
 from tfmdn.distributions.type_specs import registered
@@ -151,7 +151,10 @@ class CoarsenedNormal(Scalar, tfp_internals.WithInfinities, tfd.AutoCompositeTen
 
         def is_at(limit):
             safe = tf.where(tf.math.is_finite(limit), limit, tf.zeros_like(limit))
-            slack = epsilon * tf.abs(safe) + SLACK * self.grid.step
+            slack = epsilon * tf.abs(safe)
+            if self._resolution is not None:  # of which the next value is another one
+                slack = tf.where(self.grid.exists, tf.minimum(slack, MOST * self.grid.step), slack)
+            slack += SLACK * self.grid.step
             return tf.math.is_finite(limit) & (tf.abs(y - safe) <= slack)
 
         low, high = self.limits

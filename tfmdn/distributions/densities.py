@@ -145,6 +145,11 @@ def _tril_log_prob(components, y):
     return -tf.reduce_sum(0.5 * tf.square(z) + tf.math.log(diagonal) + HALF_LOG_TWO_PI, -1)
 
 
+def _laplace_log_prob(components, y):
+    z = held_quotient(tf.abs(y - components.loc), components.scale, reach(components.dtype))
+    return -z - tf.math.log(2.0 * components.scale)
+
+
 def _logistic_log_prob(components, y):
     z = tf.abs(held_quotient(y - components.loc, components.scale, reach(components.dtype)))
     return -z - 2.0 * tf.math.softplus(-z) - tf.math.log(components.scale)
@@ -157,6 +162,7 @@ def _independent_log_prob(of_coordinates, components, y):
 
 
 STABLE_LOG_PROBS = {
+    tfd.Laplace: _laplace_log_prob,
     tfd.Logistic: _logistic_log_prob,
     tfd.Normal: _normal_log_prob,
     rescaled.RescaledNormal: _rescaled_log_prob,

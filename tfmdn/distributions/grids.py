@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-# In steps: how far from a value of the grid rounding errors may have brought a number that is one.
-SLACK = 1e-3
+# How far from a value of the grid rounding errors may have brought a number that is one: in steps, in units of the last
+# place of how many steps it is from the origin, and in steps at most.
+SLACK, ULPS, MOST = 1e-3, 4.0, 0.25
 
 
 class Grid:
@@ -33,18 +34,18 @@ class Grid:
 
     def last_up_to(self, y: tf.Tensor) -> tf.Tensor:
         """The largest value of the grid that is at most y."""
-        return y if self._is_none else self._where_exists(tf.floor(self._index(y) + SLACK), y)
+        return y if self._is_none else self._where_exists(self._floor(self._index(y)), y)
 
     def first_from(self, y: tf.Tensor) -> tf.Tensor:
         """The smallest value of the grid that is at least y."""
-        return y if self._is_none else self._where_exists(tf.math.ceil(self._index(y) - SLACK), y)
+        return y if self._is_none else self._where_exists(-self._floor(-self._index(y)), y)
 
     def contains(self, y: tf.Tensor) -> tf.Tensor:
         """Whether y is a value of the grid, but for rounding errors; False where there is no grid."""
         if self._is_none:
             return self.exists & tf.zeros_like(y, tf.bool)
         index = self._index(y)
-        return self.exists & (tf.abs(index - tf.round(index)) <= SLACK)
+        return self.exists & (tf.abs(index - tf.round(index)) <= self._slack(index))
 
     @property
     def _safe_step(self) -> tf.Tensor:
@@ -52,6 +53,13 @@ class Grid:
 
     def _index(self, y: tf.Tensor) -> tf.Tensor:
         return (y - self.origin) / self._safe_step
+
+    def _slack(self, index: tf.Tensor) -> tf.Tensor:
+        epsilon = np.finfo(self.step.dtype.as_numpy_dtype).eps
+        return SLACK + tf.minimum(ULPS * epsilon * tf.abs(index), MOST)
+
+    def _floor(self, index: tf.Tensor) -> tf.Tensor:
+        return tf.floor(index + self._slack(index))
 
     def _where_exists(self, index: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         value = self.origin + index * self._safe_step

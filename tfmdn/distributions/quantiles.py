@@ -40,10 +40,13 @@ def mixture_quantile(marginals: tfd.Distribution, logits: tf.Tensor, probability
     logarithms = kinds.logarithm(marginals)
     if logarithms is not None:  # in log y no tail is long, and quantiles commute with exp
         return tf.exp(mixture_quantile(logarithms, logits, probability, axis))
-    dtype, grid = marginals.dtype, jumps.grid(marginals, logits, axis)
-    if grid is not None:  # rounding is monotone, and commutes with quantiles
-        values = mixture_quantile(kinds.unrounded(marginals), logits, probability, axis)
-        return grid.observed(values)
+    dtype = marginals.dtype
+    if kinds.grid(marginals) is not None:  # rounding is monotone, and commutes with quantiles
+        # In float64: the nearest float32 of what lies between two values could be on the other side of the middle.
+        wide = tensors.map(lambda value: tf.cast(value, tf.float64), marginals)
+        grid = jumps.grid(wide, logits, axis)
+        values = mixture_quantile(kinds.unrounded(wide), logits, probability, axis)
+        return tf.cast(grid.observed(values), dtype)
     unmoved = kinds.unmoved(marginals)
     if unmoved is not None:
         return _quantile_of_moved(*unmoved, *jumps.atoms(marginals, logits, axis), logits, probability, axis)

@@ -36,8 +36,10 @@ def crps(marginals: tfd.Distribution, weights: tf.Tensor, y: tf.Tensor, axis: in
     Raises:
       NotImplementedError: if the kind of components is not known.
     """
+    dtype, (marginals, weights, y) = weights.dtype, _exact(marginals, weights, axis, y)
     to_target = deviations.absolute_deviation(marginals, tf.expand_dims(y, axis))  # [B, K, E]
-    return _not_negative(tf.reduce_sum(weights * to_target, axis) - half_difference(marginals, weights, axis))
+    score = tf.reduce_sum(weights * to_target, axis) - _half_difference(marginals, weights, axis, dtype)
+    return tf.cast(_not_negative(score), dtype)
 
 
 def interval_crps(
@@ -64,6 +66,7 @@ def interval_crps(
       NotImplementedError: if the kind of components is not known, or if they are angles.
     """
     kinds.check_not_periodic("crps of intervals", marginals)
+    dtype, (marginals, weights, low, high) = weights.dtype, _exact(marginals, weights, axis, low, high)
     mean = tf.reduce_sum(weights * deviations.mean(marginals), axis)
     low, high = (tf.stop_gradient(tf.broadcast_to(end, tf.shape(mean))) for end in (low, high))
 
@@ -76,7 +79,8 @@ def interval_crps(
         return tf.where(is_finite, area, tf.zeros_like(area))
 
     areas = area_beyond(low, 1.0) + area_beyond(high, -1.0)
-    return _not_negative(areas - _integrated(marginals, weights, axis, low, high))
+    score = areas - _integrated(marginals, weights, axis, dtype, low, high)
+    return tf.cast(_not_negative(score), dtype)
 
 
 def _not_negative(score: tf.Tensor) -> tf.Tensor:
@@ -86,8 +90,29 @@ def _not_negative(score: tf.Tensor) -> tf.Tensor:
 
 def half_difference(marginals: tfd.Distribution, weights: tf.Tensor, axis: int) -> tf.Tensor:
     """E|X - X'| / 2, `[*B, *E]`."""
+    dtype, (marginals, weights) = weights.dtype, _exact(marginals, weights, axis)
+    return tf.cast(_half_difference(marginals, weights, axis, dtype), dtype)
+
+
+def _exact(marginals: tfd.Distribution, weights: tf.Tensor, axis: int, *others: tf.Tensor) -> tuple:
+    """The same in float64, where the score is integrated from differences of what is nearly the same.
+
+    In float32 a component of little weight that is far away would be lost beside 1, and a far target would leave
+    no digits.
+    """
+    if deviations.has_absolute_difference(marginals):
+        return marginals, weights, *others
+    wide = tensors.map(lambda value: tf.cast(value, tf.float64), marginals)
+    if weights.dtype != tf.float64:  # of which the sum is 1 only within 1e-7
+        weights = tf.cast(weights, tf.float64)
+        weights /= tf.reduce_sum(weights, axis, keepdims=True)
+    return wide, weights, *(tf.cast(other, tf.float64) for other in others)
+
+
+def _half_difference(marginals: tfd.Distribution, weights: tf.Tensor, axis: int, promised: tf.DType) -> tf.Tensor:
+    """The same, with the precision of a dtype."""
     if not deviations.has_absolute_difference(marginals):
-        return _integrated(marginals, weights, axis)
+        return _integrated(marginals, weights, axis, promised)
     if weights.shape[axis] <= cells.MANY:
         return _of_pairs(marginals, weights, axis)
     values = tensors.parameters(marginals)
@@ -113,12 +138,14 @@ def _of_pairs(marginals: tfd.Distribution, weights: tf.Tensor, axis: int) -> tf.
     return 0.5 * tf.reduce_sum(pair_weights * between, axis)
 
 
-def _integrated(marginals: tfd.Distribution, weights: tf.Tensor, axis: int, *bounds: tf.Tensor) -> tf.Tensor:
+def _integrated(
+    marginals: tfd.Distribution, weights: tf.Tensor, axis: int, promised: tf.DType, *bounds: tf.Tensor
+) -> tf.Tensor:
     """The same without what lies between two bounds `[*B, *E]`, of the mixture's cumulative probabilities."""
     values = tensors.parameters(marginals)
     weights, rows, shape = _rows(weights, values, axis)
     kind = type(tensors.plain(marginals))
-    integral = cells.half_difference(kind, tuple(values), weights.shape[-1], bool(bounds))
+    integral = cells.half_difference(kind, tuple(values), weights.shape[-1], bool(bounds), cells.TIMES[promised])
     return tf.reshape(integral(weights, rows, [tf.reshape(bound, [-1]) for bound in bounds]), shape)
 
 

@@ -21,9 +21,13 @@ tnp = tf.experimental.numpy
 # The first points, in standard deviations of each component: this far apart, and ever farther beyond LINEAR.
 SPACING = 0.2
 LINEAR = 4.0
+# Up to where the density of a component can be above that of a wider one.
+FARTHEST = 1e4
+# In how many parts what is between 0 and the points of positive components is divided, in log y.
+FURTHER = 48
 # How often, and in how many parts, the gaps between points that hold a bound are divided.
 REFINEMENTS = 2
-PARTS = 16
+PARTS = 12
 # The logarithm of how much lower than the peak a density can be and still count.
 DEPTH = 200.0
 
@@ -54,10 +58,14 @@ def highest_density_region(
     searched, to_y = (components, tf.identity) if logarithms is None else (logarithms, tf.exp)
     centres, scales = searched.mode(), searched.stddev()
     max_intervals = tf.shape(centres)[-1]
+    if logarithms is not None:  # of wide ones the density by y is highest far below the centre of log y
+        lowest = math.log(np.finfo(mixture.dtype.as_numpy_dtype).tiny)
+        tops = tf.maximum(tf.math.log(components.mode()), lowest)
+        centres, scales = tf.concat([centres, tops + tf.zeros_like(centres)], -1), _repeated(scales, 2)
     turn = kinds.period(components)
     if turn is not None:  # beyond the cut a peak goes on at the other end, and an interval across it comes as two
         centres = tf.concat([centres - turn, centres, centres + turn], -1)
-        scales = tf.tile(tf.minimum(scales, 1.0), [*[1] * (scales.shape.rank - 1), 3])
+        scales = _repeated(tf.minimum(scales, 1.0), 3)
         max_intervals += 1
     reach = 4.0 / math.sqrt(1.0 - coverage)  # by Chebyshev, at most (1 - coverage) / 16 lies farther away
     shape = tf.concat([mixture.batch_shape_tensor(), tf.shape(centres)[-1:]], 0)
@@ -86,12 +94,21 @@ def highest_density_region(
 
     highest = math.asinh(reach / LINEAR)
     steps = LINEAR * np.sinh(np.linspace(-highest, highest, 2 * math.ceil(highest * LINEAR / SPACING) + 1))
+    # A narrow component is as high as a wide one farther out: there its density is nearly a power, or vanishes.
+    beyond = steps[-1] * 2.0 ** np.arange(1, math.ceil(math.log2(FARTHEST / steps[-1])) + 1)
+    steps = np.concatenate([-beyond[::-1], steps, beyond])
     samples = evaluate(_along(centres, scales, steps))
+    if logarithms is not None:  # towards 0 it falls ever more slowly, the wider they are
+        further_points = _down_to(lowest, tf.reduce_min(samples[0], 0))
     if further_points is not None:
         samples = [tf.concat(pair, 0) for pair in zip(samples, evaluate(further_points[tf.newaxis]))]
-    for _ in range(REFINEMENTS):
-        left, right, _ = _bounds(*samples, share, max_intervals)
-        inner = _along(left, right - left, np.arange(1, PARTS) / PARTS)  # [I, P, 2, B]
+    for beside in (
+        1,
+        *[0] * REFINEMENTS,
+    ):  # at first beside a bound, too: a peak between two points is higher than both
+        left, right, _ = _bounds(*samples, share, max_intervals, beside)
+        parts = PARTS * (1 + 2 * beside)
+        inner = _along(left, right - left, np.arange(1, parts) / parts)  # [I, P, 2, B]
         inner = tf.reshape(inner, tf.concat([[max_intervals, -1], tf.shape(inner)[3:]], 0))
         samples = [tf.concat(pair, 0) for pair in zip(samples, evaluate(inner))]
     left, right, bounds = _bounds(*samples, share, max_intervals)
@@ -99,7 +116,22 @@ def highest_density_region(
         low, high = (tf.constant(limit, bounds.dtype) for limit in kinds.limits(components))
         at_cut = tf.where(left < low, low, tf.where(right > high, high, bounds))
         bounds = tf.where(tf.math.is_nan(bounds), bounds, at_cut)
+    if logarithms is not None:  # what is left of an interval down there is down to 0
+        bounds = tf.where(bounds < lowest, tf.constant(-math.inf, bounds.dtype), bounds)
     return tf.stop_gradient(tnp.moveaxis(to_y(bounds), 1, -1))
+
+
+def _repeated(values: tf.Tensor, times: int) -> tf.Tensor:
+    return tf.tile(values, [*[1] * (values.shape.rank - 1), times])
+
+
+def _down_to(lowest: float, start: tf.Tensor) -> tf.Tensor:
+    """Points `[P, *B]` from a little below the lowest that matters up to those that there are, from `start` on."""
+    end = tf.constant(lowest - 1.0, start.dtype)
+    parts = numerics.with_trailing_axes(
+        tf.constant(np.linspace(0.0, 1.0, FURTHER + 1)[:-1], start.dtype), start.shape.rank
+    )
+    return tf.minimum(end, start) + parts * tf.maximum(start - end, 0.0)
 
 
 def _along(start: tf.Tensor, difference: tf.Tensor, parts: np.ndarray) -> tf.Tensor:
@@ -112,6 +144,11 @@ def _along(start: tf.Tensor, difference: tf.Tensor, parts: np.ndarray) -> tf.Ten
 def _level(log_prob: tf.Tensor, cdf: tf.Tensor, top: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     """Above which level `[R]` log densities `[N, R]`, of which `top` is the highest, have probability `share`."""
     resolution = np.finfo(log_prob.dtype.as_numpy_dtype)
+    # A row of NaN, which has no root, would let the search for those of all go on to its limit.
+    is_none = ~tf.math.is_finite(top)
+    log_prob, cdf, top, share = (
+        tf.where(is_none, tf.zeros_like(values), values) for values in (log_prob, cdf, top, share)
+    )
 
     def excess(level):
         above = log_prob - level
@@ -119,17 +156,19 @@ def _level(log_prob: tf.Tensor, cdf: tf.Tensor, top: tf.Tensor, share: tf.Tensor
         part = tf.clip_by_value(higher / tf.maximum(difference, resolution.tiny), 0.0, 1.0)
         return tf.reduce_sum(part * (cdf[1:] - cdf[:-1]), 0) - share
 
-    return tfp.math.find_root_chandrupatla(
+    level = tfp.math.find_root_chandrupatla(
         excess, top - DEPTH, top, position_tolerance=100.0 * resolution.eps, max_iterations=100
     ).estimated_root
+    return tf.where(is_none, tf.constant(np.nan, level.dtype), level)
 
 
-def _bounds(points, log_prob, cdf, share, max_intervals) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _bounds(points, log_prob, cdf, share, max_intervals, beside: int = 0) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Where the log density, known at points `[N, *B]`, crosses the level above which it has probability `share`.
 
     Returns:
-      The points next to each bound, to its left and to its right, and the bound, each `[I, 2, *B]`: where the density
-      rises above the level, and where it falls below. Bounds that there are not are NaN.
+      Points to the left and to the right of each bound, `beside` more than those next to it on either side, and the
+      bound, each `[I, 2, *B]`: where the density rises above the level, and where it falls below. Bounds that there are
+      not are NaN.
     """
     order = tf.argsort(points, 0)
     points, log_prob, cdf = (tnp.take_along_axis(values, order, 0) for values in (points, log_prob, cdf))
@@ -155,4 +194,8 @@ def _bounds(points, log_prob, cdf, share, max_intervals) -> tuple[tf.Tensor, tf.
 
     left, right = at(points, number), at(points, number + 1)
     part = at(above, number) / (at(above, number) - at(above, number + 1))
-    return left, right, tf.where(exists, left + part * (right - left), np.nan)
+    bounds = tf.where(exists, left + part * (right - left), np.nan)
+    if beside:
+        left = at(points, tf.maximum(number - beside, 0))
+        right = at(points, tf.minimum(number + 1 + beside, count))
+    return left, right, bounds

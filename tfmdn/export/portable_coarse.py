@@ -64,10 +64,13 @@ class Coarsened(families.Univariate):
 
     def _at_limits(self, y):
         """Whether y is the lower or the upper limit, but for rounding errors."""
-        step = 0.0 if self._grid is None else self._grid.step
 
         def is_at(limit):
-            return (tf.abs(limit) < INFINITE) & (tf.abs(y - limit) <= 8.0 * EPSILON * tf.abs(limit) + SLACK * step)
+            slack = 8.0 * EPSILON * tf.abs(limit)
+            if self._grid is not None:  # of which the next value is another one
+                step = self._grid.step
+                slack = tf.where(step > 0.0, tf.minimum(slack, 0.25 * step), slack) + SLACK * step
+            return (tf.abs(limit) < INFINITE) & (tf.abs(y - limit) <= slack)
 
         return is_at(self._nearest(self._low)), is_at(self._nearest(self._high))
 

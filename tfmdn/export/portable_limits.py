@@ -27,6 +27,10 @@ from tfmdn.export.elementary import (
 FAR, WIDEST = 40.0, 8.0
 INFINITE = 3e38
 EPSILON = float(np.finfo(np.float32).eps)
+# Up to how many standard deviations between two limits moments are integrated, and at which places from 0 to 1.
+WIDE = 3.0
+PLACES, PLACE_WEIGHTS = np.polynomial.legendre.leggauss(8)
+PLACES, PLACE_WEIGHTS = (0.5 + 0.5 * PLACES).tolist(), PLACE_WEIGHTS.tolist()
 NODES, NODE_WEIGHTS = (values.tolist() for values in np.polynomial.legendre.leggauss(6))
 
 
@@ -188,9 +192,33 @@ class Reflected(families.Univariate, Latent):
         return at_the_ends(y, level, self.interval.low, self.interval.high)
 
     def mean(self):
-        return self.centre + self.deviation * self._offset()
+        mean = self.centre + self.deviation * self._offset()
+        return tf.where(self._is_wide(), self.interval.safe_low + self._within()[0], mean)
 
     def stddev(self):
+        stddev = self._stddev_by_tails()
+        return tf.where(self._is_wide(), self._within()[1], stddev)
+
+    def _is_wide(self):
+        """Whether it is so wide between two limits that moments are small differences of what lies beyond them."""
+        return self.interval.is_bounded & (self.interval.safe_width < WIDE * self.deviation)
+
+    def _within(self):
+        """Mean, from the lower limit, and standard deviation of a wide one: by Gauss and Legendre's rule."""
+        width = self.interval.safe_width
+        ratio = clip(width / self.deviation, 0.0, WIDE)
+        start = (self.centre - self.interval.safe_low) / width
+        mass = []
+        for node in PLACES:
+            images = [ratio * (end - start) for end in (node, -node, 2.0 - node)]
+            mass.append(tf.add_n([tf.exp(-0.5 * tf.square(z)) for z in images]))
+        mass = [weight * each for weight, each in zip(PLACE_WEIGHTS, mass)]
+        total = tf.add_n(mass)
+        mean = tf.add_n([place * each for place, each in zip(PLACES, mass)]) / total
+        variance = tf.add_n([tf.square(place - mean) * each for place, each in zip(PLACES, mass)]) / total
+        return width * mean, width * tf.sqrt(variance)
+
+    def _stddev_by_tails(self):
         below, above = self._beyond()
         cut = self._bottom * normal_density(self._bottom) - self._top * normal_density(self._top)
         second = 1.0 + (cut + 4.0 * (self._low * below - self._high * above)) / self.total

@@ -19,6 +19,8 @@ from tfmdn.scores.targets import TargetFormat
 tfd = tfp.distributions
 
 SUMS = "float64"
+# Sums are kept by how large the largest weight of a batch is, in powers of 2: about 1e-300, 1 and 1e300.
+EXPONENTS = (-682.0, 0.0, 682.0)
 
 
 class ScoreMetric(keras.metrics.Metric):
@@ -53,9 +55,9 @@ class ScoreMetric(keras.metrics.Metric):
         self.target_format = TargetFormat(intervals, missing)
         if self.direction is not None:
             keras_internals.set_direction(self, self.direction)
-        # In float64 sums do not stand still after 2^24 rows, and weights may be of any scale.
-        self.total = self.add_variable(shape, "zeros", SUMS, name="total")
-        self.count = self.add_variable((), "zeros", SUMS, name="count")
+        # In float64 sums do not stand still after 2^24 rows. For weights of any scale there are three of each.
+        self.totals = self.add_variable((len(EXPONENTS), *shape), "zeros", SUMS, name="total")
+        self.counts = self.add_variable((len(EXPONENTS),), "zeros", SUMS, name="count")
 
     def statistics(self, y_true: tf.Tensor, mixture: tfd.Distribution) -> tf.Tensor:
         """What is summed, of each example: `[*B, *shape]`. The targets come as `target_format` reconciles them."""
@@ -80,16 +82,27 @@ class ScoreMetric(keras.metrics.Metric):
         y_true = self.target_format.only(weights != 0, y_true)
         values = tf.cast(self.statistics(y_true, y_pred), SUMS)
         rank = y_pred.batch_shape.rank
-        self.count.assign_add(tf.reduce_sum(weights))
+        of_scale, weights = _by_scale(weights)
+        self.counts.assign_add(of_scale * tf.reduce_sum(weights))
         weights = numerics.with_trailing_axes(weights, values.shape.rank - rank)
         # A row that does not count may hold a NaN, of which 0 times is NaN too.
         values = tf.where(weights != 0, weights * values, tf.zeros_like(values))
-        self.total.assign_add(tf.reduce_sum(values, list(range(rank))))
+        total = tf.reduce_sum(values, list(range(rank)))
+        self.totals.assign_add(numerics.with_trailing_axes(of_scale, total.shape.rank) * total)
 
     def mean(self) -> tf.Tensor:
         """The weighted mean of the statistics so far, 0 before the first."""
-        mean = tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.count))
+        totals, counts = map(tf.convert_to_tensor, (self.totals, self.counts))
+        # In units of the largest weights, beside which those of a smaller scale may vanish.
+        largest = tf.reduce_max(tf.where(counts > 0.0, tf.constant(EXPONENTS, SUMS), EXPONENTS[0]))
+        in_units = 2.0 ** tf.minimum(tf.constant(EXPONENTS, SUMS) - largest, 0.0)
+        mean = tf.math.divide_no_nan(tf.tensordot(in_units, totals, 1), tf.tensordot(in_units, counts, 1))
         return tf.cast(mean, self.dtype)
+
+    @property
+    def is_empty(self) -> tf.Tensor:
+        """Whether nothing has counted so far."""
+        return tf.reduce_sum(tf.convert_to_tensor(self.counts)) == 0.0
 
     def result(self) -> tf.Tensor:
         return self.mean()
@@ -97,3 +110,12 @@ class ScoreMetric(keras.metrics.Metric):
     def get_config(self) -> dict[str, Any]:
         options = {name: getattr(self, name) for name in self.target_options}
         return {**super().get_config(), **options}
+
+
+def _by_scale(weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Which of `EXPONENTS` weights belong to, as a 1 among zeros, and the weights without that power of 2."""
+    largest, half = tf.reduce_max(weights), 0.5 * EXPONENTS[-1]
+    edges = tf.constant([2.0**-half, 2.0**half], weights.dtype)
+    number = tf.reduce_sum(tf.cast(largest > edges, tf.int32))
+    exponent = tf.gather(tf.constant(EXPONENTS, weights.dtype), number)
+    return tf.one_hot(number, len(EXPONENTS), dtype=weights.dtype), weights * 2.0**-exponent

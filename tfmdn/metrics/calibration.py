@@ -158,7 +158,7 @@ class CalibrationError(ScoreMetric):
 
     def result(self) -> tf.Tensor:
         error = calibration.error_of_bins(self.mean())
-        return tf.where(tf.convert_to_tensor(self.count) == 0, tf.zeros_like(error), error)
+        return tf.where(self.is_empty, tf.zeros_like(error), error)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_bins": self.num_bins}
