@@ -6,6 +6,7 @@ import argparse
 import colorsys
 import io
 import pathlib
+import re
 
 import matplotlib
 import numpy as np
@@ -71,7 +72,14 @@ def write(figure: plt.Figure, path: pathlib.Path, dpi: int) -> None:
         PIL.Image.open(picture).convert("RGB").quantize(COLORS).save(path, optimize=True)
     else:
         figure.savefig(path, dpi=dpi, metadata={"CreationDate" if path.suffix == ".pdf" else "Date": None})
+    if path.suffix == ".svg":
+        path.write_text(re.sub(r' d="[^"]*"', _rounded, path.read_text()))
     print(f"Figure: {path}")
+
+
+def _rounded(path: re.Match) -> str:
+    """The outline of an SVG in hundredths of a point, which keeps the file small."""
+    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", path[0])
 
 
 # Dark pages

@@ -1,10 +1,15 @@
 """The pictures in git, and how the examples write theirs."""
 
 import argparse
+import contextlib
+import itertools
 import pathlib
+import re
 import runpy
+import sys
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import PIL.Image
 import pytest
@@ -16,6 +21,18 @@ ROOT = pathlib.Path(tfmdn.__file__).parents[1]
 FOLDERS = [ROOT / "examples" / "figures", ROOT / "docs" / "figures"]
 FILES = sorted(path for folder in FOLDERS for path in folder.glob("*") if path.suffix in (".png", ".gif", ".svg"))
 LIGHT = [path for path in FILES if not path.stem.endswith("_dark")]
+
+
+@contextlib.contextmanager
+def run(script):
+    """What a script defines; it leaves paths and matplotlib's settings as they were."""
+    path, backend = list(sys.path), matplotlib.get_backend()
+    with matplotlib.rc_context():
+        yield runpy.run_path(str(script))
+    plt.close("all")
+    matplotlib.use(backend)
+    sys.path[:] = path
+    sys.modules.pop("_pictures", None)
 
 
 def name(path):
@@ -52,15 +69,46 @@ def brightness(path):
     return np.asarray(PIL.Image.open(path).convert("L")).mean() / 255
 
 
+# Those of docs/explanation
+
+OF_PAGES = [path.stem for path in LIGHT if path.parent.parent.name == "docs"]
+
+
+@pytest.fixture(scope="module")
+def explanation():
+    with run(ROOT / "docs" / "figures" / "make.py") as names:
+        yield names["FIGURES"]
+
+
+def test_each_page_of_the_explanation_shows_a_figure(explanation):
+    pages = sorted(set((ROOT / "docs" / "explanation").glob("*.md")) - {ROOT / "docs" / "explanation" / "README.md"})
+    pattern = r"^!\[[^]]{40,}\]\(\.\./figures/(\w+)\.svg\)$"
+    shown = [re.findall(pattern, page.read_text(), re.MULTILINE) for page in pages]
+    assert [page.name for page, figures in zip(pages, shown) if not figures] == []
+    assert sorted(itertools.chain.from_iterable(shown)) == sorted(explanation) == sorted(OF_PAGES)
+
+
+@pytest.mark.parametrize("name", OF_PAGES)
+def test_no_text_runs_into_another(explanation, name):
+    figure = explanation[name]()
+    figure.canvas.draw()
+    texts = {text for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip() and text.get_visible()}
+    for axis in itertools.chain.from_iterable((ax.xaxis, ax.yaxis) for ax in figure.axes):
+        low, high = sorted(axis.get_view_interval())
+        beyond = [tick for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]  # which are not drawn
+        texts -= {label for tick in beyond for label in (tick.label1, tick.label2)}
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    assert [text for text, box in boxes if box.x0 < 0 or box.x1 > figure.bbox.x1] == []
+    assert [(a, b) for (a, one), (b, other) in itertools.combinations(boxes, 2) if one.overlaps(other)] == []
+
+
 # How they are written
 
 
 @pytest.fixture(scope="module")
 def pictures():
-    with matplotlib.rc_context():
-        backend = matplotlib.get_backend()
-        yield argparse.Namespace(**runpy.run_path(str(ROOT / "examples" / "_pictures.py")))
-        matplotlib.use(backend)
+    with run(ROOT / "examples" / "_pictures.py") as names:
+        yield argparse.Namespace(**names)
 
 
 def drawn(x=(0, 1, 2)):
