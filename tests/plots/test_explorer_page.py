@@ -204,6 +204,8 @@ def test_sliders_keys_and_fingers_move_x(driver, pages):
     slide(driver, ".slider input", 5)
     assert driver.execute_script(picture) != before
     assert element(driver, ".facts").text != facts
+    drawn = "return tfmdn.explorer.canvas.toDataURL()"
+    assert driver.execute_script(drawn) == driver.execute_script("tfmdn.explorer.surface.now();" + drawn)
     place = lambda: driver.execute_script("return tfmdn.explorer.indices[0]")  # noqa: E731
     canvas = element(driver, "canvas.map")
     for key, expected in [(Keys.ARROW_RIGHT, 6), (Keys.END, 40), (Keys.PAGE_DOWN, 36), (Keys.HOME, 0)]:

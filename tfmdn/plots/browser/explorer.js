@@ -96,7 +96,6 @@ export class Explorer {
 
   /** With the next frame, however often it was asked for. */
   update() {
-    this.surface.ask();
     if (this.isAsked) return;
     this.isAsked = true;
     requestAnimationFrame(() => this.updateNow());
@@ -107,6 +106,7 @@ export class Explorer {
     const { features, target } = this.model;
     const given = features.map((feature, i) => `${feature.name} = ${this.textOf(feature, this.indices[i])}`).join(", ");
     this.view.show(this.distributionAt(this.indices), ` at ${given}`);
+    this.surface.ask(); // after the answers are known, which it shows
     const feature = features[this.axis],
       at = this.indices[this.axis];
     const told = { valuemin: 0, valuemax: feature.size - 1, valuenow: at, valuetext: this.textOf(feature, at) };
