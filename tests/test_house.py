@@ -44,7 +44,7 @@ ROOMS = {
         "validation",
         "versions",
     },
-    "training": {"keras_internals", "layers", "numerics", "processes", "validation"},
+    "training": {"keras_internals", "layers", "numerics", "processes", "tensorflow_internals", "validation"},
     "ensembles": {
         "distributions",
         "keras_internals",

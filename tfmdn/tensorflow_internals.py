@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow.python.eager import context as eager_context
@@ -42,6 +43,54 @@ def type_spec(name: str) -> type[tf.TypeSpec]:
     from tensorflow.python.framework import type_spec_registry
 
     return type_spec_registry.lookup(name)
+
+
+def forget_gradients_with_graphs() -> None:
+    """Lets the gradients of `tf.custom_gradient` go with the graph that they were made for.
+
+    TensorFlow keeps each by a name for good, and with its tensors the whole graph: a process that trains one model
+    after another grows without end, by `tf.nn.silu` alone. Nothing changes where TensorFlow keeps them in another way.
+    """
+    registry = gradient_registry()
+    if type(registry) is not _original_registry():
+        return  # by an earlier import, or unknown
+
+    class Registry(type(registry)):
+        __slots__ = ()
+
+        def register(self, candidate, name=None):
+            is_custom = getattr(candidate, "__qualname__", "") == "_graph_mode_decorator.<locals>.internal_grad_fn"
+            super().register(_owned_by_graph(candidate, self, name) if is_custom else candidate, name)
+
+    registry.__class__ = Registry
+
+
+def gradient_registry() -> Any:
+    """What TensorFlow finds the gradients of operations in."""
+    from tensorflow.python.framework import ops
+
+    return getattr(ops, "gradient_registry", None)
+
+
+def _original_registry() -> type | None:
+    from tensorflow.python.framework import registry
+
+    return getattr(registry, "Registry", None)
+
+
+def _owned_by_graph(gradient: Callable, registry: Any, name: str) -> Callable:
+    graph, known = tf.compat.v1.get_default_graph(), weakref.ref(gradient)
+    # The two lead to each other, and are collected together.
+    graph._tfmdn_gradients = [*getattr(graph, "_tfmdn_gradients", []), gradient]
+    weakref.finalize(graph, registry._registry.pop, name, None).atexit = False
+
+    def gradient_in_graph(*arguments):
+        gradient = known()
+        if gradient is None:
+            raise LookupError(f"The graph of the gradient {name!r} is gone.")
+        return gradient(*arguments)
+
+    return gradient_in_graph
 
 
 class LiteRTContents(NamedTuple):

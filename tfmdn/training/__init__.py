@@ -7,9 +7,10 @@
 - `uncounted`: rows that do not count, before a model sees them.
 """
 
-from tfmdn import keras_internals, numerics
+from tfmdn import keras_internals, numerics, tensorflow_internals
 from tfmdn.training import uncounted
 from tfmdn.training.loop import fit as fit
 from tfmdn.training.strategies import MultiWorkerMirroredStrategy as MultiWorkerMirroredStrategy
 
+tensorflow_internals.forget_gradients_with_graphs()
 keras_internals.guard_steps(uncounted.guarded, marks=lambda error: numerics.FIRST_ROW in str(error))
