@@ -14,6 +14,7 @@ import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.integrate import trapezoid
 from scipy.special import logsumexp
 from scipy.stats import lognorm, norm
 
@@ -60,7 +61,7 @@ def collapse() -> plt.Figure:
     centres = np.linspace(-2.5, 2.5, 81)
     one = norm(centres[:, np.newaxis], 0.5).logpdf(y)  # [81, n]
     both = np.logaddexp(one[:, np.newaxis], one[np.newaxis]) - np.log(2)
-    mean = np.trapezoid(truth * both, y)  # [81, 81]
+    mean = trapezoid(truth * both, y)  # [81, 81]
     figure, (left, right) = panels(2, 3.6)
     mesh = left.contourf(centres, centres, mean, levels=np.linspace(-7, -1, 13), cmap="Blues", extend="min")
     left.plot([-1, 1], [1, -1], "*", color=TRUTH, markersize=12, label="the same density, twice")
