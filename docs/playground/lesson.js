@@ -112,6 +112,7 @@ export class Lesson {
     if (this.points.length < 2) return this.say("Draw some points first: press in the square, and move.");
     if (this.optimizer.steps >= ENOUGH) this.reset();
     this.isRunning = true;
+    this.status.setAttribute("aria-live", "off"); // else each step would be read aloud
     this.trainButton.textContent = "Pause";
     let shown = 0;
     const frame = (now) => {
@@ -133,6 +134,7 @@ export class Lesson {
 
   pause() {
     this.isRunning = false;
+    this.status.setAttribute("aria-live", "polite");
     this.trainButton.textContent = "Train";
     this.isMapOld = true;
     this.say();

@@ -172,7 +172,7 @@ def test_numbers_are_those_of_python(driver, pages):
         slide(driver, "#explorer input[type=range]", at)
         agrees(driver.execute_script(ANSWERS), mixture, len(drawn) + row)
     sliders = driver.find_elements("css selector", "#explorer input[type=range]")
-    for slider, temperature in zip(sliders[1:], TEMPERATURES):
+    for slider, temperature in zip(sliders[1:3], TEMPERATURES):
         slide(driver, f"#{slider.get_attribute('id')}", np.log2(temperature))
     for row, at in enumerate(chosen):
         slide(driver, "#explorer input[type=range]", at)
@@ -212,7 +212,7 @@ def test_sliders_keys_and_fingers_move_x(driver, pages):
         canvas.send_keys(key)
         assert place() == expected
     settled(driver)
-    assert canvas.get_attribute("aria-valuetext") == "\N{MINUS SIGN}2"
+    assert canvas.get_attribute("aria-valuetext").startswith("\N{MINUS SIGN}2: 2 modes at")
     ActionChains(driver).move_to_element(canvas).click_and_hold().move_by_offset(60, 0).release().perform()
     assert 20 < place() < 30
     element(driver, ".toggle").click()  # no components

@@ -35,12 +35,13 @@ def explorer(
     """Writes a page of HTML in which people explore a model: a slider for each feature, and what it says of y there.
 
     The page is one file that any browser opens, on a phone too; it needs no Python, no server and no network. It shows
-    p(y | x) as a map and as a curve, with its peaks, the smallest region of 80 %, quantiles and the mean. What it says
-    was computed here, for each point of the grid, and is what a `Mixture` answers.
+    p(y | x) as a map and as a curve, with its modes, the smallest region of 80 %, quantiles and the mean, which are
+    those that a `Mixture` answers at each point of the grid.
 
     Of normal components the page knows the parameters: it shows the components, and has sliders for the temperatures of
-    `Mixture.temper`. Of all other families it knows the answers, and densities at `y_grid`, which should then have 200
-    values or so; of targets that are rounded to a grid the probabilities of its values, which `y_grid` should be.
+    `Mixture.temper` and for how much the region holds. Of all other families it knows the answers, and the density at
+    `y_grid`, which should then have 200 values or so; of targets that are rounded to a grid the probabilities of its
+    values, which `y_grid` should be.
 
     Args:
       model: a model or a regressor, as `tfmdn.plots` says.
@@ -52,8 +53,8 @@ def explorer(
       output: which of several outputs is shown, by its number, or by its name where the names are known.
 
     Raises:
-      ValueError: if there are no features or more than three, if a grid is no grid, if the file would be too large, or
-        if there are several outputs and `output` is not one of them.
+      ValueError: if there are no features or more than three, if a grid is no grid, if the file would be too large, if
+        the model says NaN, or if there are several outputs and `output` is not one of them.
       ImportError: if `x_grid` is a dictionary, and pandas or narwhals is not installed.
 
     Example:
@@ -62,7 +63,7 @@ def explorer(
     >>> model = lambda x: tfmdn.Mixture(tfd.Categorical(logits=0.0 * x[:, :1]), tfd.Normal(x[:, :1], 0.5))
     >>> path = pathlib.Path(tempfile.mkdtemp(), "explorer.html")
     >>> tfmdn.plots.explorer(model, np.linspace(-1, 1, 50), np.linspace(-3, 3, 60), path)
-    >>> "Most likely 80 %" in path.read_text(encoding="utf-8")
+    >>> "Most likely region" in path.read_text(encoding="utf-8")
     True
     """
     files.require_writable(path)  # before it takes its time

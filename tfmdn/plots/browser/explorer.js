@@ -3,7 +3,7 @@
 import { element, number, slider } from "./elements.js";
 import { HeatMap } from "./heat.js";
 import { boxIn, colors, Plot, Surface } from "./surface.js";
-import { DistributionView, visible } from "./view.js";
+import { COVERAGE, DistributionView, visible } from "./view.js";
 
 const MOST_COLUMNS = 240,
   MAP_ROWS = 128;
@@ -75,7 +75,12 @@ export class Explorer {
         change("scaleTemperature"),
       ),
     ];
-    return this.temperatureSliders.map(({ root }) => root);
+    const coverage = { min: 0.05, max: 0.99, step: 0.01, value: COVERAGE, text: (at) => `${number(100 * at, 3)} %` };
+    const cover = (at) => {
+      this.view.coverage = at;
+      this.update();
+    };
+    return [...this.temperatureSliders, slider("Size of the region", coverage, cover)].map(({ root }) => root);
   }
 
   distributionAt(indices) {
@@ -109,7 +114,12 @@ export class Explorer {
     this.surface.ask(); // after the answers are known, which it shows
     const feature = features[this.axis],
       at = this.indices[this.axis];
-    const told = { valuemin: 0, valuemax: feature.size - 1, valuenow: at, valuetext: this.textOf(feature, at) };
+    const told = {
+      valuemin: 0,
+      valuemax: feature.size - 1,
+      valuenow: at,
+      valuetext: `${this.textOf(feature, at)}: ${this.view.inShort}`,
+    };
     for (const [name, value] of Object.entries(told)) this.canvas.setAttribute(`aria-${name}`, value);
     this.canvas.setAttribute("aria-label", `${feature.name}, in a map of the density of ${target.name}`);
   }

@@ -10,7 +10,7 @@ const NO_BREAK = "\u00a0";
 const POINTS = 200;
 const IDEAS = [
   ["components", "Components", "component", true],
-  ["region", "Most likely 80 %", "region", true],
+  ["region", "Most likely region", "region", true],
   ["modes", "Modes", "mode", true],
   ["quantiles", "Quantiles", "quantile", false],
   ["mean", "Mean", "mean", true],
@@ -47,7 +47,7 @@ export class DistributionView {
     };
     this.toggles = IDEAS.map(([key, name, color, isShown]) => toggle(name, color, isShown, (on) => show(key, on)));
     this.legend.append(...this.toggles);
-    this.facts = element("dl", { class: "facts", "aria-live": "polite" });
+    this.facts = element("dl", { class: "facts" });
   }
 
   show(distribution, given = "") {
@@ -69,6 +69,7 @@ export class DistributionView {
         element("dd", {}, element("strong", {}, value), element("span", {}, meaning.replaceAll(" %", NO_BREAK + "%"))),
       );
     const peaks = visible(said.modes).slice(0, 6);
+    const modes = `${peaks.length} mode${peaks.length > 1 ? "s" : ""}`;
     const intervals = said.region.map(([low, high]) =>
       low === high ? number(low, 3) : `${number(low, 3)} to ${number(high, 3)}`,
     );
@@ -84,13 +85,13 @@ export class DistributionView {
       ...atoms,
       fact(
         "mode",
-        peaks.length > 1 ? `${peaks.length} modes` : "1 mode",
+        modes,
         peaks.map((peak) => number(peak.y, 3)).join(", ") + unit,
         "the peaks: the likely answers, the likeliest first",
       ),
       fact(
         "region",
-        `Most likely ${100 * this.coverage} %`,
+        `Most likely ${number(100 * this.coverage, 3)} %`,
         intervals.join(", or ") + unit,
         intervals.length > 1
           ? "the smallest set that holds y so often; it leaves the gaps out"
@@ -110,8 +111,8 @@ export class DistributionView {
       ),
     );
     const places = peaks.map((peak) => number(peak.y, 3)).join(", ");
-    const answer = `${peaks.length} modes at ${places}; mean ${number(said.mean, 3)}`;
-    this.canvas.setAttribute("aria-label", `The density of ${this.target.name}${this.given}: ${answer}.`);
+    this.inShort = `${modes} at ${places}; mean ${number(said.mean, 3)}`;
+    this.canvas.setAttribute("aria-label", `The density of ${this.target.name}${this.given}: ${this.inShort}.`);
   }
 
   /** The numbers that are drawn, as the curve is. */
