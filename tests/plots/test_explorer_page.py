@@ -321,6 +321,7 @@ def test_scripts_become_one():
         ({"x_grid": np.ones([2, 2, 2])}, r"the values of each feature.*Received the shapes \{'x': \(2, 2, 2\)\}"),
         ({"x_grid": [0.0, np.inf]}, "The values of `x_grid` must be finite"),
         ({"model": lambda x: normal(np.where(x > 1.0, np.nan, x))}, "Received: NaN at 1"),
+        ({"x_grid": [1.0, 0.0], "model": normal(np.ones([2, 1]))}, "from the least to the greatest"),
         ({"y_grid": [1.0, 1.0]}, "two different values"),
         ({"output": 1}, "`output` must be None or 0 for scalar events"),
     ],

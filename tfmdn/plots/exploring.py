@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tfmdn import files
+from tfmdn.distributions.mixture import Mixture
 from tfmdn.plots import bundle, outputs, reading
 from tfmdn.plots import data as data_lib
 from tfmdn.plots import tables as tables_lib
@@ -83,6 +84,12 @@ def described(model: Model, x_grid: Any, y_grid: ArrayLike, output: int | None =
     y = np.unique(data_lib.column("y_grid", y_grid).astype(np.float64))
     if len(y) < 2 or not np.isfinite(y).all():
         raise ValueError(f"`y_grid` must have two different values or more, all finite. Received: y_grid={y_grid!r}.")
+    given = [*x_grid.values()] if isinstance(x_grid, Mapping) else x_grid
+    if isinstance(model, Mixture) and (len(features) > 1 or not np.array_equal(np.ravel(given), *features.values())):
+        raise ValueError(
+            "A `Mixture` has one row for each value of one feature, from the least to the greatest. "
+            f"Received: a `Mixture`, and x_grid={x_grid!r}."
+        )
     said = data_lib.Predictions(model, _rows(x_grid, features), output)
     known, numbers = tables_lib.told(said, y, MOST_NUMBERS)
     return {

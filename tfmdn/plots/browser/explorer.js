@@ -167,8 +167,7 @@ export class Explorer {
     this.means = [];
     this.map.fill(this.model.range, (column) => {
       const place = low + ((column + 0.5) / columns) * (high - low);
-      const indices = this.indices.with ? this.indices.with(this.axis, feature.nearest(place)) : this.indices.slice();
-      indices[this.axis] = feature.nearest(place);
+      const indices = this.indices.map((own, i) => (i === this.axis ? feature.nearest(place) : own));
       const distribution = this.distributionAt(indices);
       this.means.push([place, distribution.mean()]);
       return (y) => distribution.density(y);
