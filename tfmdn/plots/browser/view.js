@@ -61,6 +61,8 @@ export class DistributionView {
   write() {
     const { answers: said, facts } = this,
       unit = this.target.unit ? ` ${this.target.unit}` : "";
+    const tiny = 1e-9 * (this.range[1] - this.range[0]); // but for rounding it is 0
+    const place = (y) => number(Math.abs(y) < tiny ? 0 : y, 3);
     const fact = (color, name, value, meaning) =>
       element(
         "div",
@@ -70,9 +72,7 @@ export class DistributionView {
       );
     const peaks = visible(said.modes).slice(0, 6);
     const modes = `${peaks.length} mode${peaks.length > 1 ? "s" : ""}`;
-    const intervals = said.region.map(([low, high]) =>
-      low === high ? number(low, 3) : `${number(low, 3)} to ${number(high, 3)}`,
-    );
+    const intervals = said.region.map(([low, high]) => (low === high ? place(low) : `${place(low)} to ${place(high)}`));
     const atoms = (this.distribution.atoms ?? []).map(({ y, probability }) =>
       fact(
         "density",
@@ -86,7 +86,7 @@ export class DistributionView {
       fact(
         "mode",
         modes,
-        peaks.map((peak) => number(peak.y, 3)).join(", ") + unit,
+        peaks.map((peak) => place(peak.y)).join(", ") + unit,
         "the peaks: the likely answers, the likeliest first",
       ),
       fact(
@@ -100,18 +100,18 @@ export class DistributionView {
       fact(
         "mean",
         "Mean",
-        `${number(said.mean, 3)} ± ${number(said.stddev, 3)}${unit}`,
+        `${place(said.mean)} ± ${place(said.stddev)}${unit}`,
         "all that a network with squared error would say",
       ),
       fact(
         "quantile",
         "Quantiles",
-        said.quantiles.map((y) => number(y, 3)).join(", ") + unit,
+        said.quantiles.map(place).join(", ") + unit,
         "y is at most that, 5 %, 50 % and 95 % of the time",
       ),
     );
-    const places = peaks.map((peak) => number(peak.y, 3)).join(", ");
-    this.inShort = `${modes} at ${places}; mean ${number(said.mean, 3)}`;
+    const places = peaks.map((peak) => place(peak.y)).join(", ");
+    this.inShort = `${modes} at ${places}; mean ${place(said.mean)}`;
     this.canvas.setAttribute("aria-label", `The density of ${this.target.name}${this.given}: ${this.inShort}.`);
   }
 
