@@ -26,6 +26,13 @@ extensions = [
     "playground",
     "sphinx_copybutton",
     "sphinx_design",
+    # Ours, of docs/_extensions.
+    "gallery",
+    "links",
+    "mathml",
+    "notebooks",
+    "pictures",
+    "reference",
 ]
 exclude_patterns = ["_extensions"]
 suppress_warnings = ["config.cache", "myst.xref_missing"]
@@ -45,7 +52,25 @@ nb_merge_streams = True
 html_theme = "furo"
 html_title = "tfmdn"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_math_renderer = "mathml"
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
 html_show_copyright = False
+
+# The reference. What is of tfmdn must be there; what annotations name of others has no page here.
+autodoc_inherit_docstrings = False
+autodoc_member_order = "bysource"
+autodoc_mock_imports = ["skpro"]
+autodoc_preserve_defaults = True
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
+autodoc_typehints_format = "short"
+napoleon_custom_sections = ["Call arguments", "Input shape", "Output shape"]
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+nitpicky = True
+nitpick_ignore_regex = [(r"py:.*", r"(?!tfmdn\.).*")]
+python_maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"

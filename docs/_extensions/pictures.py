@@ -1,0 +1,38 @@
+"""Pictures in two versions: beside NAME.png there may be NAME_dark.png, which is shown where pages are dark."""
+
+from __future__ import annotations
+
+import pathlib
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
+
+
+def dark(path: pathlib.PurePath) -> pathlib.PurePath:
+    """The name of the dark version of a picture."""
+    return path.with_stem(f"{path.stem}_dark")
+
+
+class DarkPictures(SphinxTransform):
+    """Puts the dark version of a picture beside it, where there is one."""
+
+    default_priority = 200  # before Sphinx collects pictures
+
+    def apply(self, **kwargs) -> None:
+        for image in list(self.document.findall(nodes.image)):
+            uri = image["uri"]
+            if "://" in uri:
+                continue
+            _, file = self.env.relfn2path(uri)
+            if dark(pathlib.Path(file)).exists():
+                copy = image.deepcopy()
+                copy["uri"] = str(dark(pathlib.PurePosixPath(uri)))
+                image["classes"] = [*image["classes"], "only-light"]
+                copy["classes"] = [*copy["classes"], "only-dark"]
+                image.parent.insert(image.parent.index(image) + 1, copy)
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_transform(DarkPictures)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
