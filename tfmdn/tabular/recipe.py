@@ -58,7 +58,7 @@ class Table:
 class Recipe:
     """The default configuration of `tfmdn.MDNRegressor`, which documents the fields.
 
-    benchmarks/README.md has the experiments that it was chosen by.
+    docs/benchmarks/diary.md has the experiments that it was chosen by.
     """
 
     num_components: int = 12
