@@ -279,6 +279,11 @@ def _bracketed(fuzzed: Fuzzed, name: str, levels: np.ndarray, received: np.ndarr
         overflows = np.isinf(y) & (np.abs(np.where(np.isinf(y), 0, y)) == 0) & (levels > 0) & (levels < 1)
     wrong = (below | above | np.isnan(y)) & ~(np.isnan(levels) & np.ones(y.shape, bool))
     wrong |= overflows & ~_may_overflow(fuzzed)
+    # The quantile itself lies beyond the largest number of the dtype.
+    largest = np.full_like(y, float(np.finfo(configuration.dtype).max))
+    with np.errstate(all="ignore"):
+        is_beyond = np.where(y > 0, truth.log_sf(largest) > log_rest, truth.log_cdf(-largest) > log_level)
+    wrong &= ~(np.isinf(y) & is_beyond)
     expected = np.where(wrong, np.where(below, -INF, INF), y)
     yield Comparison(name, y, expected, 0.0, 1, lambda index: _quantile_question(name, levels, index, fuzzed))
 

@@ -78,7 +78,11 @@ def crps(truth: Truth, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         nodes, weights = (NODES, NODE_WEIGHTS) if is_covered is None else (np.zeros(1), np.array([2.0]))
         half = 0.5 * np.diff(ends, axis=0)
         at = ends[:-1, np.newaxis] + half[:, np.newaxis] * (1.0 + nodes.reshape(-1, 1, 1))  # [P, nodes, n, D]
-        points = at.reshape(-1, *y.shape[1:])
+        if is_covered is not None:  # of what is next to a value of the grid the probability is that of the value
+            step = truth.parameters["resolution"].reshape(len(flat[0]), -1, flat.shape[-1])[:, 0]
+            points = (np.floor(at / step) * step).reshape(-1, *y.shape[1:])
+        else:
+            points = at.reshape(-1, *y.shape[1:])
         below, above = np.exp(truth.log_cdf(points)).reshape(at.shape), np.exp(truth.log_sf(points)).reshape(at.shape)
         mass = half[:, np.newaxis] * weights.reshape(-1, 1, 1)
         of_all = []

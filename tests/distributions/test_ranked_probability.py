@@ -149,7 +149,7 @@ FAR_OR_NARROW = {
     # Narrow ones, and some of little weight that are far away; limits that leave a wide one hardly any room.
     "gamma": [([0.0, -14.0], {"loc": [5.6, 12.0], "scale": [0.0095, 0.1]}, 282.4)],
     "weibull": [([0.0, -5.0, -14.0], {"loc": [-7.9, 2.9, 11.6], "scale": [4.9e-5, 1.4e-5, 5.6e-4]}, 18.8)],
-    "logistic": [([0.0, -14.0], {"loc": [0.0, 1e5], "scale": [1e-3, 1.0]}, 0.5)],
+    "student_t": [([0.0, 0.0], {"loc": [-0.6, -0.2], "scale": [0.4, 0.2], "df": [2.5, 9343.0]}, 1e30)],
     "coarsened": [
         ([0.0, 0.0], {"loc": [0.0, 0.0], "scale": [0.26, 1.5e-5], "low": [0.0] * 2, "high": [5.4e-7] * 2}, 0.0)
     ],

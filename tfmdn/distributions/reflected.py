@@ -205,8 +205,9 @@ class ReflectedNormal(Scalar, Reflected):
         return tf.where(is_empty, tf.constant(-math.inf, self.dtype), log_prob)
 
     def _mean(self):
-        _, loc, scale, edges = self.parts()
-        return loc + scale * _offset(edges)
+        # In float64: of a wide one between near limits it is the difference of what lies beyond them.
+        _, loc, scale, edges = self._in_float64().parts()
+        return tf.cast(loc + scale * _offset(edges), self.dtype)
 
     def _stddev(self):
         # In float64: between near limits two numbers that are nearly the same are subtracted.

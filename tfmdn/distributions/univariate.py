@@ -149,7 +149,7 @@ def _(components: tfd.StudentT):
 
 def _student_t_excess(u, df):
     """E max(T - u, 0) of a standard Student-t."""
-    standard = tfd.StudentT(df, tf.zeros_like(df), tf.ones_like(df))
+    standard = StudentT(df, tf.zeros_like(df), tf.ones_like(df))  # TFP's tail is NaN far out
     return standard.prob(u) * (df + tf.square(u)) / (df - 1.0) - u * standard.cdf(-u)
 
 
