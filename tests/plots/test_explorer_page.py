@@ -195,7 +195,7 @@ def test_answers_of_other_families_are_those_of_python(driver, pages):
 
 
 @needs_browser
-def test_sliders_keys_and_fingers_move_x(driver, pages):
+def test_sliders_keys_and_a_mouse_move_x(driver, pages):
     from selenium.webdriver import ActionChains, Keys
 
     opened(driver, pages["normal"])
@@ -274,7 +274,7 @@ def wait(driver, condition):
 
 
 @needs_browser
-def test_points_are_drawn_by_fingers_and_keys(driver, pages):
+def test_points_are_drawn_by_a_mouse_and_keys(driver, pages):
     from selenium.webdriver import ActionChains, Keys
 
     opened(driver, pages["playground"], width=390)
@@ -291,6 +291,36 @@ def test_points_are_drawn_by_fingers_and_keys(driver, pages):
     np.testing.assert_allclose(points(), [[0.05, 0.1]])
     canvas.send_keys(Keys.DELETE)
     assert points() == []
+
+
+@needs_browser
+def test_fingers_move_draw_and_scroll(driver, pages):
+    opened(driver, pages["playground"], width=390)
+    driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    seen = "return [tfmdn.explorer.indices[0], scrollY, tfmdn.lesson.points.length]"
+
+    def swipe(selector, right, down):
+        centre = (
+            "const box = arguments[0].getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]"
+        )
+        driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element(driver, selector))
+        x, y = driver.execute_script(centre, element(driver, selector))
+        before = driver.execute_script(seen)
+        for step in range(11):
+            points = [{"x": x + right * step / 10, "y": y + down * step / 10}]
+            kind = "touchMove" if step else "touchStart"
+            driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        settled(driver)
+        return np.subtract(driver.execute_script(seen), before)
+
+    moved, scrolled, _ = swipe("canvas.map", -80, 0)
+    assert (moved < -50, scrolled) == (True, 0)
+    moved, scrolled, _ = swipe("canvas.map", 0, -150)
+    assert (moved, scrolled > 50) == (0, True)
+    _, scrolled, drawn = swipe("canvas.draw", 50, -50)
+    assert (scrolled, drawn > 5) == (0, True)
+    driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
 
 
 # Without

@@ -132,13 +132,17 @@ export class Explorer {
       const [x] = this.plot.valuesAt(event.clientX - box.left, event.clientY - box.top);
       this.move(this.axis, this.model.features[this.axis].nearest(x));
     };
+    let start = [0, 0]; // a finger that goes up or down scrolls
+    const isAcross = (event) => Math.abs(event.clientX - start[0]) > Math.abs(event.clientY - start[1]);
     canvas.addEventListener("pointerdown", (event) => {
+      start = [event.clientX, event.clientY];
       canvas.setPointerCapture(event.pointerId);
-      follow(event);
+      if (event.pointerType !== "touch") follow(event);
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (event.buttons) follow(event);
+      if (event.buttons && (event.pointerType !== "touch" || isAcross(event))) follow(event);
     });
+    canvas.addEventListener("pointerup", follow);
     canvas.addEventListener("keydown", (event) => {
       const size = this.model.features[this.axis].size,
         at = this.indices[this.axis],
