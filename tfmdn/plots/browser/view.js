@@ -127,14 +127,12 @@ export class DistributionView {
     return ys.map((y) => [y, distribution.density(y)]);
   }
 
-  /** The outline of bars over the values of y. */
-  steps() {
+  /** The outline of bars over values of y. */
+  steps(first = -Infinity, last = Infinity) {
     const { y: values, parts } = this.distribution,
       half = (values[1] - values[0]) / 2;
-    return values.flatMap((y, i) => [
-      [y - half, parts.density[i]],
-      [y + half, parts.density[i]],
-    ]);
+    const bar = (y, i) => [y - half, y + half].map((end) => [end, parts.density[i]]);
+    return values.flatMap((y, i) => (y < first - half || y > last + half ? [] : bar(y, i)));
   }
 
   draw(context, width, height) {
@@ -178,11 +176,12 @@ export class DistributionView {
     };
     area(curve, color("density-fill"));
     if (shown.region) {
-      const half = distribution.isStepped ? (distribution.y[1] - distribution.y[0]) / 2 : 0;
-      for (const [low, high] of said.region.map(([first, last]) => [first - half, last + half])) {
-        const inside = curve.filter(([y]) => y > low && y < high);
-        area([[low, distribution.density(low)], ...inside, [high, distribution.density(high)]], color("region-fill"));
-        plot.line([at(low, 0), at(high, 0)], { color: color("region"), width: 9 });
+      for (const [low, high] of said.region) {
+        const { isStepped } = distribution;
+        const inside = isStepped ? this.steps(low, high) : curve.filter(([y]) => y > low && y < high);
+        const ends = isStepped ? [inside[0], inside.at(-1)] : [low, high].map((y) => [y, distribution.density(y)]);
+        area([ends[0], ...inside, ends[1]], color("region-fill"));
+        plot.line([at(ends[0][0], 0), at(ends[1][0], 0)], { color: color("region"), width: 9 });
       }
     }
     if (shown.components) {
