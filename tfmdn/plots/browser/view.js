@@ -179,6 +179,7 @@ export class DistributionView {
       for (const [low, high] of said.region) {
         const { isStepped } = distribution;
         const inside = isStepped ? this.steps(low, high) : curve.filter(([y]) => y > low && y < high);
+        if (isStepped && !inside.length) continue; // beyond the values that are shown
         const ends = isStepped ? [inside[0], inside.at(-1)] : [low, high].map((y) => [y, distribution.density(y)]);
         area([ends[0], ...inside, ends[1]], color("region-fill"));
         plot.line([at(ends[0][0], 0), at(ends[1][0], 0)], { color: color("region"), width: 9 });
