@@ -263,5 +263,5 @@ def _results(figures: dict[str, ScoreMetric]) -> dict[str, float]:
         "skill": 1.0 - crps / reference if reference else math.nan,
         **figures["intervals"].results(),
     }
-    is_known = float(figures["nll"].count) > 0
+    is_known = not figures["nll"].is_empty
     return {name: float(value) if is_known else math.nan for name, value in results.items()}
