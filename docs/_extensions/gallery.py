@@ -11,10 +11,13 @@ import dataclasses
 import pathlib
 import re
 import textwrap
+from typing import TYPE_CHECKING
 
 import generated
 import prose
-from sphinx.application import Sphinx
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"

@@ -86,6 +86,14 @@ def public() -> tuple[Name, ...]:
     return tuple(sorted(listed, key=lambda name: (name.group, name.path.rpartition(".")[2].lower())))
 
 
+def pages() -> dict[str, list[Name]]:
+    """The names on each page of the reference, by the page, which is a group."""
+    found: dict[str, list[Name]] = {}
+    for name in public():
+        found.setdefault(name.group, []).append(name)
+    return found
+
+
 def integrated() -> list[Name]:
     """The public classes and functions of the files of `tfmdn.integrations`."""
     (folder,) = importlib.import_module(f"tfmdn.{INTEGRATIONS}").__path__

@@ -19,9 +19,8 @@ def is_tutorial(source: pathlib.Path) -> bool:
     return source.suffix == ".md" and re.match(r"---\n(?:.*\n)*?jupytext:", source.read_text()) is not None
 
 
-def notebook(source: pathlib.Path) -> nbformat.NotebookNode:
-    """A page as a notebook, without outputs. Links to other pages, which a notebook does not have, are words."""
-    made = jupytext.read(source)
+def behind_installation(made: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A page as a notebook. Links to other pages, which a notebook does not have, are words."""
     made.cells.insert(0, nbformat.v4.new_code_cell(INSTALL))
     for number, cell in enumerate(made.cells):
         cell["id"] = f"cell-{number}"
@@ -50,7 +49,7 @@ def write(app: Sphinx, exception: Exception | None) -> None:
     for docname in app.env.found_docs:
         source = pathlib.Path(app.env.doc2path(docname))
         if is_tutorial(source):
-            jupytext.write(notebook(source), pathlib.Path(app.outdir) / f"{docname}.ipynb")
+            jupytext.write(behind_installation(jupytext.read(source)), pathlib.Path(app.outdir) / f"{docname}.ipynb")
 
 
 def setup(app: Sphinx) -> dict:

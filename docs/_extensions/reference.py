@@ -16,14 +16,6 @@ from sphinx.application import Sphinx
 FOLDER = "reference"
 
 
-def pages() -> dict[str, list[names.Name]]:
-    """The names on each page of the reference, by the page."""
-    found: dict[str, list[names.Name]] = {}
-    for name in names.public():
-        found.setdefault(name.group, []).append(name)
-    return found
-
-
 def title(text: str, line: str = "=") -> str:
     return f"{text}\n{line * len(text)}\n"
 
@@ -67,7 +59,7 @@ def page(group: str, listed: list[names.Name]) -> str:
 
 def front_page() -> str:
     top = sorted((name for name in names.public() if name.path.count(".") == 1), key=lambda name: name.path.lower())
-    groups = [(f":doc:`tfmdn.{group} <{group}>`", summary(introduction(group))) for group in pages()]
+    groups = [(f":doc:`tfmdn.{group} <{group}>`", summary(introduction(group))) for group in names.pages()]
     return "\n".join(
         [
             title("Reference"),
@@ -77,14 +69,14 @@ def front_page() -> str:
             "What is needed every day stands in ``tfmdn`` itself, and in its group as well.\n",
             entries(top),
             ".. toctree::\n   :hidden:\n",
-            *(f"   tfmdn.{group} <{group}>" for group in pages()),
+            *(f"   tfmdn.{group} <{group}>" for group in names.pages()),
             "",
         ]
     )
 
 
 def write(app: Sphinx) -> None:
-    texts = {"index": front_page(), **{group: page(group, listed) for group, listed in pages().items()}}
+    texts = {"index": front_page(), **{group: page(group, listed) for group, listed in names.pages().items()}}
     generated.write(pathlib.Path(app.srcdir) / FOLDER, texts)
 
 

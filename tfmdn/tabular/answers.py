@@ -134,9 +134,9 @@ class Answers:
           conformal: True goes by the rows that some networks have not learnt from, about half of them and at most
             4,000, as `tfmdn.tabular.conformal` says: CV+, whose coverage of 1 - a is proven to be about 1 - 2 a or
             more, and which is too wide where networks disagree; so its levels are moved by how far they do, for a
-            coverage of 1 - a, which is measured and not proven (docs/benchmarks/results.md). If `fit` had `groups`, it is
-            that of rows of new groups; if it had weights, rows count as they say. Of censored targets the worst is
-            assumed.
+            coverage of 1 - a, which is measured and not proven
+            (docs/benchmarks/results.md). If `fit` had `groups`, it is that of rows of new groups; if it had weights,
+            rows count as they say. Of censored targets the worst is assumed.
             Or a pair (X, y) of rows that `fit` has not seen: then at least `coverage` is proven, whatever `fit` did,
             and at most 2 / (n + 1) more from n rows of which no two have the same rank.
         """
