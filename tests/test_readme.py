@@ -109,7 +109,7 @@ def test_snippets_are_found():
     """They are run by .ci/run, in an environment that has no more than the README installs, or than a page names."""
     counts = {page: len([compile(code, page, "exec") for _, code in snippets(page)]) for page in PAGES}
     assert counts["README.md"] >= 1
-    assert sum(counts[f"docs/{page}.md"] for page in ("tables", "models", "plots", "judging", "export")) >= 15
+    assert sum(counts[f"docs/{page}.md"] for page in ("tables", "models", "plots", "judging", "export")) >= 12
     assert counts["saved_models/README.md"] == 1
 
 

@@ -135,6 +135,6 @@ def exists(path: str) -> bool:
     module, _, name = path.rpartition(".")
     try:
         value = importlib.import_module(module)
-    except ImportError:
+    except (ImportError, ValueError):  # none of that name, and no name at all
         return False
     return hasattr(value, name)

@@ -26,11 +26,14 @@ class DarkPictures(SphinxTransform):
                 continue
             _, file = self.env.relfn2path(uri)
             if dark(pathlib.Path(file)).exists():
-                copy = image.deepcopy()
-                copy["uri"] = str(dark(pathlib.PurePosixPath(uri)))
+                # A link holds one picture.
+                shown = image.parent if isinstance(image.parent, nodes.reference) else image
+                copy = shown.deepcopy()
+                (other,) = copy.findall(nodes.image)
+                other["uri"] = str(dark(pathlib.PurePosixPath(uri)))
                 image["classes"] = [*image["classes"], "only-light"]
-                copy["classes"] = [*copy["classes"], "only-dark"]
-                image.parent.insert(image.parent.index(image) + 1, copy)
+                other["classes"] = [*other["classes"], "only-dark"]
+                shown.parent.insert(shown.parent.index(shown) + 1, copy)
 
 
 def setup(app: Sphinx) -> dict:

@@ -16,6 +16,8 @@ def text(paragraph: str) -> str:
     parts = CODE.split(paragraph)
     parts[::2] = [MARKUP.sub(lambda match: f"\\{match[0]}", part) for part in parts[::2]]
     parts[1::2] = [f"``{' '.join(part.split())}``" for part in parts[1::2]]
+    # Code ends where no letter follows, as that of a plural.
+    parts[2::2] = [f"\\ {part}" if part[:1].isalnum() else part for part in parts[2::2]]
     return "".join(parts)
 
 
@@ -53,4 +55,18 @@ def google(lines: list[str]) -> list[str]:
         else:
             paragraph.append(line)
     finish()
+    return shapes_apart(done)
+
+
+def shapes_apart(lines: list[str]) -> list[str]:
+    """Sections of one sentence, as in `Input shape: [*B]`, as paragraphs."""
+    done: list[str] = []
+    inside = False
+    for line in lines:
+        match = re.match(r"((?:Input|Output|Input and output) shape): (.*)", line)
+        inside = match is not None or (inside and line.startswith(" "))
+        if match:
+            done += ["", f"**{match[1]}:** {match[2]}"]
+        else:
+            done.append(line.lstrip() if inside else line)
     return done
