@@ -50,6 +50,7 @@ nb_output_stderr = "remove"
 nb_merge_streams = True
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = "tfmdn"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -47,13 +47,20 @@ class Example:
     def docstring(self) -> str:
         return ast.get_docstring(ast.parse((EXAMPLES / self.path).read_text())) or ""
 
+    def field(self, name: str) -> str | None:
+        """What the docstring says behind a word, as recipes of keras.io have it: `Title: ...`."""
+        match = re.search(rf"^{name}: (.*)$", self.docstring, re.MULTILINE)
+        return match[1] if match else None
+
     @property
     def title(self) -> str:
-        return self.path.stem.replace("_", " ").capitalize()
+        return self.field("Title") or self.path.stem.replace("_", " ").capitalize()
 
     @property
     def summary(self) -> str:
-        """The first sentence of the docstring."""
+        """The first sentence of the docstring, or of what it describes."""
+        if description := self.field("Description"):
+            return description
         paragraph = " ".join(self.docstring.partition("\n\n")[0].split())
         return re.split(r"(?<=[.!?]) (?=[A-Z`])", paragraph)[0]
 
@@ -137,7 +144,8 @@ def page(example: Example) -> str:
     parts = [f"{example.title}\n{'=' * len(example.title)}\n", f".. code-block:: bash\n\n   {example.command}\n"]
     for picture in [*example.pictures, *example.animations]:
         parts += [f".. image:: {source_path(picture)}\n   :alt: {example.title}\n"]
-    parts += [prose.document(example.docstring), "", f"examples/{example.path}\n{'-' * (9 + len(str(example.path)))}\n"]
+    text = prose.text(example.summary) if example.field("Description") else prose.document(example.docstring)
+    parts += [text, "", f"examples/{example.path}\n{'-' * (9 + len(str(example.path)))}\n"]
     parts += [f".. literalinclude:: {source_path(EXAMPLES / example.path)}\n   :language: python\n"]
     return "\n".join(parts)
 
