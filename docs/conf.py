@@ -49,6 +49,7 @@ nb_execution_timeout = 180
 nb_output_stderr = "remove"
 nb_merge_streams = True
 
+highlight_language = "none"
 html_theme = "furo"
 pygments_dark_style = "github-dark"
 html_title = "tfmdn"

@@ -57,16 +57,22 @@ def test_docstrings_become_markup():
     assert prose.google(example) == ["A ``b``.", "", ">>> `c`", "1", "", "``d``"]
 
 
-def test_a_tutorial_is_a_notebook():
+def test_a_tutorial_is_a_notebook(tmp_path):
     jupytext = pytest.importorskip("jupytext")  # as sphinx, of the extra `docs`
     import notebooks
 
     page = "---\njupytext:\n  text_representation:\n    extension: .md\n    format_name: myst\n---\n"
-    page += "# T\n\nSee [that](../that.md) and [this](https://a.org).\n\n```{code-cell}\n1 + 1\n```\n"
-    made = notebooks.behind_installation(jupytext.reads(page, fmt="md:myst"))
-    assert [cell.cell_type for cell in made.cells] == ["code", "markdown", "code"]
-    assert made.cells[0].source.startswith("%pip install")
-    assert made.cells[1].source.endswith("See that and [this](https://a.org).")
+    page += "# T\n\nSee [that](../that.md) and [this](https://a.org).\n\n[a](a.py), [b](b.npz), [c](c.py)\n\n"
+    page += "```{code-cell}\n'a.py', 'b.npz'\n```\n"
+    (tmp_path / "a.py").write_text("1\n")
+    (tmp_path / "b.npz").write_bytes(b"\xff")
+    (tmp_path / "c.py").write_text("is not read")
+    made = notebooks.behind_installation(jupytext.reads(page, fmt="md:myst"), tmp_path)
+    assert [cell.cell_type for cell in made.cells] == ["code", "code", "code", "markdown", "code"]
+    assert made.cells[0].source == '%pip install -q "tfmdn[examples]"'
+    assert made.cells[1].source == "%%writefile a.py\n1"
+    assert "b.npz" in made.cells[2].source
+    assert made.cells[3].source.endswith("See that and [this](https://a.org).\n\na, b, c")
 
 
 def test_broken_links_and_files_from_elsewhere_are_found(tmp_path):

@@ -145,7 +145,7 @@ def page(example: Example) -> str:
     for picture in [*example.pictures, *example.animations]:
         parts += [f".. image:: {source_path(picture)}\n   :alt: {example.title}\n"]
     text = prose.text(example.summary) if example.field("Description") else prose.document(example.docstring)
-    parts += [text, "", f"examples/{example.path}\n{'-' * (9 + len(str(example.path)))}\n"]
+    parts += [text, "", f"Source\n------\n\n``examples/{example.path}``\n"]
     parts += [f".. literalinclude:: {source_path(EXAMPLES / example.path)}\n   :language: python\n"]
     return "\n".join(parts)
 

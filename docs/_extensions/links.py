@@ -30,7 +30,8 @@ def path_of(code: str) -> str | None:
     if first in CALLED:
         return names.paths().get(f"{CALLED[first]}.{rest}")
     if first != "tfmdn":
-        return names.paths().get(f"tfmdn.{match[1]}") if first[0].isupper() else None
+        is_no_word = first[0].isupper() or "_" in first
+        return names.paths().get(f"tfmdn.{match[1]}") if is_no_word else None
     return names.paths().get(match[1])
 
 

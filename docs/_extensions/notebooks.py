@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import pathlib
 import re
 
@@ -11,7 +12,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
-INSTALL = '%pip install -q "tfmdn[examples]"'
+LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:)([^)\s]+)\)")
+FORMATS = ("litert", "onnx")
 
 
 def is_tutorial(source: pathlib.Path) -> bool:
@@ -19,14 +21,36 @@ def is_tutorial(source: pathlib.Path) -> bool:
     return source.suffix == ".md" and re.match(r"---\n(?:.*\n)*?jupytext:", source.read_text()) is not None
 
 
-def behind_installation(made: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A page as a notebook. Links to other pages, which a notebook does not have, are words."""
-    made.cells.insert(0, nbformat.v4.new_code_cell(INSTALL))
+def behind_installation(made: nbformat.NotebookNode, folder: pathlib.Path) -> nbformat.NotebookNode:
+    """A page as a notebook that stands alone: behind cells that install what it needs, and write the files it reads.
+
+    Links to other pages, which a notebook does not have, are words.
+
+    Args:
+      made: the page's cells.
+      folder: where the page lies.
+    """
+    code = "\n".join(cell.source for cell in made.cells if cell.cell_type == "code")
+    words = "\n".join(cell.source for cell in made.cells if cell.cell_type == "markdown")
+    extras = ",".join(["examples", *(name for name in FORMATS if name in code)])
+    linked = dict.fromkeys((folder / link).resolve() for _, link in LINK.findall(words))
+    files = [file for file in linked if file.is_file() and file.name in code]
+    first = [f'%pip install -q "tfmdn[{extras}]"', *map(written, files)]
+    made.cells[:0] = [nbformat.v4.new_code_cell(source) for source in first]
     for number, cell in enumerate(made.cells):
         cell["id"] = f"cell-{number}"
         if cell.cell_type == "markdown":
-            cell.source = re.sub(r"(?<!!)\[([^\]]+)\]\((?!https?:)[^)\s]+\)", r"\1", cell.source)
+            cell.source = LINK.sub(r"\1", cell.source)
     return made
+
+
+def written(file: pathlib.Path) -> str:
+    """A cell that writes a file."""
+    try:
+        return f"%%writefile {file.name}\n{file.read_text()}".rstrip("\n")
+    except UnicodeDecodeError:
+        content = base64.b64encode(file.read_bytes()).decode()
+        return f'import base64, pathlib\n\npathlib.Path("{file.name}").write_bytes(base64.b64decode("{content}"));'
 
 
 class DownloadLinks(SphinxTransform):
@@ -49,7 +73,8 @@ def write(app: Sphinx, exception: Exception | None) -> None:
     for docname in app.env.found_docs:
         source = pathlib.Path(app.env.doc2path(docname))
         if is_tutorial(source):
-            jupytext.write(behind_installation(jupytext.read(source)), pathlib.Path(app.outdir) / f"{docname}.ipynb")
+            made = behind_installation(jupytext.read(source), source.parent)
+            jupytext.write(made, pathlib.Path(app.outdir) / f"{docname}.ipynb")
 
 
 def setup(app: Sphinx) -> dict:

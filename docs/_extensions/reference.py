@@ -34,7 +34,7 @@ def summary(docstring: str) -> str:
 
 def table(rows: list[tuple[str, str]]) -> str:
     body = "".join(f"   * - {first}\n     - {second}\n" for first, second in rows)
-    return f".. list-table::\n   :class: names\n   :widths: 38 62\n\n{body}"
+    return f".. list-table::\n   :class: names\n   :widths: 44 56\n\n{body}"
 
 
 def entries(listed: list[names.Name]) -> str:
@@ -82,6 +82,15 @@ def write(app: Sphinx) -> None:
 
 def as_restructured_text(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     lines[:] = prose.google(lines)
+    if what in ("attribute", "property"):
+        lines.insert(0, "\\")  # nothing, but napoleon takes what stands in the first line before a colon for a type
+
+
+def plain_signature(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Signatures in which `ArrayLike` is called so."""
+    return tuple(text and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text) for text in (signature, returned))
 
 
 def resolve(app: Sphinx, env: Any, node: Any, contnode: nodes.Element) -> nodes.Element | None:
@@ -98,5 +107,6 @@ def resolve(app: Sphinx, env: Any, node: Any, contnode: nodes.Element) -> nodes.
 def setup(app: Sphinx) -> dict:
     app.connect("builder-inited", write)
     app.connect("autodoc-process-docstring", as_restructured_text, priority=400)
+    app.connect("autodoc-process-signature", plain_signature)
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
