@@ -50,7 +50,7 @@ def test_gradients_are_forgotten_with_their_graphs():
     del concrete, slope
     gc.collect()
     assert graph() is None
-    assert set(tensorflow_internals.gradient_registry().list()) == before
+    assert set(tensorflow_internals.gradient_registry().list()) <= before
 
 
 def test_gradients_are_there_eagerly_and_once_loaded(tmp_path):
