@@ -23,7 +23,6 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "playground",
     "sphinx_copybutton",
     "sphinx_design",
     # Ours, of docs/_extensions.
@@ -32,6 +31,7 @@ extensions = [
     "mathml",
     "notebooks",
     "pictures",
+    "playground",
     "reference",
 ]
 exclude_patterns = ["_extensions"]

@@ -80,8 +80,9 @@ def _original_registry() -> type | None:
 
 def _owned_by_graph(gradient: Callable, registry: Any, name: str) -> Callable:
     graph, known = tf.compat.v1.get_default_graph(), weakref.ref(gradient)
-    # The two lead to each other, and are collected together.
-    graph._tfmdn_gradients = [*getattr(graph, "_tfmdn_gradients", []), gradient]
+    if not hasattr(graph, "_tfmdn_gradients"):
+        graph._tfmdn_gradients = []
+    graph._tfmdn_gradients.append(gradient)  # they lead to each other, and are collected together
     weakref.finalize(graph, registry._registry.pop, name, None).atexit = False
 
     def gradient_in_graph(*arguments):

@@ -102,10 +102,8 @@ def highest_density_region(
         further_points = _down_to(lowest, tf.reduce_min(samples[0], 0))
     if further_points is not None:
         samples = [tf.concat(pair, 0) for pair in zip(samples, evaluate(further_points[tf.newaxis]))]
-    for beside in (
-        1,
-        *[0] * REFINEMENTS,
-    ):  # at first beside a bound, too: a peak between two points is higher than both
+    # At first beside a bound, too: a peak between two points is higher than both.
+    for beside in [1] + [0] * REFINEMENTS:
         left, right, _ = _bounds(*samples, share, max_intervals, beside)
         parts = PARTS * (1 + 2 * beside)
         inner = _along(left, right - left, np.arange(1, parts) / parts)  # [I, P, 2, B]

@@ -22,7 +22,7 @@ from tfmdn.export.portable_limits import (
 )
 
 # As in `tfmdn.distributions.reflected`, `grids` and `coarse_moments`.
-SLACK, NARROW_IN_STEPS, VALUES = 1e-3, 4.0, 32
+SLACK, MOST, NARROW_IN_STEPS, VALUES = 1e-3, 0.25, 4.0, 32
 
 
 class Grid:
@@ -69,7 +69,7 @@ class Coarsened(families.Univariate):
             slack = 8.0 * EPSILON * tf.abs(limit)
             if self._grid is not None:  # of which the next value is another one
                 step = self._grid.step
-                slack = tf.where(step > 0.0, tf.minimum(slack, 0.25 * step), slack) + SLACK * step
+                slack = tf.where(step > 0.0, tf.minimum(slack, MOST * step), slack) + SLACK * step
             return (tf.abs(limit) < INFINITE) & (tf.abs(y - limit) <= slack)
 
         return is_at(self._nearest(self._low)), is_at(self._nearest(self._high))
