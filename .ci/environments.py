@@ -42,7 +42,8 @@ def environment(name: str, python: object, above: pathlib.Path | None = None) ->
     """The Python of an environment that is kept for the next run.
 
     Args:
-      name: what it is for. Another interpreter, or other dependencies of tfmdn, make another one of the same name.
+      name: what it is for. Another interpreter, or other dependencies of tfmdn, make another one of the same name, which
+        takes the place of the earlier one: each is large, and the disk is not.
       python: the interpreter that it is made with.
       above: the Python of another environment, whose packages this one sees as well.
     """
@@ -51,7 +52,8 @@ def environment(name: str, python: object, above: pathlib.Path | None = None) ->
     folder = CACHE / f"{name}-{key}"
     executable = folder / "bin" / "python"
     if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
+        for earlier in CACHE.glob(f"{name}-*"):
+            shutil.rmtree(earlier, ignore_errors=True)
         run(python, "-m", "venv", folder)
         if above is not None:
             (packages(executable) / "above.pth").write_text(f"{packages(above)}\n")
@@ -72,7 +74,7 @@ def pip_install(python: pathlib.Path, *arguments: object) -> None:
 def tools(python: object) -> pathlib.Path:
     """The Python of an environment with what builds and checks distributions."""
     executable = environment("tools", python)
-    pip_install(executable, "pip>=23.3", "build>=1.2", "twine>=6.1")
+    pip_install(executable, "pip>=23.3", "build>=1.2", "twine>=6.1", "uv>=0.5")
     return executable
 
 

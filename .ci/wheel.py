@@ -18,8 +18,8 @@ import tempfile
 from environments import ROOT, build, environment, pip_install, run, section, smoke, tools
 
 EXTRAS = ("litert", "onnx", "plots", "sklearn", "tables")
-# Large: only whether pip finds versions that go together. The README's commands install `examples` and `test`,
-# .ci/integrations.py installs `tools` and `clusters`.
+# Large: only whether versions are found that go together, by uv, which reads the metadata of wheels of gigabytes and not
+# the wheels. The README's commands install `examples` and `test`, .ci/integrations.py installs `tools` and `clusters`.
 RESOLVED = ("benchmarks", "cuda")
 
 
@@ -71,7 +71,8 @@ def main() -> None:
             smoke(python, extra, folder)
         section(f"the extras {', '.join(RESOLVED)}: are there versions?")
         for extra in RESOLVED:
-            run(builder, "-m", "pip", "--python", core, "install", "-q", "--dry-run", f"{wheel}[{extra}]")
+            uv = (builder, "-m", "uv", "pip", "install", "-q", "--no-cache")
+            run(*uv, "--dry-run", "--python", core, f"{wheel}[{extra}]")
         print(environment("examples", sys.executable, above=core).parents[1])
 
 
