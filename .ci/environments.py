@@ -42,7 +42,7 @@ def environment(name: str, python: object, above: pathlib.Path | None = None) ->
     """The Python of an environment that is kept for the next run.
 
     Args:
-      name: what it is for. Another interpreter, or other dependencies of tfmdn, make another one of the same name, which
+      name: what it is for. Another interpreter, or other dependencies of tfmdn, make another one of that name, which
         takes the place of the earlier one: each is large, and the disk is not.
       python: the interpreter that it is made with.
       above: the Python of another environment, whose packages this one sees as well.

@@ -18,8 +18,8 @@ import tempfile
 from environments import ROOT, build, environment, pip_install, run, section, smoke, tools
 
 EXTRAS = ("litert", "onnx", "plots", "sklearn", "tables")
-# Large: only whether versions are found that go together, by uv, which reads the metadata of wheels of gigabytes and not
-# the wheels. The README's commands install `examples` and `test`, .ci/integrations.py installs `tools` and `clusters`.
+# Large: only whether versions are found that go together, by uv, which reads the metadata of wheels of gigabytes, not
+# them. The README's commands install `examples` and `test`, .ci/integrations.py installs `tools` and `clusters`.
 RESOLVED = ("benchmarks", "cuda")
 
 
