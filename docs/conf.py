@@ -27,6 +27,7 @@ extensions = [
     "sphinx_design",
     # Ours, of docs/_extensions.
     "gallery",
+    "kernels",
     "links",
     "mathml",
     "notebooks",

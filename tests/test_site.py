@@ -12,6 +12,7 @@ from test_house import PUBLIC
 import tfmdn
 
 ROOT = pathlib.Path(__file__).parents[1]
+SITE = ROOT / "outputs" / "site"
 sys.path.insert(0, str(ROOT / "docs" / "_extensions"))
 import built  # noqa: E402
 import gallery  # noqa: E402
@@ -88,3 +89,19 @@ def test_broken_links_and_files_from_elsewhere_are_found(tmp_path):
         "a.html: https://a.org/b.png is loaded from elsewhere",
         "s.css: //fonts.org/x.css is loaded from elsewhere",
     ]
+
+
+def test_what_is_more_than_three_clicks_away_is_lost(tmp_path):
+    pages = {"index": ["a.html"], "a": ["b.html", "#here", "https://c.org"], "b": ["c.html#there"], "c": ["d.html"]}
+    for name, links in {**pages, "d": []}.items():
+        text = "".join(f'<a href="{link}">1</a>' for link in links)
+        (tmp_path / f"{name}.html").write_text(f'<a href="d.html">menu</a><article>word {text}</article>')
+    near = {name: (name, "word") for name in ("index.html", "a.html#here", "b.html", "c.html", "c.html#there")}
+    assert built.lost(tmp_path, near) == []
+    far = {"a": ("d.html", "word"), "b": ("b.html#there", "word"), "c": ("c.html", "saying"), "d": ("e.html", "word")}
+    assert len(built.lost(tmp_path, far)) == 4
+
+
+@pytest.mark.skipif(not (SITE / "index.html").exists(), reason="The site is not built: python docs/build.py.")
+def test_one_finds_an_interval_a_negative_loss_and_a_phone():
+    assert built.lost(SITE) == []

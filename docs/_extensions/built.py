@@ -1,8 +1,9 @@
-"""Whether a built site is whole: links within it lead somewhere, and it loads nothing from elsewhere."""
+"""Whether a built site is whole: its links lead somewhere, it loads nothing from elsewhere, and one finds things."""
 
 from __future__ import annotations
 
 import html.parser
+import os
 import pathlib
 import re
 import urllib.parse
@@ -19,12 +20,23 @@ LOADED = {
 LOADED |= {("video", "src"), ("object", "data"), ("use", "href")}
 
 
+# What somebody must find from the first page on, by so many clicks in the text of pages: where it is, and a word of it.
+CLICKS = 3
+FOUND = {
+    "an interval from a CSV": ("start/from_a_csv.html", "predict_interval"),
+    "why the loss is negative": ("how_do_i.html#my-loss-is-negative-is-that-wrong", "negative"),
+    "a model on a phone": ("on_device.html", "export_litert"),
+}
+
+
 class Page(html.parser.HTMLParser):
     """The links, the places and what is loaded of one page."""
 
     def __init__(self, text: str):
         super().__init__()
         self.links: list[str] = []
+        self.links_of_text: list[str] = []
+        self.is_text = False
         self.loaded: list[str] = []
         self.places: set[str] = set()
         self.feed(text)
@@ -34,8 +46,14 @@ class Page(html.parser.HTMLParser):
         self.places |= {values[name] for name in ("id", "name") if name in values}
         self.loaded += [value for name, value in values.items() if (tag, name) in LOADED]
         self.loaded += re.findall(r"url\(['\"]?([^'\")]+)", values.get("style", ""))
+        self.is_text |= tag == "article"
         if tag == "a" and values.get("href"):
             self.links.append(values["href"])
+            if self.is_text:
+                self.links_of_text.append(values["href"])
+
+    def handle_endtag(self, tag: str) -> None:
+        self.is_text &= tag != "article"
 
 
 def is_elsewhere(link: str) -> bool:
@@ -64,3 +82,28 @@ def problems(folder: pathlib.Path) -> list[str]:
             f"{path.relative_to(folder)}: {file} is loaded from elsewhere" for file in files if is_elsewhere(file)
         ]
     return found
+
+
+def lost(folder: pathlib.Path, goals: dict[str, tuple[str, str]] = FOUND) -> list[str]:
+    """What one does not find in a built site, from index.html on."""
+    clicks, reached = {"index.html": 0}, ["index.html"]
+    for link in reached:  # which grows
+        if all(goal in clicks for goal, _ in goals.values()):
+            break
+        path = folder / link.partition("#")[0]
+        if clicks[link] == CLICKS or path.suffix != ".html" or not path.exists():
+            continue
+        for href in Page(path.read_text()).links_of_text:
+            if is_elsewhere(href):
+                continue
+            file, mark, place = urllib.parse.unquote(href).partition("#")
+            target = os.path.relpath(path.parent / file if file else path, folder)
+            for reachable in (target, f"{target}{mark}{place}"):  # one who sees a place sees the page
+                if reachable not in clicks:
+                    clicks[reachable] = clicks[link] + 1
+                    reached.append(reachable)
+    return [
+        f"{what}: {goal} is more than {CLICKS} clicks away, or does not say {word!r}"
+        for what, (goal, word) in goals.items()
+        if goal not in clicks or word not in (folder / goal.partition("#")[0]).read_text()
+    ]
