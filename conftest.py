@@ -50,6 +50,17 @@ def pytest_sessionfinish():
 
 
 @pytest.fixture(autouse=True, scope="module")
+def objects():
+    """A file's graphs go with it. What stays is not looked at again, as each conversion to LiteRT would do."""
+    from tfmdn.tabular import workshop
+
+    yield
+    workshop.workshops.clear()
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
 def seeds_of_tensorflow():
     import keras
 

@@ -270,6 +270,11 @@ class Workshops:
     def __len__(self) -> int:
         return len(self._idle)
 
+    def clear(self) -> None:
+        """Lets all idle ones go, and their memory."""
+        with self._lock:
+            self._idle = []
+
     @contextlib.contextmanager
     def lend(self, design: Design, seed: int) -> Iterator[Workshop]:
         """A workshop of that design, for the caller alone: an idle one, or else a new one.
