@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import pathlib
+import tempfile
 
 import jupyter_client
 import traitlets
@@ -22,6 +23,12 @@ class KernelManager(jupyter_client.AsyncKernelManager):
     @traitlets.default("transport")
     def _transport(self) -> str:
         return "ipc"
+
+    @traitlets.default("ip")
+    def _ip(self) -> str:
+        """What the paths of its sockets begin with: not where this process is, for kernels run in other folders."""
+        self.folder = tempfile.TemporaryDirectory()  # as long as the manager is
+        return str(pathlib.Path(self.folder.name, "kernel"))
 
     def start_kernel(self, *, extra_arguments: list[str] = (), **kwargs):
         lines = [f"import runpy; runpy.run_path({str(QUIET)!r})"]
