@@ -71,7 +71,10 @@ def log_difference(larger: tf.Tensor, smaller: tf.Tensor) -> tf.Tensor:
 
 def with_trailing_axes(tensor: tf.Tensor, count: int) -> tf.Tensor:
     """The tensor with `count` more axes of size 1 at its end."""
-    return tf.reshape(tensor, tf.concat([tf.shape(tensor), tf.ones([count], tf.int32)], 0))
+    tensor = tf.convert_to_tensor(tensor)
+    for _ in range(count):
+        tensor = tf.expand_dims(tensor, -1)
+    return tensor
 
 
 def append(value: tf.Tensor, constant) -> tf.Tensor:
@@ -89,11 +92,12 @@ def broadcast_shape(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
 
 
 def merge_axis(tensor: tf.Tensor, axis: int) -> tf.Tensor:
-    """The axis, counted from the end, merged into the one before it. Both have a known size, and so has the result."""
+    """The axis, counted from the end, merged into the one before it. If both have a known size, the result has."""
     at = tensor.shape.rank + axis
-    count = tensor.shape[at - 1] * tensor.shape[at]
-    shape = tf.shape(tensor)
-    merged = tf.reshape(tensor, tf.concat([shape[: at - 1], [count], shape[at + 1 :]], 0))
+    shape, sizes = tf.shape(tensor), tensor.shape[at - 1 : at + 1]
+    count = sizes.num_elements()
+    total = shape[at - 1] * shape[at] if count is None else count
+    merged = tf.reshape(tensor, tf.concat([shape[: at - 1], [total], shape[at + 1 :]], 0))
     return tf.ensure_shape(merged, [*tensor.shape[: at - 1], count, *tensor.shape[at + 1 :]])
 
 

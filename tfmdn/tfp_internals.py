@@ -24,6 +24,20 @@ class Checked:
         return super()._name_and_control_scope(*args, **kwargs)
 
 
+class WithKeptShape:
+    """A base class, before TFP's, of distributions that infer their batch shape once.
+
+    TFP's keep it too, but look for it under another name, and infer it anew each time, of all their parts.
+    """
+
+    @property
+    def batch_shape(self):
+        """The static shape of a sample from each of the rows."""
+        if "_kept_batch_shape" not in self.__dict__:
+            self._kept_batch_shape = super().batch_shape
+        return self._kept_batch_shape
+
+
 def set_parameters(distribution: tfd.Distribution, arguments: dict) -> None:
     """Replaces a base class's arguments by those of the distribution's own `__init__`: what it is copied by.
 
@@ -32,6 +46,12 @@ def set_parameters(distribution: tfd.Distribution, arguments: dict) -> None:
       arguments: `dict(locals())` of its `__init__`, taken at its start.
     """
     distribution._parameters = {name: arguments[name] for name in arguments if name not in ("self", "__class__")}
+
+
+def copied(distribution: tfd.Distribution, /, **arguments) -> tfd.Distribution:
+    """The distribution with other arguments, as of `distribution.copy`, which makes anew all that it is a copy of."""
+    with tensorflow_internals.meant_infinities():
+        return type(distribution)(**{**distribution.parameters, **arguments})
 
 
 def pad_sample_dims(mixture: tfd.MixtureSameFamily, y: tf.Tensor) -> tf.Tensor:

@@ -143,6 +143,7 @@ def test_modes_of_all_batches_are_one_graphs():
         tfd.Normal(*(tf.reshape(getattr(mixture.components_distribution, n), [2, 3, -1]) for n in ("loc", "scale"))),
     )
     np.testing.assert_allclose(square.mode(), expected.reshape(2, 3), rtol=1e-6)
+    np.testing.assert_allclose(tfmdn.merge([mixture, mixture]).mode(), expected, rtol=1e-6)  # of more components
     assert compiled._traced.cache_info().currsize == 1
     assert square.modes(2).points.shape == (2, 2, 3)
     assert square.highest_density_region(0.5).shape == (6, 2, 3, 2)

@@ -137,8 +137,8 @@ def _climb(mixture: tfd.MixtureSameFamily, centres: tf.Tensor, limits: list[tf.T
         lambda index, _, moving: moving & (index < MAX_STEPS), step, (0, starts, tf.constant(True))
     )
     # A Laplace's peak is a cusp that a climb comes close to but never meets: it may have started there.
-    has_climbed = heights(mixture, ends) > heights(mixture, starts)
-    return tf.where(numerics.with_trailing_axes(has_climbed, event_rank), ends, starts)
+    at_end, at_start = tf.unstack(heights(mixture, tf.stack([ends, starts])), num=2)
+    return tf.where(numerics.with_trailing_axes(at_end > at_start, event_rank), ends, starts)
 
 
 def _unfolded(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:

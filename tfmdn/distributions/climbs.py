@@ -44,6 +44,6 @@ def farther(
     way = y + 2.0 * ratio * step + tf.square(ratio) * bend - second
     longest = tf.sqrt(tf.reduce_sum(tf.square(way / narrowest), axes, keepdims=True))
     end = second + way / tf.maximum(longest, 1.0)
-    height, higher = heights(second), heights(end)
+    height, higher = tf.unstack(heights(tf.stack([second, end])), num=2)
     rounding = 8.0 * np.finfo(y.dtype.as_numpy_dtype).eps * (1.0 + tf.abs(height))
     return tf.where(numerics.with_trailing_axes(higher > height + rounding, event_rank), end, second)

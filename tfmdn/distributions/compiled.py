@@ -79,8 +79,11 @@ def by_graph(function: Callable, mixture: tfd.MixtureSameFamily, *counts: int, a
         return function(mixture, *counts)
     values.pop("mask", None)
     batch_shape = mixture.batch_shape
+    # Tapes would make a graph of the gradient that there is none of.
+    values = {name: tf.stop_gradient(value) for name, value in values.items()}
     rows = {name: tf.reshape(value, [-1, *value.shape[batch_shape.rank :]]) for name, value in values.items()}
-    specs = tuple((name, tf.TensorSpec([None, *value.shape[1:]], value.dtype)) for name, value in rows.items())
+    # For any number of rows and components.
+    specs = tuple((name, tf.TensorSpec([None, None, *value.shape[2:]], value.dtype)) for name, value in rows.items())
     results = _traced(function, len(counts), kept, specs)(rows, *map(tf.constant, counts))
     return tf.nest.map_structure(
         lambda result: tf.reshape(result, [*result.shape[:axis], *batch_shape, *result.shape[axis + 1 :]]), results

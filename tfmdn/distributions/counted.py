@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import keras_internals, numerics
+from tfmdn import keras_internals, numerics, tfp_internals
 from tfmdn.distributions import rescaled, tensors
 
 tfd = tfp.distributions
@@ -47,7 +47,16 @@ def in_densities(mixture: Mixture) -> Mixture:
 
     There a weight that only rounding made 0 counts far out, unless its component is no distribution.
     """
+    if getattr(mixture, "_is_settled", False):
+        return mixture
     return _without(mixture, lambda: tf.math.is_inf(log_weights(mixture)) | _is_bad(mixture))
+
+
+def settled(mixture: Mixture) -> Mixture:
+    """The mixture `in_densities`, whose densities need not look again: in a graph each time takes many operations."""
+    copy = keras_internals.masked(tfp_internals.copied(in_densities(mixture)), keras_internals.mask_of(mixture))
+    copy._is_settled = True
+    return copy
 
 
 def in_log_prob(mixture: Mixture) -> Mixture:
@@ -87,7 +96,7 @@ def _without(mixture: Mixture, condition: Callable[[], tf.Tensor] | None = None)
         return tf.where(is_dead_in, tf.stop_gradient(largest), value)
 
     values = {name: replaced(name, value) for name, value in values.items()}
-    copy = mixture.copy(components_distribution=tensors.with_parameters(components, values))
+    copy = tfp_internals.copied(mixture, components_distribution=tensors.with_parameters(components, values))
     return keras_internals.masked(copy, keras_internals.mask_of(mixture))
 
 
@@ -109,7 +118,8 @@ def _values(components: tfd.Distribution) -> tuple[dict[str, tf.Tensor], dict[st
     else:
         values = tensors.parameters(components)
     values = {name: value for name, value in values.items() if name not in SHARED}
-    return values, {name: value.shape.rank - components.batch_shape.rank for name, value in values.items()}
+    batch_rank = components.batch_shape.rank
+    return values, {name: value.shape.rank - batch_rank for name, value in values.items()}
 
 
 def _is_bad(mixture) -> tf.Tensor:

@@ -106,12 +106,15 @@ def _peaks_among(values: tf.Tensor, heights: Heights, event_rank: int) -> tf.Ten
 
 def _along_coordinates(points: tf.Tensor, options: tf.Tensor, heights: Heights, size: int) -> tf.Tensor:
     """The points `[R, *B, D]`, with one coordinate after the other replaced by the best of `options` `[O, *B, D]`."""
-    for number in range(SWEEPS * size):
-        is_chosen = tf.constant(np.arange(size) == number % size)
+
+    def step(number, points):
+        is_chosen = tf.range(size) == number % size
         others = tf.where(is_chosen, options[:, tf.newaxis], points)  # [O, R, B, D]
         others = tf.concat([points[tf.newaxis], others], 0)
-        points = numerics.choose(others, tf.argmax(heights(others), 0))
-    return points
+        return number + 1, tf.ensure_shape(numerics.choose(others, tf.argmax(heights(others), 0)), points.shape)
+
+    # A loop, whose body is traced once and not for each coordinate.
+    return tf.while_loop(lambda number, _: number < SWEEPS * size, step, (0, points))[1]
 
 
 def _crossings_of_normals(

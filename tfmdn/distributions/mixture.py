@@ -41,6 +41,7 @@ class Mixture(
     tensor_like.TensorLike,
     queries.Queries,
     cumulative.Cumulative,
+    tfp_internals.WithKeptShape,
     tfp_internals.Checked,
     tfp_internals.WithInfinities,
     tfd.MixtureSameFamily,

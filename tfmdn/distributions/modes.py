@@ -5,6 +5,7 @@ Shapes in comments: S samples, B batch, K components, E event.
 
 from __future__ import annotations
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics
-from tfmdn.distributions import ascents, coarse_modes, compiled, kinds, tensor_like
+from tfmdn.distributions import ascents, coarse_modes, compiled, counted, kinds, tensor_like
 
 tfd = tfp.distributions
 tnp = tf.experimental.numpy
@@ -66,11 +67,13 @@ def _modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
         height = tf.reduce_max(remaining, 0)  # [B]
         peak = numerics.choose(points, best)  # [B, E]
         way = kinds.difference(mixture.components_distribution, peak, points)
-        between = [points + part * way for part in WAY_TO_A_PEAK]
         if has_jumps:
-            between = [tf.stack([*between, coarse_modes.neighbour(mixture, points, way)])]  # of many operations each
-        is_apart = [tf.reduce_any(ascents.heights(mixture, y) < heights - rounding, axes) for y in between]
-        remaining = tf.where(tf.reduce_any(is_apart, 0), remaining, -np.inf)
+            between = [points + part * way for part in WAY_TO_A_PEAK]
+            between = tf.stack([*between, coarse_modes.neighbour(mixture, points, way)])  # of many operations each
+            is_apart = tf.reduce_any(ascents.heights(mixture, between) < heights - rounding, 0)
+        else:
+            is_apart = _dips(mixture, points, way, heights - rounding)
+        remaining = tf.where(is_apart, remaining, -np.inf)
         is_peak = numerics.with_trailing_axes(height > -np.inf, mixture.event_shape.rank)
         peaks = tf.tensor_scatter_nd_update(peaks, [[index]], [tf.where(is_peak, peak, np.nan)])
         log_prob = tf.where(height > -np.inf, mixture.log_prob(peak), -np.inf) if has_jumps else height
@@ -78,7 +81,6 @@ def _modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
         return index + 1, remaining, peaks, tf.tensor_scatter_nd_update(log_probs, [[index]], [log_prob])
 
     has_jumps = ascents.has_jumps(mixture)
-    axes = [0] if has_jumps else []  # of points on the way, side by side
     batch_shape = tf.shape(heights)[1:]
     no_peaks = tf.fill(tf.concat([[max_modes], tf.shape(points)[1:]], 0), tf.constant(np.nan, mixture.dtype))
     no_log_probs = tf.fill(tf.concat([[max_modes], batch_shape], 0), tf.constant(-np.inf, mixture.dtype))
@@ -90,6 +92,19 @@ def _modes(mixture: tfd.MixtureSameFamily, max_modes: int) -> Modes:
     return Modes(*(tf.stop_gradient(tf.cast(values, dtype)) for values in (peaks, log_probs)))
 
 
+def _dips(mixture: tfd.MixtureSameFamily, points: tf.Tensor, way: tf.Tensor, heights: tf.Tensor) -> tf.Tensor:
+    """Whether the density is below `heights` `[P, *B]` anywhere on the way from points `[P, *B, *E]`, `[P, *B]`."""
+    parts = tf.constant(WAY_TO_A_PEAK, points.dtype)
+
+    def step(number, is_apart):
+        is_lower = ascents.heights(mixture, points + parts[number] * way) < heights
+        return number + 1, tf.ensure_shape(is_apart | is_lower, heights.shape)
+
+    # A loop, whose body is traced once.
+    start = 0, tf.zeros_like(heights, tf.bool)
+    return tf.while_loop(lambda number, _: number < len(WAY_TO_A_PEAK), step, start)[1]
+
+
 def _known_heights(mixture: tfd.MixtureSameFamily, points: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """How high points `[P, *B, *E]` are, -inf where that is NaN, `[P, *B]`; and whether all are, `[*B]`."""
     heights = ascents.heights(mixture, points)
@@ -98,8 +113,7 @@ def _known_heights(mixture: tfd.MixtureSameFamily, points: tf.Tensor) -> tuple[t
 
 
 def _wide(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
-    """The mixture in float64, in which it can be told how much higher a step leads; itself if that is unknown."""
-    try:
-        return tensor_like.cast(mixture, tf.float64)
-    except NotImplementedError:
-        return mixture
+    """The mixture in float64, in which it can be told how much higher a step leads; in its own if that is unknown."""
+    with contextlib.suppress(NotImplementedError):
+        mixture = tensor_like.cast(mixture, tf.float64)
+    return counted.settled(mixture)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import keras_internals, numerics
+from tfmdn import keras_internals, numerics, tfp_internals
 from tfmdn.distributions import reflected_joint, rescaled
 
 tfd = tfp.distributions
@@ -83,7 +83,8 @@ def rebuild(mixture: tfd.MixtureSameFamily, values: dict[str, tf.Tensor]) -> tfd
     """The same kind of mixture of other tensors, named as `read` names them. Without a `mask` it keeps its own."""
     values = {"mask": keras_internals.mask_of(mixture), **values}
     logits, steps = values.pop("logits"), values.pop("mask")
-    copy = mixture.copy(
+    copy = tfp_internals.copied(
+        mixture,
         mixture_distribution=tfd.Categorical(logits=logits),
         components_distribution=with_parameters(mixture.components_distribution, values),
     )
@@ -168,8 +169,8 @@ def _read_as_it_is(distribution: tfd.Distribution) -> tuple[dict[str, tf.Tensor]
     """
     is_mixture = isinstance(distribution, tfd.MixtureSameFamily)
     components = distribution.components_distribution if is_mixture else distribution
-    values = parameters(components)
-    event_ndims = {name: value.shape.rank - components.batch_shape.rank for name, value in values.items()}
+    values, batch_rank = parameters(components), components.batch_shape.rank
+    event_ndims = {name: value.shape.rank - batch_rank for name, value in values.items()}
     if is_mixture:
         values["logits"], event_ndims["logits"] = logits(distribution), 0
     return values, event_ndims
@@ -213,8 +214,10 @@ def broadcast_batch(values: dict[str, tf.Tensor], batch_ndims: dict[str, int]) -
 def with_parameters(components: tfd.Distribution, values: dict[str, tf.Tensor]) -> tfd.Distribution:
     """The same kind of distribution with other parameters, named as `parameters` names them."""
     if isinstance(components, tfd.Independent):
-        return components.copy(distribution=components.distribution.copy(**values))
-    return components.copy(**values)
+        return tfp_internals.copied(components, distribution=with_parameters(components.distribution, values))
+    if isinstance(components, rescaled.Rescaled):  # of another kind with another `loc` or scale
+        return components.copy(**values)
+    return tfp_internals.copied(components, **values)
 
 
 def with_scales(values: dict[str, tf.Tensor], factor: tf.Tensor) -> dict[str, tf.Tensor]:
