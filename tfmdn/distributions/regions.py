@@ -28,6 +28,8 @@ FURTHER = 48
 # How often, and in how many parts, the gaps between points that hold a bound are divided.
 REFINEMENTS = 2
 PARTS = 12
+# So many numbers are looked at together.
+BLOCK = 100_000
 # The logarithm of how much lower than the peak a density can be and still count.
 DEPTH = 200.0
 
@@ -72,6 +74,7 @@ def highest_density_region(
     centres, scales = (tnp.moveaxis(tf.broadcast_to(part, shape), -1, 0) for part in (centres, scales))  # [K, B]
 
     mean, share = mixture.mean(), coverage if share is None else share
+    num_components = components.batch_shape[-1]
 
     def at(y):
         if density_at is not None:
@@ -86,11 +89,12 @@ def highest_density_region(
 
     def evaluate(points):
         """Points `[K, P, *B]`, their log density and their cumulative probability, each `[N, *B]`."""
+        flat = tf.reshape(points, tf.concat([[-1], tf.shape(points)[2:]], 0))
+        if (points.shape.num_elements() or BLOCK) * (num_components or BLOCK) <= BLOCK:
+            return [flat, *at(to_y(flat))]
         # P at a time: the memory of all at once would grow with the square of K.
-        log_prob, cdf = tf.map_fn(
-            lambda some: at(to_y(some)), points, fn_output_signature=(mixture.dtype, mixture.dtype)
-        )
-        return [tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], 0)) for values in (points, log_prob, cdf)]
+        values = tf.map_fn(lambda some: at(to_y(some)), points, fn_output_signature=(mixture.dtype, mixture.dtype))
+        return [flat, *(tf.reshape(value, tf.shape(flat)) for value in values)]
 
     highest = math.asinh(reach / LINEAR)
     steps = LINEAR * np.sinh(np.linspace(-highest, highest, 2 * math.ceil(highest * LINEAR / SPACING) + 1))
