@@ -44,18 +44,19 @@ FARTHEST, LEAST = 1e4, 1e-12
 def half_difference(
     kind: type[tfd.Distribution],
     names: tuple[str, ...],
-    num_components: int,
+    is_many: bool,
     has_bounds: bool,
+    dtype: tf.DType,
     times: int | None = None,
 ) -> Callable:
-    """The function that integrates F (1 - F) of a mixture of components of a kind, traced once.
+    """The function that integrates F (1 - F) of a mixture of components of a kind, traced once for any R and K.
 
     Args:
       kind: the class of univariate distributions, of which `deviations` knows E|X - y|.
       names: of the tensors that describe them.
-      num_components: their number K.
-      has_bounds: whether the integral leaves out an interval. Each function takes as many tensors at each call, so that
-        a trace for one number of rows serves others.
+      is_many: whether K is more than `MANY`.
+      has_bounds: whether the integral leaves out an interval.
+      dtype: of all tensors.
       times: how often cells are split; None for as often as the dtype has digits.
 
     Returns:
@@ -64,7 +65,6 @@ def half_difference(
       have no gradient, or an empty one. It returns `[R]`, right to about 1e-6 of the value, to 1e-7 in float64, and to
       1e-4 of mixtures of very many narrow components.
     """
-    size = BLOCK // (SPLIT * num_components) + 1
 
     def mixture_of(weights, values):
         """The mean, the function that gives F and E|X - z| at z `[r, N]`, and the one that moves z to where F rises."""
@@ -77,7 +77,7 @@ def half_difference(
         """Of a block: the integral, the ends z of the cells, and the derivatives by the mean, F and E|X - z|."""
         mean, at, to_jumps = mixture_of(weights, values)
         first, left_out = _first_ends(mean, at(mean)[1], to_jumps, bounds)
-        splits = TIMES_OF_MANY if num_components > MANY else times or TIMES[mean.dtype]
+        splits = TIMES_OF_MANY if is_many else times or TIMES[dtype]
         more = tf.ones([tf.shape(first)[0], SPLIT * splits], mean.dtype)
         to_come = math.inf * more, more, 0.0 * more
         ends = [tf.concat(pair, -1) for pair in zip(_sorted(first, *at(first)), to_come)]
@@ -115,6 +115,7 @@ def half_difference(
         @tf.custom_gradient
         def integral(weights, *values_and_bounds):
             values, bounds = values_and_bounds[: len(names)], values_and_bounds[len(names) :]
+            size = BLOCK // (SPLIT * tf.shape(weights)[1]) + 1
             total, z, *derivatives = in_blocks(integrate, size, 5, weights, values, bounds)
 
             @numerics.with_infinities
@@ -128,8 +129,10 @@ def half_difference(
 
         return integral(weights, *values, *bounds)
 
+    rows, ends = tf.TensorSpec([None, None], dtype), tf.TensorSpec([None], dtype)
+    signature = [rows, [rows] * len(names), [ends] * (2 if has_bounds else 0)]
     # A partial of its own: TensorFlow would count the traces of all kinds together, and warn of too many.
-    return tf.function(functools.partial(traced), autograph=False, reduce_retracing=True)
+    return tf.function(functools.partial(traced), autograph=False, input_signature=signature)
 
 
 def _first_ends(mean: tf.Tensor, distance: tf.Tensor, to_jumps: Callable, bounds) -> tuple[tf.Tensor, list[tf.Tensor]]:

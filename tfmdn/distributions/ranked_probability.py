@@ -152,7 +152,8 @@ def _integrated(
     weights, rows, shape = _rows(weights, values, axis)
     kind = type(tensors.plain(marginals))
     times = [] if promised == weights.dtype else [cells.TIMES[promised]]
-    integral = cells.half_difference(kind, tuple(values), weights.shape[-1], bool(bounds), *times)
+    is_many = weights.shape[-1] > cells.MANY
+    integral = cells.half_difference(kind, tuple(values), is_many, bool(bounds), weights.dtype, *times)
     return tf.reshape(integral(weights, rows, [tf.reshape(bound, [-1]) for bound in bounds]), shape)
 
 
