@@ -3,8 +3,8 @@
 Of each test those cases run in which every pair of values of any two parameters occurs at least once. A `case` of
 tests/cases.py counts as three parameters: family, covariance and event shape. With `@pytest.mark.covering(1)` every
 single value occurs, with 3 every triple. `@pytest.mark.by_default("name", ...)` names the cases that run, and
-`@pytest.mark.exhaustive` leaves a test to `--exhaustive` altogether. Tests that the command line names run with all
-their cases.
+`@pytest.mark.exhaustive` leaves a test, or a parameter that has the mark, to `--exhaustive` altogether. Tests that the
+command line names run with all their cases.
 """
 
 from __future__ import annotations
@@ -91,10 +91,15 @@ def pytest_collection_modifyitems(config, items):
 
 def left_out_of(cases: list[pytest.Function]) -> list[pytest.Function]:
     """Those of a test's cases that do not run by default."""
-    if cases[0].get_closest_marker("exhaustive"):
-        return cases
-    if not hasattr(cases[0], "callspec"):
-        return []
+    marked = [case for case in cases if case.get_closest_marker("exhaustive")]
+    cases = [case for case in cases if case not in marked]
+    if not cases or not hasattr(cases[0], "callspec"):
+        return marked
+    return marked + left_out_of_product(cases)
+
+
+def left_out_of_product(cases: list[pytest.Function]) -> list[pytest.Function]:
+    """The same of cases that are not marked as exhaustive."""
     named, strength = cases[0].get_closest_marker("by_default"), cases[0].get_closest_marker("covering")
     if not named:
         chosen = covering(list(map(factors, cases)), strength.args[0] if strength else PAIRS)

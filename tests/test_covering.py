@@ -27,7 +27,7 @@ def test_nothing_of_that_strength_is_left_out(strength):
 
 @pytest.mark.parametrize(
     ("options", "passed"),
-    [((), 8), (("--exhaustive",), 20), (("test_the_option.py::test_named[3]",), 1)],
+    [((), 9), (("--exhaustive",), 22), (("test_the_option.py::test_named[3]",), 1)],
     ids=["default", "exhaustive", "named"],
 )
 def test_the_option(pytester, options, passed):
@@ -54,6 +54,10 @@ def test_the_option(pytester, options, passed):
 
         @pytest.mark.exhaustive
         def test_left_out():
+            pass
+
+        @pytest.mark.parametrize("a", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
+        def test_marked(a):
             pass
 
         def test_plain():
