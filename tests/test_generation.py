@@ -305,19 +305,19 @@ def test_generation_is_exported_for_a_python_without_tfmdn(processes_without_tfm
 
 
 def test_steps_from_saved_models(series, tmp_path):
-    """Keras' own export gives a `Mixture` back; of tfmdn's, one is made of the named tensors."""
+    """Keras' own export gives a `Mixture` back; of named tensors one is made."""
     inputs = {"value": keras.Input((1,), name="value"), "state": keras.Input((8,), name="state")}
     model = keras.Model(inputs, dict(zip(("next", "state"), series(list(inputs.values())))))
     model.export(str(tmp_path / "keras"), verbose=False)
-    tfmdn.export_saved_model(model, tmp_path / "tfmdn")
-    by_keras, by_tfmdn = (tf.saved_model.load(str(tmp_path / name)) for name in ("keras", "tfmdn"))
+    tfmdn.as_tensors(model).export(str(tmp_path / "tensors"), verbose=False)
+    by_keras, of_tensors = (tf.saved_model.load(str(tmp_path / name)) for name in ("keras", "tensors"))
 
     def served(value, state):
         outputs = by_keras.serve({"value": value, "state": state})
         return outputs["next"], outputs["state"]
 
     def rebuilt(value, state):
-        outputs = by_tfmdn.signatures["serving_default"](value=value, state=state)
+        outputs = of_tensors.serve({"value": value, "state": state})
         components = tfd.MultivariateNormalDiag(outputs["next_loc"], outputs["next_scale_diag"])
         return tfmdn.Mixture(tfd.Categorical(logits=outputs["next_logits"]), components), outputs["state"]
 

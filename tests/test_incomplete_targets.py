@@ -12,6 +12,7 @@ from cases import SciPyMixture, mixture_of, two_replicas
 import tfmdn
 from tfmdn import keras_internals, losses, metrics, scores
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 tfd = tfp.distributions
 NAN, INF = np.nan, np.inf
 NLL = tfmdn.NegativeLogLikelihood

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import tfmdn
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 LENGTHS = np.array([6, 3, 1])
 VALID = np.arange(max(LENGTHS)) < LENGTHS[:, None]  # [B, T]
 

@@ -180,10 +180,10 @@ def probabilities(mixture):
 
 
 def questions(mixture):
-    """What can be asked in a graph, by name."""
+    """What else can be asked in a graph, by name, and the density."""
     y = tf.constant(POINTS[:, np.newaxis], mixture.dtype)
     return {
-        **probabilities(mixture),
+        "log_prob": mixture.log_prob(y),
         "interval_log_prob": mixture.interval_log_prob(y[:1], 1.0),
         "quantile": mixture.quantile([0.02, 0.5, 0.98]),
         "decompose": mixture.decompose(),

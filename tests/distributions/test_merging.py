@@ -90,6 +90,7 @@ def test_float32_stays_float32():
     assert merged.decompose().aleatoric.dtype == tf.float32
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(
     "batch_shapes",
     [[(), (5,)], [(1,), (5,)], [(2, 1), (1, 3)], [(4, 5), (5,)], [(5,), (4, 1), (1, 1)]],

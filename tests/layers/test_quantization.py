@@ -7,6 +7,7 @@ from keras import quantizers
 
 import tfmdn
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 X = np.random.default_rng(0).normal(size=(6, 8)).astype("float32")
 INITIAL = {"num_components": 2, "kernel_initializer": "glorot_uniform"}
 # Of the head; what is passed to `quantize`.
