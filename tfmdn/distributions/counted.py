@@ -47,7 +47,7 @@ def in_densities(mixture: Mixture) -> Mixture:
 
     There a weight that only rounding made 0 counts far out, unless its component is no distribution.
     """
-    if getattr(mixture, "_is_settled", False):
+    if getattr(mixture, "is_settled", False):
         return mixture
     return _without(mixture, lambda: tf.math.is_inf(log_weights(mixture)) | _is_bad(mixture))
 
@@ -55,7 +55,7 @@ def in_densities(mixture: Mixture) -> Mixture:
 def settled(mixture: Mixture) -> Mixture:
     """The mixture `in_densities`, whose densities need not look again: in a graph each time takes many operations."""
     copy = keras_internals.masked(tfp_internals.copied(in_densities(mixture)), keras_internals.mask_of(mixture))
-    copy._is_settled = True
+    copy.is_settled = True
     return copy
 
 
