@@ -28,6 +28,7 @@ class Comparison:
       tolerance: likewise.
       row_axis: which axis is that of the rows.
       question: what makes the question of an index of the arrays again.
+      case: whose mixtures were asked, None for those that are fuzzed.
     """
 
     check: str
@@ -36,6 +37,7 @@ class Comparison:
     tolerance: np.ndarray | float
     row_axis: int
     question: Callable[[tuple[int, ...]], str]
+    case: Case | None = None
 
     def wrong(self) -> np.ndarray:
         with np.errstate(invalid="ignore"):

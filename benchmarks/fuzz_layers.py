@@ -53,7 +53,7 @@ def layers(fuzzed: Fuzzed) -> Iterator[Comparison]:
     own = Fuzzed(own.rows(slice(2, None)), rng, 4)
     own.mixture = mixture[2:]
     for comparison in fuzz_checks.probabilities(own):
-        yield dataclasses.replace(comparison, check=f"layer: {comparison.check}")
+        yield dataclasses.replace(comparison, check=f"layer: {comparison.check}", case=own.case)
     at = tf.constant(y[: fuzzed.num_rows], configuration.dtype)
     log_prob = np.asarray(mixture.log_prob(at))
     answers = np.isnan(log_prob[:2]) * 1.0

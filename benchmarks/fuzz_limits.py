@@ -42,10 +42,11 @@ class Reflected:
         self.centre = folded(self.loc, self.low, self.high)
         self.sigma = np.minimum(self.scale, WIDEST * self.width)
 
-    def _between(self, start, end):
+    def _between(self, start, end, width=None):
         """The log probability of the normal between two points, neither of which may be infinitely far from itself."""
         with np.errstate(invalid="ignore"):
-            return log_normal_between((start - self.centre) / self.sigma, (end - self.centre) / self.sigma)
+            width = None if width is None else width / self.sigma
+            return log_normal_between((start - self.centre) / self.sigma, (end - self.centre) / self.sigma, width)
 
     def _total(self):
         return self._between(self.low - self.width, self.high + self.width)
@@ -60,18 +61,19 @@ class Reflected:
         return np.where((y >= self.low) & (y <= self.high), value, outside)
 
     def log_cdf(self, y):
+        # Widths are those from the limit itself: of a point next to it reflections at the other one have no digits.
         inside = np.clip(y, self.low, self.high)
-        below = self._between(2.0 * self.low - inside, inside)
-        above = self._between(2.0 * self.high - inside, self.high + self.width)
+        below = self._between(2.0 * self.low - inside, inside, 2.0 * (inside - self.low))
+        above = self._between(2.0 * self.high - inside, self.high + self.width, inside - self.low)
         above = np.where(np.isfinite(self.high), above, -INF)
         value = np.minimum(np.logaddexp(below, above) - self._total(), 0.0)
-        value = np.where(y >= self.high, 0.0, np.where(y < self.low, -INF, value))
+        value = np.where(y >= self.high, 0.0, np.where(y <= self.low, -INF, value))
         return np.where(np.isnan(y), np.nan, value)
 
     def log_sf(self, y):
         inside = np.clip(y, self.low, self.high)
-        above = self._between(inside, 2.0 * self.high - inside)
-        below = self._between(self.low - self.width, 2.0 * self.low - inside)
+        above = self._between(inside, 2.0 * self.high - inside, 2.0 * (self.high - inside))
+        below = self._between(self.low - self.width, 2.0 * self.low - inside, self.high - inside)
         below = np.where(np.isfinite(self.low), below, -INF)
         value = np.minimum(np.logaddexp(above, below) - self._total(), 0.0)
         value = np.where(y >= self.high, -INF, np.where(y < self.low, 0.0, value))

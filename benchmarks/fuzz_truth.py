@@ -25,12 +25,15 @@ def log_difference(larger: np.ndarray, smaller: np.ndarray) -> np.ndarray:
     return np.where(gap > 0.0, larger + log_complement, -INF)
 
 
-def log_normal_between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """The log probability of a standard normal between two points, exact in both tails and where they are close."""
+def log_normal_between(start: np.ndarray, end: np.ndarray, width: np.ndarray | None = None) -> np.ndarray:
+    """The log probability of a standard normal between two points, exact in both tails and where they are close.
+
+    `width` is how far they are apart, where more digits of it are known.
+    """
     is_right = start + end > 0.0
     low, high = np.where(is_right, -end, start), np.where(is_right, -start, end)
     wide = log_difference(sp.log_ndtr(high), sp.log_ndtr(low))
-    width, middle = high - low, 0.5 * (high + low)
+    width, middle = high - low if width is None else width, 0.5 * (high + low)
     width, middle = np.where(np.isfinite(width), width, INF), np.where(np.isfinite(middle), middle, 0.0)
     # The density is a parabola in the logarithm: its mean over a narrow interval is that in the middle, but for the
     # second derivative.

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import scipy.special
+import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfmdn
-from tfmdn.distributions import gamma, von_mises, weibull
+from tfmdn.distributions import coarsened, gamma, reflected, von_mises, weibull
 from tfmdn.layers import families
 
 tfd = tfp.distributions
@@ -91,3 +92,71 @@ def test_vectors_have_no_density_at_infinity_and_no_gradient_of_nan(family):
         log_prob = mixture.log_prob([[np.inf, 0.5]])
     assert float(log_prob[0]) < -1e100  # or -inf
     assert np.isfinite(tape.gradient(log_prob, variables)).all()
+
+
+# loc, scale, low, high; points far below and far above the centre, NaN for none; how often the tail is there.
+FAR_FROM_THE_CENTRE = [
+    (0.0, 1.0, 0.0, np.inf, np.nan, 60.0, 2.0),
+    (0.0, 1.0, -np.inf, 0.0, -60.0, np.nan, 2.0),
+    (1.0, 0.01, 0.0, 1.0, 0.3, np.nan, 2.0),
+    (0.0, 0.01, 0.0, 1.0, np.nan, 0.7, 2.0),
+    (3.0, 0.02, 0.0, 7.0, 1.0, 5.0, 1.0),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_logarithms_within_limits_where_probabilities_vanish(dtype):
+    loc, scale, low, high, below, above, times = np.transpose(FAR_FROM_THE_CENTRE)
+    components = reflected.ReflectedNormal(*(value[:, None].astype(dtype) for value in (loc, scale, low, high)))
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((5, 1), dtype)), components)
+    for method, y, log_tail in (
+        ("log_cdf", below, scipy.stats.norm.logcdf),
+        ("log_survival_function", above, scipy.stats.norm.logsf),
+    ):
+        asked = np.isfinite(y)
+        at = np.where(asked, y, loc).astype(dtype)
+        expected = log_tail(at.astype(float), loc.astype(dtype), scale.astype(dtype)) + np.log(times)
+        np.testing.assert_allclose(getattr(mixture, method)(at).numpy()[asked], expected[asked], rtol=1e-6)
+    atom = coarsened.CoarsenedNormal(*np.array([[0.0], [1.0], [-np.inf], [60.0]], dtype), mirror_low=np.zeros(1, dtype))
+    log_prob = tfmdn.Mixture(tfd.Categorical(logits=np.zeros(1, dtype)), atom).log_prob(np.array(60.0, dtype))
+    np.testing.assert_allclose(log_prob, scipy.stats.norm.logsf(60.0) + np.log(2.0), rtol=1e-6)
+
+
+def test_narrow_intervals_far_from_0():
+    """Whose width has few digits in sums of the limits."""
+    ends = np.array([1197.4486083984375, 1197.568359375], np.float32)
+    loc, scale = np.array([[1197.4488, 1197.5, 1150.0]], np.float32), np.array([[107.5, 0.06, 0.3]], np.float32)
+    rough, exact = (
+        tfmdn.Mixture(
+            tfd.Categorical(logits=np.zeros((1, 3), dtype)),
+            reflected.ReflectedNormal(*(value.astype(dtype) for value in (loc, scale, *ends))),
+        )
+        for dtype in ("float32", "float64")
+    )
+    y = np.array([1197.5374755859375], np.float32)
+    for name in ("log_prob", "cdf", "survival_function"):
+        np.testing.assert_allclose(getattr(rough, name)(y), getattr(exact, name)(y.astype(float)), rtol=1e-5)
+    np.testing.assert_allclose(rough.stddev(), exact.stddev(), rtol=1e-6)
+
+
+def test_logarithms_of_tails_of_student_t():
+    df, z = np.array([[2.1, 31.4, 9600.0, 31.4]], np.float32), np.array([1e14, 56.8, 20.0, 1e3], np.float32)
+    ones, zeros = np.ones((4, 1), np.float32), np.zeros((4, 1), np.float32)
+    components = families.FAMILIES["student_t"].distribution(df=df.T, loc=zeros, scale=ones)
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=zeros), components)
+    expected = scipy.stats.t.logsf(z.astype(float), df[0].astype(float))
+    np.testing.assert_allclose(mixture.log_survival_function(z), expected, rtol=1e-6)
+    np.testing.assert_allclose(mixture.log_cdf(-z), expected, rtol=1e-6)
+
+
+def test_crps_of_heavy_tails():
+    """The closed form of one Student-t (Jordan, Krueger and Lerch 2019)."""
+    df = np.array([2.01, 2.1, 2.5, 4.0, 50.0, 5000.0], np.float32)
+    z = np.array([0.0, 3.0, -40.0, 0.5, -2.0, 1.0])
+    t, beta = scipy.stats.t(df.astype(float)), scipy.special.betaln
+    own = 2.0 * np.sqrt(df) / (df - 1.0) * np.exp(beta(0.5, df - 0.5) - 2.0 * beta(0.5, 0.5 * df.astype(float)))
+    expected = z * (2.0 * t.cdf(z) - 1.0) + 2.0 * t.pdf(z) * (df + z**2) / (df - 1.0) - own
+    ones = np.ones((6, 2), np.float32)
+    components = families.FAMILIES["student_t"].distribution(df=df[:, None] * ones, loc=0.0 * ones, scale=ones)
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=ones), components)
+    np.testing.assert_allclose(tfmdn.crps(z.astype(np.float32), mixture), expected, rtol=1e-5, atol=1e-5)

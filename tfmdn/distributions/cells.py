@@ -70,8 +70,8 @@ def half_difference(
         """The mean, the function that gives F and E|X - z| at z `[r, N]`, and the one that moves z to where F rises."""
         components = kind(**{name: value[:, tf.newaxis] for name, value in zip(names, values)})  # [r, 1, K]
         grid = kinds.grid(components)  # all have the same
-        to_jumps = tf.identity if grid is None else Grid(grid.step[..., 0], grid.origin[..., 0]).last_up_to
-        return *deviations.of_mixture(components, weights), to_jumps
+        jumps = None if grid is None else Grid(grid.step[..., 0], grid.origin[..., 0])
+        return *deviations.of_mixture(components, weights), functools.partial(_to_jumps, jumps)
 
     def integrate(weights, values, bounds):
         """Of a block: the integral, the ends z of the cells, and the derivatives by the mean, F and E|X - z|."""
@@ -85,7 +85,9 @@ def half_difference(
         def split(*ends):
             _, centres, importance = _cells(*ends, mean, left_out)
             chosen = tf.math.top_k(importance, SPLIT, sorted=False).indices
-            z = to_jumps(tf.gather(centres, chosen, batch_dims=1))
+            infinite = math.inf * more[:, :1]
+            neighbours = tf.concat([-infinite, ends[0]], -1), tf.concat([ends[0], infinite], -1)
+            z = to_jumps(*(tf.gather(value, chosen, batch_dims=1) for value in (centres, *neighbours)))
             return _sorted(*(tf.concat([old[:, :-SPLIT], new], -1) for old, new in zip(ends, (z, *at(z)))))
 
         z, cdf, deviation = tf.while_loop(
@@ -133,6 +135,21 @@ def half_difference(
     signature = [rows, [rows] * len(names), [ends] * (2 if has_bounds else 0)]
     # A partial of its own: TensorFlow would count the traces of all kinds together, and warn of too many.
     return tf.function(functools.partial(traced), autograph=False, input_signature=signature)
+
+
+def _to_jumps(
+    grid: Grid | None, z: tf.Tensor, left: tf.Tensor | None = None, right: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Points where F rises, at or below z on a grid: of its values, those between the ends of a cell if it has any."""
+    if grid is None:
+        return z
+    z = grid.last_up_to(z)
+    if right is None:
+        return z
+    # The mean of a cell may be as good as one of its ends, where nearly all is that it has, and yet not all.
+    step = grid.step + tf.zeros_like(z)
+    z = tf.where((z >= right) & (right < math.inf), right - step, z)
+    return tf.minimum(tf.where((z <= left) & tf.math.is_finite(left), left + step, z), right)
 
 
 def _first_ends(mean: tf.Tensor, distance: tf.Tensor, to_jumps: Callable, bounds) -> tuple[tf.Tensor, list[tf.Tensor]]:

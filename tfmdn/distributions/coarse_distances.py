@@ -66,9 +66,17 @@ class CoarsenedDistances:
         self._mean = tf.where(tf.math.is_finite(high), self._mean, middle + self._start)
 
     def of_components(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Both. A y that is a value of the grid but for rounding errors is that."""
+        return self._of_components(y, self._grid.last_up_to)
+
+    def deviation(self, y: tf.Tensor) -> tf.Tensor:
+        """The second alone, which is continuous, of y as it is."""
+        return self._of_components(y, self._grid.floor)[1]
+
+    def _of_components(self, y, last_up_to):
         inside = value = tf.minimum(tf.maximum(y, self._low), self._high)
         if self._has_grid:
-            value = tf.maximum(self._grid.last_up_to(inside), self._low)
+            value = tf.maximum(last_up_to(inside), self._low)
         cdf, area = self._at(value)
         cdf = tf.where(value >= self._high, tf.ones_like(cdf), cdf)
         if self._has_grid:

@@ -97,10 +97,12 @@ def of_mixture(
     Returns:
       The mean `[B, 1]`, and a function of y `[B, N]` that returns both, `[B, N]`.
     """
-    return _mixed(mean(components), lambda y: (components.cdf(y), absolute_deviation(components, y)), weights)
+    return mixed(mean(components), lambda y: (components.cdf(y), absolute_deviation(components, y)), weights)
 
 
-def _mixed(means, at, weights):
+def mixed(means: tf.Tensor, at: Callable | None, weights: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    """As `of_mixture`, of the means `[B, 1, K]` and the function of y that returns both of each component."""
+
     def function(y):
         return [tf.linalg.matvec(value, weights) for value in at(y[..., tf.newaxis])]
 
@@ -197,18 +199,18 @@ def _(components: ReflectedNormal, y):
 @of_mixture.register
 def _(components: ReflectedNormal, weights):
     distances = ReflectedDistances(components)
-    return _mixed(components.mean(), None, weights)[0], lambda y: distances.of_mixture(weights, y[..., tf.newaxis])
+    return mixed(components.mean(), None, weights)[0], lambda y: distances.of_mixture(weights, y[..., tf.newaxis])
 
 
 @of_mixture.register
 def _(components: tfd.Normal, weights):
     distances = NormalDistances(components.loc, components.scale)
-    return _mixed(components.mean(), None, weights)[0], lambda y: distances.of_mixture(weights, y[..., tf.newaxis])
+    return mixed(components.mean(), None, weights)[0], lambda y: distances.of_mixture(weights, y[..., tf.newaxis])
 
 
 @absolute_deviation.register
 def _(components: CoarsenedNormal, y):
-    return CoarsenedDistances(components).of_components(y)[1]
+    return CoarsenedDistances(components).deviation(y)
 
 
 @mean.register
@@ -219,7 +221,7 @@ def _(components: CoarsenedNormal):
 @of_mixture.register
 def _(components: CoarsenedNormal, weights):
     distances = CoarsenedDistances(components)
-    return _mixed(distances.mean(), distances.of_components, weights)
+    return mixed(distances.mean(), distances.of_components, weights)
 
 
 def _wide_and_ratio(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

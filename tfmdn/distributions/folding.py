@@ -79,8 +79,9 @@ class Edges:
         low, high = interval.safe_low, interval.safe_high
         self.low = -_far_if_not(interval.has_low, loc - low, scale)
         self.high = _far_if_not(interval.has_high, high - loc, scale)
-        # As `Points` has the reflections of the other end: rounded alike, a probability of 0 is exactly that.
-        self.bottom = -_far_if_not(interval.is_bounded, high + loc - 2.0 * low, scale)
+        # As `Points` has the reflections of the other end: rounded alike, a probability of 0 is exactly that. By
+        # differences, not sums, which lose digits where an interval is narrow beside its distance from 0.
+        self.bottom = -_far_if_not(interval.is_bounded, (high - low) + (loc - low), scale)
         self.top = _far_if_not(interval.is_bounded, 2.0 * high - low - loc, scale)
 
     @property
@@ -95,7 +96,7 @@ class Points:
     def __init__(self, interval: Interval, loc: tf.Tensor, scale: tf.Tensor, y: tf.Tensor):
         y = interval.clip(y)
         self.itself = held_quotient(y - loc, scale, FAR)
-        self.reflected_low = -_far_if_not(interval.has_low, y + loc - 2.0 * interval.safe_low, scale)
+        self.reflected_low = -_far_if_not(interval.has_low, (y - interval.safe_low) + (loc - interval.safe_low), scale)
         self.reflected_high = _far_if_not(interval.has_high, 2.0 * interval.safe_high - y - loc, scale)
         self.from_low = _far_if_not(interval.has_low, y - interval.safe_low, scale)
         self.from_high = _far_if_not(interval.has_high, interval.safe_high - y, scale)
@@ -162,10 +163,13 @@ def next_to_limit(width: tf.Tensor, limit: tf.Tensor, cut: tf.Tensor) -> tuple[t
     return is_near, around(limit, 2.0 * width) + around(cut - 0.5 * width, width)
 
 
-def normal_log_probability(low: tf.Tensor, high: tf.Tensor, loc: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+def normal_log_probability(
+    low: tf.Tensor, high: tf.Tensor, loc: tf.Tensor, scale: tf.Tensor, width: tf.Tensor | None = None
+) -> tf.Tensor:
     """The log probability of a normal between `low` and `high`, either of which may be infinite: exact in both tails.
 
-    In float64, in which the two cumulative probabilities of intervals that are not `NARROW` have digits enough.
+    `width` is high - low, where more digits of it are known. In float64, in which the two cumulative probabilities of
+    intervals that are not `NARROW` have digits enough.
     """
     limit = reach(scale.dtype)
     has_low, has_high = low > -math.inf, high < math.inf
@@ -179,7 +183,7 @@ def normal_log_probability(low: tf.Tensor, high: tf.Tensor, loc: tf.Tensor, scal
     below_end = tf.where(has_end, standard.log_cdf(end), tf.zeros_like(end))
     below_start = tf.where(has_start, standard.log_cdf(start), tf.constant(-math.inf, scale.dtype))
     is_narrow = has_start & has_end & (below_end - below_start < NARROW)
-    width = tf.where(is_narrow, high - low, scale) / scale
+    width = tf.where(is_narrow, high - low if width is None else width, scale) / scale
     middle = tf.where(is_narrow, 0.5 * (start + end), tf.zeros_like(end))
     narrow = log_of_probability(width) - 0.5 * tf.square(middle) - HALF_LOG_TWO_PI
     return tf.where(is_narrow, narrow, log_difference(below_end, below_start))

@@ -36,6 +36,10 @@ class Grid:
         """The largest value of the grid that is at most y."""
         return y if self._is_none else self._where_exists(self._floor(self._index(y)), y)
 
+    def floor(self, y: tf.Tensor) -> tf.Tensor:
+        """The same of y as it is, not but for rounding errors."""
+        return y if self._is_none else self._where_exists(tf.floor(self._index(y)), y)
+
     def first_from(self, y: tf.Tensor) -> tf.Tensor:
         """The smallest value of the grid that is at least y."""
         return y if self._is_none else self._where_exists(-self._floor(-self._index(y)), y)
@@ -74,8 +78,10 @@ class Grid:
         A tenth is no binary fraction, and ten is one: 3 / 10 is the double that is called 0.3, and 3 * 0.1 is not.
         """
         inverse = tf.round(1.0 / self._safe_step)
-        has_inverse = tf.abs(inverse * self._safe_step - 1.0) < 1e-6
+        epsilon = np.finfo(self.step.dtype.as_numpy_dtype).eps
+        # Not more: every number is nearly the inverse of an integer, if that is large.
+        has_inverse = tf.abs(inverse * self._safe_step - 1.0) < 2.0 * epsilon
         numerator = self.origin * inverse
-        rounding = 8.0 * np.finfo(self.step.dtype.as_numpy_dtype).eps * tf.maximum(tf.abs(numerator), 1.0)
+        rounding = 8.0 * epsilon * tf.maximum(tf.abs(numerator), 1.0)
         is_multiple = tf.abs(numerator - tf.round(numerator)) <= rounding
         return tf.where(has_inverse & is_multiple, inverse, tf.zeros_like(inverse))

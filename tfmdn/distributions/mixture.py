@@ -247,19 +247,9 @@ class Mixture(
         return tf.square(self._stddev())
 
     def _stddev(self):
-        """Not the root of the variance, which has no place in the dtype where the targets' units are large or small."""
-        axis = -1 - self.event_shape.rank
         if kinds.period(self.components_distribution) is not None:
             return super()._stddev()
-        components = counted.in_sums(self).components_distribution
-        within = tensors.stddev(components)  # [B, K, E]
-        shift = components.mean() - tf.expand_dims(self._mean(), axis)
-        weights = numerics.with_trailing_axes(self.mixture_distribution.probs_parameter(), -1 - axis)
-        parts = tf.stack([within + tf.zeros_like(shift), shift])
-        parts = tf.where(weights > 0.0, parts, tf.zeros_like(parts))
-        unit = tf.stop_gradient(numerics.unit_of(tf.reduce_max(tf.abs(parts), [0, axis])))  # [B, E]
-        squares = tf.reduce_sum(tf.square(parts / tf.expand_dims(unit, axis)), 0)
-        return unit * numerics.square_root(tf.reduce_sum(weights * squares, axis))
+        return covariances.stddev(counted.in_sums(self))
 
     def _covariance(self):
         kinds.check_not_periodic("covariance", self.components_distribution)

@@ -33,7 +33,7 @@ from tfmdn.distributions.folding import (
 )
 from tfmdn.distributions.scalars import Scalar
 from tfmdn.distributions.type_specs import registered
-from tfmdn.numerics import as_probability, log_of_probability, log_sum_exp
+from tfmdn.numerics import as_log_probability, as_probability, log_sum_exp
 
 tfd = tfp.distributions
 
@@ -172,34 +172,36 @@ class ReflectedNormal(Scalar, Reflected):
         return as_probability(tf.where(is_near, near, above) / edges.total)
 
     def _log_cdf(self, y):
-        return self._where_limited(self._log_in_float64("_cdf", y), "log_cdf", y)
+        return self._log_tail(y, "_log_up_to")
 
     def _log_survival_function(self, y):
-        return self._where_limited(self._log_in_float64("_survival_function", y), "log_survival_function", y)
+        return self._log_tail(y, "_log_from")
 
-    def _log_in_float64(self, method, y):
-        """The logarithm of what in float32 would soon be 0."""
-        probability = getattr(self._in_float64(), method)(tf.cast(y, tf.float64))
-        return tf.cast(log_of_probability(probability), self.dtype)
+    def _log_tail(self, y, method):
+        """In float64, in which logarithms of differences have their digits."""
+        log_prob = as_log_probability(getattr(self._in_float64(), method)(tf.cast(y, tf.float64)))
+        return tf.cast(log_prob, self.dtype)
+
+    def _log_up_to(self, y):
+        log_prob = self.interval_log_prob(tf.fill(tf.shape(y), tf.constant(-math.inf, self.dtype)), y)
+        return tf.where(tf.math.is_nan(y), y, tf.where(y == -math.inf, y, log_prob))
+
+    def _log_from(self, y):
+        log_prob = self.interval_log_prob(y, tf.fill(tf.shape(y), tf.constant(math.inf, self.dtype)))
+        return tf.where(tf.math.is_nan(y), y, tf.where(y == math.inf, -y, log_prob))
 
     def _in_float64(self) -> ReflectedNormal:
         return ReflectedNormal(*(tf.cast(each, tf.float64) for each in (self._loc, self._scale, self._low, self._high)))
-
-    def _where_limited(self, value, method, y):
-        """Where there are no limits what a normal says, which has longer tails."""
-        is_limited = self.interval.has_low | self.interval.has_high
-        distance = tf.where(is_limited, tf.zeros_like(value), y - self._loc)  # whose gradient would be NaN if it is far
-        return tf.where(is_limited, value, getattr(tfd.Normal(tf.zeros_like(distance), self._scale), method)(distance))
 
     def interval_log_prob(self, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
         """The log probability between two points: of the normal's there, and between the reflections of both."""
         interval, loc, scale, edges = self.parts()
         low, high = tf.maximum(low, self._low), tf.minimum(high, self._high)
         is_empty = low > high
-        low, high = tf.where(is_empty, high, low), high
-        log_probs = [normal_log_probability(low, high, loc, scale)]
+        low, width = tf.where(is_empty, high, low), tf.where(is_empty, tf.zeros_like(high), high - low)
+        log_probs = [normal_log_probability(low, high, loc, scale, width)]
         for exists, limit in interval.limits:
-            reflected = normal_log_probability(2.0 * limit - high, 2.0 * limit - low, loc, scale)
+            reflected = normal_log_probability(2.0 * limit - high, 2.0 * limit - low, loc, scale, width)
             log_probs.append(tf.where(exists, reflected, tf.constant(-math.inf, self.dtype)))
         log_prob = log_sum_exp(tf.stack(log_probs), 0) - tf.math.log(edges.total)
         return tf.where(is_empty, tf.constant(-math.inf, self.dtype), log_prob)

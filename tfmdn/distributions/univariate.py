@@ -113,9 +113,12 @@ class StudentT(tfp_internals.WithInfinities, tfd.StudentT):
         return self._standard().cdf(tf.maximum(tf.minimum(z, farthest), -farthest))
 
     def _log_cdf(self, y):
-        # So far out that the probability is 0 in this dtype, the gradient of its logarithm would be NaN.
-        is_positive = ~(self.cdf(y) <= 0.0)  # NaN too, so that it stays NaN
-        log_cdf = tf.math.log(self.cdf(tf.where(is_positive, y, self.loc)))
+        # In float64: in float32 the probability would be 0 where its logarithm is -88, and inexact long before.
+        wide = StudentT(*(tf.cast(value, tf.float64) for value in (self.df, self.loc, self.scale)))
+        wide_y = tf.cast(y, tf.float64)
+        # So far out that the probability is 0 the gradient of its logarithm would be NaN.
+        is_positive = ~(wide.cdf(wide_y) <= 0.0)  # NaN too, so that it stays NaN
+        log_cdf = tf.cast(tf.math.log(wide.cdf(tf.where(is_positive, wide_y, wide.loc))), self.dtype)
         return tf.where(is_positive, log_cdf, tf.constant(-np.inf, self.dtype))
 
     def _survival_function(self, y):
@@ -160,3 +163,32 @@ def _student_t_deviation(values, y):
 
 
 deviations.register(tfd.StudentT, _student_t_deviation)
+
+
+@registered
+class RoughStudentT(StudentT):
+    """A Student-t in float64 whose tails have the digits of float32, in which they take an eighth of the time.
+
+    The CRPS is an integral far into these tails: between two points there, what float64 has beside 1 is needed.
+    """
+
+    def distances(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """P(X <= y) and E|X - y|."""
+        df, distance = self.df, y - self.loc
+        length = tf.abs(distance)
+        rough = tf.cast(held_quotient(length, self.scale, FARTHEST), tf.float32)
+        df_rough = tf.cast(df, tf.float32)
+        standard = StudentT(df_rough, tf.zeros_like(df_rough), tf.ones_like(df_rough))
+        density, tail, u = (tf.cast(value, df.dtype) for value in (standard.prob(rough), standard.cdf(-rough), rough))
+        excess = density * (df + tf.square(u)) / (df - 1.0) - u * tail
+        return tf.where(distance > 0.0, 1.0 - tail, tail), length + 2.0 * self.scale * excess
+
+
+@deviations.absolute_deviation.register
+def _(components: RoughStudentT, y):
+    return components.distances(y)[1]
+
+
+@deviations.of_mixture.register
+def _(components: RoughStudentT, weights):
+    return deviations.mixed(components.mean(), components.distances, weights)

@@ -38,7 +38,7 @@ class Grid:
         inverse = tf.round(1.0 / step)
         numerator = self.origin * inverse
         slack = 8.0 * EPSILON * tf.maximum(tf.abs(numerator), 1.0)
-        is_exact = (tf.abs(inverse * step - 1.0) < 1e-6) & (tf.abs(numerator - tf.round(numerator)) <= slack)
+        is_exact = (tf.abs(inverse * step - 1.0) < 2.0 * EPSILON) & (tf.abs(numerator - tf.round(numerator)) <= slack)
         value = tf.where(is_exact & (inverse > 0.0), tf.round(value * inverse) / tf.maximum(inverse, 1.0), value)
         return tf.where(self.exists & (tf.abs(y) < INFINITE), value, y)
 

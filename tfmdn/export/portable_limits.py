@@ -98,13 +98,14 @@ class Latent:
     def log_between(self, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
         """The log probability between two points, either of which may be infinite."""
         start, end = tf.maximum(start, self.interval.low), tf.minimum(end, self.interval.high)
+        width = end - start
         parts = []
         for exists, (first, last) in (
             (None, (start, end)),
             (self.interval.has_low, (2.0 * self.interval.safe_low - end, 2.0 * self.interval.safe_low - start)),
             (self.interval.has_high, (2.0 * self.interval.safe_high - end, 2.0 * self.interval.safe_high - start)),
         ):
-            part = _normal_log_between(first, last, self.centre, self.deviation)
+            part = _normal_log_between(first, last, width, self.centre, self.deviation)
             parts.append(part if exists is None else tf.where(exists, part, -INFINITE))
         return log_sum_exp(tf.stack(parts, 0), 0) - tf.math.log(self.total)
 
@@ -123,7 +124,7 @@ class Normal(families.Normal, Latent):
         return log_upper_tail(-side * self._z(y))
 
     def log_between(self, start, end):
-        return _normal_log_between(start, end, self.loc, self.scale)
+        return _normal_log_between(start, end, end - start, self.loc, self.scale)
 
 
 class Reflected(families.Univariate, Latent):
@@ -139,7 +140,7 @@ class Reflected(families.Univariate, Latent):
         self._low = -self._far_if_not(interval.has_low, centre - low)
         self._high = self._far_if_not(interval.has_high, high - centre)
         # One width beyond them, where the normal is cut off.
-        self._bottom = -self._far_if_not(interval.is_bounded, high + centre - 2.0 * low)
+        self._bottom = -self._far_if_not(interval.is_bounded, (high - low) + (centre - low))
         self._top = self._far_if_not(interval.is_bounded, 2.0 * high - low - centre)
         self.total = 1.0 - upper_tail(-self._bottom) - upper_tail(self._top)
 
@@ -161,7 +162,8 @@ class Reflected(families.Univariate, Latent):
     def tail(self, y, side):
         y = self.interval.clip(y)
         itself = clip((y - self.centre) / self.deviation, -FAR, FAR)
-        low = -self._far_if_not(self.interval.has_low, y + self.centre - 2.0 * self.interval.safe_low)
+        from_low = (y - self.interval.safe_low) + (self.centre - self.interval.safe_low)
+        low = -self._far_if_not(self.interval.has_low, from_low)
         high = self._far_if_not(self.interval.has_high, 2.0 * self.interval.safe_high - y - self.centre)
         is_lower = side > 0.0
         starts = [tf.where(is_lower, low, itself), tf.where(is_lower, high, self._bottom)]
@@ -170,7 +172,7 @@ class Reflected(families.Univariate, Latent):
         return clip((first + second) / self.total, 0.0, 1.0)
 
     def log_tail(self, y, side):
-        return tf.math.log(tf.maximum(self.tail(y, side), TINY))
+        return self.log_between(tf.where(side > 0.0, -INFINITE, y), tf.where(side > 0.0, y, INFINITE))
 
     def bracket(self, levels):
         # A reflection at most doubles the probability beyond a point.
@@ -233,10 +235,10 @@ class Reflected(families.Univariate, Latent):
         return (normal_density(self._bottom) - normal_density(self._top) + 2.0 * (below - above)) / self.total
 
 
-def _normal_log_between(start, end, loc, scale):
-    """The log probability of a normal between two points, exact in both tails."""
+def _normal_log_between(start, end, width, loc, scale):
+    """The log probability of a normal between two points a width apart, exact in both tails."""
     z_start, z_end = (families.held((point - loc) / scale) for point in (start, end))
-    width = families.held((end - start) / scale)
+    width = families.held(width / scale)
     is_right = z_start + z_end > 0.0  # seen in the mirror
     first, last = tf.where(is_right, -z_end, z_start), tf.where(is_right, -z_start, z_end)
     log_first, log_last = log_upper_tail(-first), log_upper_tail(-last)
