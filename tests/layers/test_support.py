@@ -199,7 +199,7 @@ QUICK = {
     "n_estimators": 1,
     "num_components": 4,
     "hidden_units": (16,),
-    "max_steps": 100,
+    "max_steps": 20,
     "random_state": 0,
 }
 rng = np.random.default_rng(1)
@@ -236,10 +236,10 @@ def test_what_the_regressor_takes_for_the_targets(y, arguments, kind):
 def test_nothing_is_predicted_outside_of_a_given_support(y, tmp_path):
     given = (np.float32(-20.0), np.array(80.0))
     regressor = tfmdn.MDNRegressor(**QUICK, support=given, y_noise=0.5).fit(X, y)
-    draws = regressor.sample(X, 100, random_state=0)
+    draws = regressor.sample(X[:50], 100, random_state=0)
     assert draws.min() >= -20.0
     assert draws.max() <= 80.0
-    intervals = regressor.predict_interval(X, 0.999)
+    intervals = regressor.predict_interval(X[:50], 0.999)
     assert intervals.min() >= -20.0
     assert intervals.max() <= 80.0
     assert regressor.score(X[:1], np.full_like(y[:1], 80.5)) == -INF
