@@ -67,7 +67,7 @@ CASES = {
         "quantile",
     ),
     "columns, outputs, fallback": (
-        lambda: fitted(FRAME, PAIR, fallback=True, n_estimators=2),
+        lambda: fitted(FRAME, PAIR, fallback=True),
         NEW,
         "serving_default",
         None,
