@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import fuzz_cases
 import fuzz_checks
+import fuzz_further
 import fuzz_layers
 import fuzz_scores
 import fuzz_summaries
@@ -46,6 +47,11 @@ CHECKS: dict[str, Callable[[fuzz_checks.Fuzzed], Iterator[fuzz_checks.Comparison
     "scores": fuzz_scores.scores,
     "gradients": fuzz_scores.gradients,
     "layers": fuzz_layers.layers,
+    "intervals": fuzz_further.intervals,
+    "entropy": fuzz_further.entropy,
+    "pinball": fuzz_further.pinball,
+    "nothing": fuzz_further.nothing,
+    "graphs": fuzz_further.graphs,
 }
 MOST_PROGRAMS = 2  # of one check of one configuration
 
@@ -69,7 +75,7 @@ def fuzz(configuration, seed: Sequence[int], num_rows: int, num_targets: int, ch
 
 
 def judged(comparison: fuzz_checks.Comparison, case: fuzz_cases.Case) -> dict:
-    wrong, findings = comparison.wrong(), []
+    wrong, findings, case = comparison.wrong(), [], comparison.case or case
     for index in map(tuple, np.argwhere(wrong)[:MOST_PROGRAMS]):
         own = {
             name: float(np.broadcast_to(getattr(comparison, name), wrong.shape)[index])

@@ -33,8 +33,7 @@ def scores(fuzzed: Fuzzed) -> Iterator[Comparison]:
         return  # of angles the score is another one; of correlated coordinates it is that of the marginals
     y = _targets(fuzzed)
     expected, distance = crps(fuzzed.truth, y)
-    # Differences of what is as large as the targets and the means.
-    size = np.abs(y) + np.abs(fuzzed.truth.mean() if configuration.family in POSITIVE else _size(fuzzed))
+    size = size_of_targets(fuzzed, y)
     if configuration.event_shape:
         expected, distance, size = expected.mean(-1), distance.mean(-1), size.mean(-1)
     received = np.stack([np.asarray(tfmdn.crps(fuzzed.shaped(own), fuzzed.mixture)).reshape(-1) for own in y])
@@ -56,6 +55,11 @@ def _targets(fuzzed: Fuzzed) -> np.ndarray:
     return np.clip(y, -1e36, 1e36)
 
 
+def size_of_targets(fuzzed: Fuzzed, y: np.ndarray) -> np.ndarray:
+    """How large targets and means are, of which scores are differences."""
+    return np.abs(y) + np.abs(fuzzed.truth.mean() if fuzzed.configuration.family in POSITIVE else _size(fuzzed))
+
+
 def _size(fuzzed: Fuzzed) -> np.ndarray:
     """How large the centres are, of which distances are differences, `[n, *E]`."""
     p = fuzzed.truth.parameters
@@ -72,30 +76,36 @@ def crps(truth: Truth, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     NaN for grids of more than `MOST_CELLS` values.
     """
-    flat = y.reshape(*y.shape[:2], -1)  # [S, n, D]
+    return interval_crps(truth, y, y)
+
+
+def interval_crps(truth: Truth, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same of targets in intervals, between whose ends nothing counts; either end may be infinite."""
+    y, flats = low, [end.reshape(*low.shape[:2], -1) for end in (low, high)]  # [S, n, D]
     with np.errstate(all="ignore"):
-        ends, is_covered = _panels(truth, flat)
+        centre = truth.parameters["loc"][:, 0].reshape(flats[0].shape[1:])
+        ends, is_covered = panels(truth, np.concatenate([np.where(np.isfinite(flat), flat, centre) for flat in flats]))
         nodes, weights = (NODES, NODE_WEIGHTS) if is_covered is None else (np.zeros(1), np.array([2.0]))
         half = 0.5 * np.diff(ends, axis=0)
         at = ends[:-1, np.newaxis] + half[:, np.newaxis] * (1.0 + nodes.reshape(-1, 1, 1))  # [P, nodes, n, D]
         if is_covered is not None:  # of what is next to a value of the grid the probability is that of the value
-            step = truth.parameters["resolution"].reshape(len(flat[0]), -1, flat.shape[-1])[:, 0]
+            step = truth.parameters["resolution"].reshape(*centre.shape[:1], -1, centre.shape[1])[:, 0]
             points = (np.floor(at / step) * step).reshape(-1, *y.shape[1:])
         else:
             points = at.reshape(-1, *y.shape[1:])
         below, above = np.exp(truth.log_cdf(points)).reshape(at.shape), np.exp(truth.log_sf(points)).reshape(at.shape)
         mass = half[:, np.newaxis] * weights.reshape(-1, 1, 1)
         of_all = []
-        for own in flat:
-            is_left = at < own
-            of_all.append([np.where(is_left, mass * below**n, mass * above**n).sum((0, 1)) for n in (2, 1)])
+        for first, last in zip(*flats):
+            outside = np.where(at < first, below, np.where(at >= last, above, 0.0))
+            of_all.append([(mass * outside**n).sum((0, 1)) for n in (2, 1)])
         score, distance = np.moveaxis(np.array(of_all), 1, 0)
         if is_covered is not None:
             score = np.where(is_covered, score, np.nan)
     return score.reshape(y.shape), distance.reshape(y.shape)
 
 
-def _panels(truth: Truth, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+def panels(truth: Truth, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """The ends `[P, n, D]` of panels between which the distribution functions are smooth; of grids the values."""
     p, shape = truth.parameters, flat.shape[1:]
     limits = [p[name][:, 0].reshape(shape) for name in ("low", "high", "mirror_low", "mirror_high") if name in p]

@@ -179,14 +179,14 @@ def invariants(fuzzed: Fuzzed) -> Iterator[Comparison]:
             name, axis, message = f"{name} raises", 0, str(error)
         else:
             message = ""
-            answers = [_by_row(values, axis, mixture.batch_shape, fuzzed.num_rows) for values in answers]
+            answers = [by_row(values, axis, mixture.batch_shape, fuzzed.num_rows) for values in answers]
         whole, disturbed = (values[is_good] for values in answers)
         tolerance = np.abs(whole) * ULPS * fuzzed.configuration.epsilon
         question = f"'rows {bad.tolist()} of NaN', {message[:200]!r}"
         yield Comparison(f"{name} beside NaN", disturbed, whole, tolerance, 0, lambda index, own=question: own)
 
 
-def _by_row(values, axis, batch_shape, num_rows):
+def by_row(values, axis, batch_shape, num_rows):
     """The axes of the batch first, as one."""
     rank = len(batch_shape)
     values = np.moveaxis(values, range(axis, axis + rank), range(rank))

@@ -22,7 +22,7 @@ CONFIGURATIONS = fuzz_cases.configurations()
 
 def sliced() -> dict[int, list[str]]:
     """Configurations in which every pair of values occurs: probabilities of all, of some another check in turn."""
-    checks = ["quantiles", "moments", "draws", "scores", "gradients"]
+    checks = ["quantiles", "moments", "draws", "scores", "gradients", "intervals"]
     chosen = covering.covering([tuple(vars(own).values()) for own in CONFIGURATIONS], covering.PAIRS)
     slices = {number: ["probabilities"] for number in chosen}
     endless = [number for number in chosen if not (CONFIGURATIONS[number].limits or CONFIGURATIONS[number].coarse)]

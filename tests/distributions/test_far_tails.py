@@ -149,6 +149,22 @@ def test_logarithms_of_tails_of_student_t():
     np.testing.assert_allclose(mixture.log_cdf(-z), expected, rtol=1e-6)
 
 
+def test_full_covariances_of_huge_numbers():
+    """Neither at infinity nor where solutions leave the dtype is a density no number."""
+    loc, unit = np.zeros((1, 1, 4), np.float32), np.eye(4, dtype=np.float32)
+    slope = np.tril(np.ones((4, 4), np.float32), -1)
+    for scale_tril, y in ((1e26 * unit, np.inf), (unit + 1e30 * slope, 3.0), (1e26 * unit + 1e30 * slope, -np.inf)):
+        components = tfd.MultivariateNormalTriL(loc, scale_tril[None, None])
+        variables = tf.fill((1, 4), np.float32(y))
+        with tf.GradientTape() as tape:
+            tape.watch(variables)
+            log_prob = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((1, 1), "float32")), components).log_prob(
+                variables
+            )
+        assert float(log_prob[0]) < -1e10
+        assert np.isfinite(tape.gradient(log_prob, variables)).all()
+
+
 def test_crps_of_heavy_tails():
     """The closed form of one Student-t (Jordan, Krueger and Lerch 2019)."""
     df = np.array([2.01, 2.1, 2.5, 4.0, 50.0, 5000.0], np.float32)
@@ -160,3 +176,17 @@ def test_crps_of_heavy_tails():
     components = families.FAMILIES["student_t"].distribution(df=df[:, None] * ones, loc=0.0 * ones, scale=ones)
     mixture = tfmdn.Mixture(tfd.Categorical(logits=ones), components)
     np.testing.assert_allclose(tfmdn.crps(z.astype(np.float32), mixture), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_crps_of_intervals_under_wide_lognormals():
+    loc, scale, low, high = np.float32([0.4, -2.0]), np.float32([5.0, 4.0]), [0.1, 1e-37], [100.0, 1.1e-37]
+    components = families.FAMILIES["lognormal"].distribution(loc=loc[:, None], scale=scale[:, None])
+    mixture = tfmdn.Mixture(tfd.Categorical(logits=np.zeros((2, 1), np.float32)), components)
+    received = tfmdn.crps(np.float32([low, high]).T, mixture, intervals=True)
+    for row, (start, end) in enumerate(zip(np.log(low), np.log(high))):
+        normal = scipy.stats.norm(float(loc[row]), float(scale[row]))
+        # Of log y, in which the integrals are smooth.
+        points = np.linspace(-100.0, 100.0, 200_001)
+        outside = np.where(points < start, normal.cdf(points), np.where(points >= end, normal.sf(points), 0.0))
+        expected = np.sum(np.square(outside) * np.exp(points)) * (points[1] - points[0])
+        np.testing.assert_allclose(received[row], expected, rtol=2e-3)

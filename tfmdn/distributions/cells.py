@@ -55,7 +55,7 @@ def half_difference(
       kind: the class of univariate distributions, of which `deviations` knows E|X - y|.
       names: of the tensors that describe them.
       is_many: whether K is more than `MANY`.
-      has_bounds: whether the integral leaves out an interval.
+      has_bounds: whether, in place of F (1 - F), F^2 is integrated below an interval and (1 - F)^2 above it.
       dtype: of all tensors.
       times: how often cells are split; None for as often as the dtype has digits.
 
@@ -76,7 +76,7 @@ def half_difference(
     def integrate(weights, values, bounds):
         """Of a block: the integral, the ends z of the cells, and the derivatives by the mean, F and E|X - z|."""
         mean, at, to_jumps = mixture_of(weights, values)
-        first, left_out = _first_ends(mean, at(mean)[1], to_jumps, bounds)
+        first, left_out, beyond = _first_ends(mean, at(mean)[1], to_jumps, bounds)
         splits = TIMES_OF_MANY if is_many else times or TIMES[dtype]
         more = tf.ones([tf.shape(first)[0], SPLIT * splits], mean.dtype)
         to_come = math.inf * more, more, 0.0 * more
@@ -102,7 +102,7 @@ def half_difference(
             tape.watch([mean, cdf, deviation])
             total = tf.reduce_sum(_cells(places, cdf, deviation, mean, left_out)[0], -1)
         of_mean, of_cdf, of_deviation = tape.gradient(total, [mean, cdf, deviation])
-        return [unit[:, 0] * total, z, of_mean, unit * of_cdf, of_deviation]
+        return [unit[:, 0] * total + beyond, z, of_mean, unit * of_cdf, of_deviation]
 
     def differentiate(upstream, weights, values, z, derivatives):
         sources = [weights, *values]
@@ -152,16 +152,30 @@ def _to_jumps(
     return tf.minimum(tf.where((z <= left) & tf.math.is_finite(left), left + step, z), right)
 
 
-def _first_ends(mean: tf.Tensor, distance: tf.Tensor, to_jumps: Callable, bounds) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Ends `[r, N]` for a mean distance `[r, 1]` from the mean, and the bounds `[r, 1]` of what is left out."""
+def _first_ends(
+    mean: tf.Tensor, distance: tf.Tensor, to_jumps: Callable, bounds
+) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
+    """The first ends of cells for a mean distance from the mean, and what two bounds make of them.
+
+    Args:
+      mean: `[r, 1]`.
+      distance: `[r, 1]`.
+      to_jumps: to which points ends are moved.
+      bounds: two of `[r]`, or none.
+
+    Returns:
+      The ends `[r, N]`; the bounds `[r, 1]` as two of these; and `[r]`: how much of the line, where F is 0 or 1, lies
+      between those and bounds that are so far away that they are none.
+    """
     ends, left_out = [to_jumps(mean + distance * tf.constant(FIRST, mean.dtype))], []
-    farthest = FARTHEST * distance
+    farthest, beyond = FARTHEST * distance, tf.zeros_like(mean)
     for bound, sign in zip(bounds, (-1.0, 1.0)):
         bound = bound[:, tf.newaxis]
         ends.append(mean + tf.clip_by_value(bound - mean, -farthest, farthest))
         infinite = tf.constant(sign * math.inf, mean.dtype)
         left_out.append(tf.where(sign * (bound - mean) > farthest, infinite, ends[-1]))
-    return tf.concat(ends, -1), left_out
+        beyond += tf.maximum(sign * (ends[-1] - bound), 0.0)
+    return tf.concat(ends, -1), left_out, beyond[:, 0]
 
 
 def _sorted(z: tf.Tensor, *others: tf.Tensor) -> list[tf.Tensor]:
@@ -177,14 +191,15 @@ def _cells(z, cdf, deviation, mean, left_out) -> tuple[tf.Tensor, tf.Tensor, tf.
       cdf: F there.
       deviation: E|X - z| there.
       mean: of X, `[r, 1]`.
-      left_out: ends `[r, 1]` of an interval, or none.
+      left_out: ends `[r, 1]` of an interval of which nothing counts, or none.
     """
     infinite = tf.fill([tf.shape(z)[0], 1], tf.constant(math.inf, z.dtype))
     left, right = tf.concat([-infinite, z], -1), tf.concat([z, infinite], -1)
     is_lowest, is_highest, is_none = left == -math.inf, right == math.inf, left == math.inf
     is_tail = is_lowest | is_highest
     if left_out:
-        is_none |= (left >= left_out[0]) & (right <= left_out[1])
+        is_below, is_above = right <= left_out[0], left >= left_out[1]
+        is_none |= ~(is_below | is_above)
     end = tf.where(is_lowest, right, tf.where(left == math.inf, tf.zeros_like(left), left))
     width = tf.where(is_tail, tf.zeros_like(left), right - left)
     zero = tf.zeros_like(infinite)
@@ -199,11 +214,16 @@ def _cells(z, cdf, deviation, mean, left_out) -> tuple[tf.Tensor, tf.Tensor, tf.
     safe_width = tf.where(is_flat | ~(width > 0.0), tf.ones_like(width), width)
     share = tf.where(is_flat, 0.5 * tf.ones_like(area), tf.clip_by_value(area / safe_width / safe_rise, 0.0, 1.0))
     variance = share * (1.0 - share) / 3.0
-    inner = start * (1.0 - start) + rise * ((1.0 - 2.0 * start) * share - rise * (tf.square(share) + variance))
+    square = tf.square(share) + variance
+    if left_out:  # of F below, of 1 - F above
+        first, slope = tf.where(is_below, start, 1.0 - start), tf.where(is_below, rise, -rise)
+        inner = tf.square(first) + slope * (2.0 * first * share + slope * square)
+    else:
+        inner = start * (1.0 - start) + rise * ((1.0 - 2.0 * start) * share - rise * square)
     # What is left of a tail may be rounding alone: divided by as good as no rise, it would be far away.
     rounding = 4.0 * np.finfo(z.dtype.as_numpy_dtype).eps * (from_left + from_right)
     distance = tf.where(is_flat | ~(of_tail > rounding), tf.zeros_like(area), of_tail / safe_rise)
-    integral = tf.where(is_tail, of_tail * (1.0 - 0.5 * rise), width * inner)
+    integral = tf.where(is_tail, of_tail * (0.5 * rise if left_out else 1.0 - 0.5 * rise), width * inner)
     centre = end + tf.where(is_tail, tf.where(is_lowest, -distance, distance), width * (1.0 - share))
     importance = tf.where(is_tail, 0.5 * of_tail * rise, width * tf.square(rise) * variance)
     nothing = tf.zeros_like(integral)

@@ -9,6 +9,7 @@ import functools
 import math
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -139,10 +140,20 @@ def _tril_log_prob(components, y):
     diagonal = tf.abs(tf.linalg.diag_part(scale_tril))  # TFP allows any diagonal but 0
     # Rows in units of their own scale: neither the difference nor the solution then leaves the range of the dtype.
     z = _divide_held(y - components.loc, diagonal)  # [S, B, K, D]
-    unit_tril = scale_tril / diagonal[..., tf.newaxis]
+    unit_tril = _held_factor(scale_tril / diagonal[..., tf.newaxis])
     z = tf.linalg.LinearOperatorLowerTriangular(unit_tril).solvevec(z)
     z = _divide_held(z, tf.ones_like(z))
     return -tf.reduce_sum(0.5 * tf.square(z) + tf.math.log(diagonal) + HALF_LOG_TWO_PI, -1)
+
+
+def _held_factor(unit_tril: tf.Tensor) -> tf.Tensor:
+    """The factor of unit diagonal, held where solutions would leave the dtype, and be differences of infinities.
+
+    Correlations are then 1 but for less than the dtype can tell.
+    """
+    size, largest = unit_tril.shape[-1] or 2, float(np.finfo(unit_tril.dtype.as_numpy_dtype).max)
+    most = max(largest ** (0.55 / max(size - 1, 1)), 1e5)
+    return tf.clip_by_value(unit_tril, -most, most)
 
 
 def _laplace_log_prob(components, y):
@@ -174,7 +185,8 @@ STABLE_LOG_PROBS = {
 
 def _divide_held(difference: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
     """difference / scale, held within reach. Below it, value and gradient are those of the plain quotient."""
-    limit = tf.stop_gradient(reach(scale.dtype) * scale)
+    # Of an infinite difference in a large unit, too.
+    limit = tf.stop_gradient(tf.minimum(reach(scale.dtype) * scale, scale.dtype.max))
     difference += tf.zeros_like(limit)  # clip_by_value does not broadcast, and a gradient passes only to the full shape
     # The difference is what is held: the quotient's gradient would still square the difference itself.
     return tf.grad_pass_through(lambda value: tf.clip_by_value(value, -limit, limit))(difference) / scale
