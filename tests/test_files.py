@@ -8,6 +8,7 @@ import signal
 import stat
 import tempfile
 import threading
+import time
 import warnings
 
 import pytest
@@ -30,6 +31,8 @@ def test_a_reader_sees_a_whole_file_whoever_writes(processes, tmp_path):
     path.write_bytes(bytes(100_000))
     writers = threading.Thread(target=lambda: results.extend(processes.run(WRITE, path, num_workers=2)))
     writers.start()
+    while writers.is_alive() and not path.read_bytes()[0]:  # they take seconds to start
+        time.sleep(0.002)
     while writers.is_alive():
         content = path.read_bytes()
         assert (len(content), len(set(content))) == (100_000, 1)

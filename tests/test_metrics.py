@@ -187,7 +187,7 @@ def test_fit_with_a_model_that_was_saved(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     model.run_eagerly = loaded.run_eagerly = True
-    results = (which.evaluate(X, Y, verbose=0, return_dict=True) for which in (model, loaded))
+    results = (which.evaluate(X[:9], Y[:9], verbose=0, return_dict=True) for which in (model, loaded))
     assert_results_equal(*results)
 
 
