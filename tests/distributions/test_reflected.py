@@ -421,9 +421,8 @@ def test_conditional_beyond_limits_that_were_found_is_the_background():
 def test_the_same_question_is_traced_once():
     mixture, y = mixture_of(LAYERS[0]), np.full(4, 0.3, "float32")
     tfmdn.crps(y, mixture)
-    integral = cells.half_difference(
-        reflected.ReflectedNormal, ("loc", "scale", "low", "high"), False, False, tf.float32
-    )
+    names, times = ("loc", "scale", "low", "high"), cells.TIMES[tf.float32]
+    integral = cells.half_difference(reflected.ReflectedNormal, names, False, False, tf.float64, times)
     count = integral.experimental_get_tracing_count()
     assert count > 0
     for _ in range(3):

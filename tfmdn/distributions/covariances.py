@@ -40,7 +40,7 @@ def stddev(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
     unit = tf.stop_gradient(unit_of(tf.reduce_max(tf.abs(parts), [0, axis])))  # [B, E]
     squares = tf.reduce_sum(tf.square(parts / tf.expand_dims(unit, axis)), 0)
     spread = unit * numerics.square_root(tf.reduce_sum(weights * squares, axis))
-    return tf.cast(spread, mixture.dtype)
+    return tf.cast(spread, mixture.dtype) if mixture.dtype.is_floating else spread
 
 
 def _shift(mean: tf.Tensor, weights: tf.Tensor, axis: int) -> tf.Tensor:
