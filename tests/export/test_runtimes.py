@@ -20,6 +20,7 @@ from tfmdn import versions
 from tfmdn.distributions import named, tensors
 from tfmdn.export import endpoints
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 LEVELS = np.array([0.0, 1e-5, 0.01, 0.3, 0.5, 0.9, 0.999, 1.0], "float32")
 SIGNATURES = ["serving_default", "log_prob", "quantile", "sample"]
 # ONNX has a file for each signature: by default each of them, and each kind of model, is there once.

@@ -18,6 +18,7 @@ from tfmdn import files, versions
 from tfmdn.distributions import tensors
 from tfmdn.export import signatures
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 X = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
 EXPORTED = [
     *SCALAR_COMPONENTS,

@@ -12,6 +12,7 @@ from cases import two_replicas
 import tfmdn
 from tfmdn.training import graphs
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 3)).astype("float32")
 Y = (X[:, 0] + 0.5 * rng.normal(size=40)).astype("float32")
