@@ -56,6 +56,7 @@ def test_docstrings_become_markup():
     assert prose.document("Run:\n\n    python a.py\n\nEnd.") == "Run:\n\n.. code-block:: none\n\n   python a.py\n\nEnd."
     example = ["A `b`.", "", ">>> `c`", "1", "", "`d`"]
     assert prose.google(example) == ["A ``b``.", "", ">>> `c`", "1", "", "``d``"]
+    assert prose.google(["Returns:", "  A pair: two."]) == ["Returns:", "  \\", "  A pair: two."]
 
 
 def test_a_tutorial_is_a_notebook(tmp_path):

@@ -3,6 +3,7 @@
 import ast
 import pathlib
 import re
+import sys
 
 import pytest
 
@@ -11,6 +12,19 @@ PAGES = sorted(path for path in FOLDER.glob("*.md") if path.stem != "index")
 CELL = re.compile(
     r"^```\{code-cell\} ipython3\n(---\n.*?^---\n|(?::\w+:[^\n]*\n)*)(.*?)^```$", re.DOTALL | re.MULTILINE
 )
+# What the first cell of a notebook installs: tfmdn with its extra `examples`, and with those of formats that it names.
+INSTALLED = {
+    "keras",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "tensorflow",
+    "tensorflow_probability",
+    "tfmdn",
+}
+INSTALLED |= {"ai_edge_litert", "onnxruntime", *sys.stdlib_module_names}
 
 
 def cells(page):
@@ -40,6 +54,23 @@ class TestTutorial:
         assert len(cells(page)) == page.read_text().count("```{code-cell}")
         for _, code in cells(page):
             ast.parse(code.replace("%matplotlib inline", ""))
+
+    def test_its_notebook_has_what_it_needs(self, page):
+        """Alone, a notebook has the packages that its first cell installs, and the files that the page links to."""
+        code = "\n".join(code for _, code in cells(page)).replace("%matplotlib inline", "")
+        linked = [(FOLDER / link).resolve() for link in re.findall(r"\]\(([^)#]+)\)", page.read_text())]
+        imported, files = set(), set()
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isprintable():
+                files |= {node.value} if (FOLDER / node.value).is_file() else set()
+        assert {name.partition(".")[0] for name in imported} <= INSTALLED | {file.stem for file in linked}
+        for file in files:
+            assert (FOLDER / file).resolve() in linked
+            assert "/" not in file or f'.exists() else "{file.rpartition("/")[2]}"' in code
 
     def test_figures_have_a_text_in_their_place(self, page):
         for options, code in cells(page):

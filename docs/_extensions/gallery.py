@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import pathlib
 import re
 import textwrap
@@ -30,6 +31,8 @@ TITLES = {
     "migration": "Before and after",
     "on_device": "Without TensorFlow",
 }
+# Of programs in pairs.
+SIDES = {"before": "with another package", "after": "with tfmdn"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +48,9 @@ class Example:
 
     @property
     def docstring(self) -> str:
-        return ast.get_docstring(ast.parse((EXAMPLES / self.path).read_text())) or ""
+        text = ast.get_docstring(ast.parse((EXAMPLES / self.path).read_text())) or ""
+        # Of a sentence and a command the latter has lost its indentation.
+        return re.sub(r"^(?=(?:pip|python) )", "    ", text, flags=re.MULTILINE)
 
     def field(self, name: str) -> str | None:
         """What the docstring says behind a word, as recipes of keras.io have it: `Title: ...`."""
@@ -54,7 +59,10 @@ class Example:
 
     @property
     def title(self) -> str:
-        return self.field("Title") or self.path.stem.replace("_", " ").capitalize()
+        name = self.path.stem.replace("_", " ").capitalize()
+        said = in_short().get(str(self.path)) or SIDES.get(self.path.stem.rpartition("_")[2], name)
+        says_more = name.lower() not in said.lower()
+        return self.field("Title") or (f"{name}: {said[0].lower()}{said[1:]}" if says_more else name)
 
     @property
     def summary(self) -> str:
@@ -90,6 +98,13 @@ class Example:
             and not file.stem.endswith("_dark")
             and not any(file.stem.startswith(other) for other in others)
         ]
+
+
+@functools.cache
+def in_short() -> dict[str, str]:
+    """What examples/README.md says of programs in a few words, by their paths."""
+    rows = re.findall(r"\*\*([^*\n]+?)\.?\*\*.*`python examples/(\w+\.py)", (EXAMPLES / "README.md").read_text())
+    return {path: said for said, path in reversed(rows)}
 
 
 def examples() -> list[Example]:
@@ -143,7 +158,7 @@ def page(example: Example) -> str:
     """What an example says of itself, its pictures, and its source."""
     parts = [f"{example.title}\n{'=' * len(example.title)}\n", f".. code-block:: bash\n\n   {example.command}\n"]
     for picture in [*example.pictures, *example.animations]:
-        parts += [f".. image:: {source_path(picture)}\n   :alt: {example.title}\n"]
+        parts += [f".. container:: picture\n\n   .. image:: {source_path(picture)}\n      :alt: {example.title}\n"]
     text = prose.text(example.summary) if example.field("Description") else prose.document(example.docstring)
     parts += [text, "", f"Source\n------\n\n``examples/{example.path}``\n"]
     parts += [f".. literalinclude:: {source_path(EXAMPLES / example.path)}\n   :language: python\n"]

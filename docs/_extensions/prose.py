@@ -55,7 +55,17 @@ def google(lines: list[str]) -> list[str]:
         else:
             paragraph.append(line)
     finish()
-    return shapes_apart(done)
+    return shapes_apart(without_types(done))
+
+
+def without_types(lines: list[str]) -> list[str]:
+    """Returned values, of which napoleon takes for a type what stands in the first line before a colon."""
+    done: list[str] = []
+    for before, line in zip(["", *lines], lines):
+        if before.strip() in ("Returns:", "Yields:") and re.search(r":( |$)", line):
+            done.append(f"{' ' * (len(line) - len(line.lstrip()))}\\")  # nothing
+        done.append(line)
+    return done
 
 
 def shapes_apart(lines: list[str]) -> list[str]:

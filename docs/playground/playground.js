@@ -5,7 +5,7 @@ import { NormalMixture } from "../../tfmdn/plots/browser/mixture.js";
 import { Model } from "../../tfmdn/plots/browser/model.js";
 import { answers } from "../../tfmdn/plots/browser/view.js";
 import { Lesson } from "./lesson.js";
-import { gradientError, Network } from "./network.js";
+import { Network } from "./network.js";
 import { Throws } from "./throws.js";
 import { Workbench } from "./workbench.js";
 
@@ -17,4 +17,4 @@ const workbench = new Workbench(document.getElementById("workbench"));
 const lesson = new Lesson(document.getElementById("lesson"));
 
 // For the console.
-window.tfmdn = { explorer, throws, workbench, lesson, answers, NormalMixture, Network, gradientError };
+window.tfmdn = { explorer, throws, workbench, lesson, answers, NormalMixture, Network };

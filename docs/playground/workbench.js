@@ -1,112 +1,64 @@
 // A mixture that is made by hand: weight, centre and scale of each component.
 
-import { element, number, slider } from "../../tfmdn/plots/browser/elements.js";
+import { button, element, number, row, slider } from "../../tfmdn/plots/browser/elements.js";
 import { NormalMixture } from "../../tfmdn/plots/browser/mixture.js";
 import { DistributionView } from "../../tfmdn/plots/browser/view.js";
 
 const Y_RANGE = [-6, 6];
+// Weights, centres and scales.
 const PRESETS = {
-  "Two answers": [
-    [0.6, -2.4, 0.6],
-    [0.4, 2.2, 0.9],
-    [0, 0, 1],
-  ],
-  "Three peaks": [
-    [0.3, -3.4, 0.5],
-    [0.4, 0, 0.5],
-    [0.3, 3.4, 0.5],
-  ],
-  "A long tail": [
-    [0.5, -1.8, 0.5],
-    [0.3, -0.6, 1],
-    [0.2, 1.6, 1.8],
-  ],
-  "Normal, but for outliers": [
-    [0.9, 0, 0.7],
-    [0.1, 0, 3],
-    [0, 2, 1],
-  ],
-  "Two that look like one": [
-    [0.5, -0.9, 1],
-    [0.5, 0.9, 1],
-    [0, 0, 1],
-  ],
+  "Two answers": { weights: [0.6, 0.4, 0], locs: [-2.4, 2.2, 0], scales: [0.6, 0.9, 1] },
+  "Three peaks": { weights: [0.3, 0.4, 0.3], locs: [-3.4, 0, 3.4], scales: [0.5, 0.5, 0.5] },
+  "A long tail": { weights: [0.5, 0.3, 0.2], locs: [-1.8, -0.6, 1.6], scales: [0.5, 1, 1.8] },
+  "Normal, but for outliers": { weights: [0.9, 0.1, 0], locs: [0, 0, 2], scales: [0.7, 3, 1] },
+  "Two that look like one": { weights: [0.5, 0.5, 0], locs: [-0.9, 0.9, 0], scales: [1, 1, 1] },
 };
 
 export class Workbench {
   constructor(root) {
     this.view = new DistributionView({ target: { name: "y" }, range: Y_RANGE });
     this.view.canvas.classList.add("wide");
-    this.components = PRESETS["Two answers"].map((component) => [...component]);
-    const parts = this.components.map((component, k) => this.component(component, k));
-    const presets = Object.keys(PRESETS).map((name) =>
-      element("button", { type: "button", onclick: () => this.set(PRESETS[name]) }, name),
-    );
-    root.replaceChildren(
-      element("div", { class: "row" }, ...presets),
-      this.view.canvas,
-      this.view.legend,
-      element("div", { class: "controls components" }, ...parts),
-      this.view.facts,
-    );
+    this.set(PRESETS["Two answers"]);
+    const fieldsets = [0, 1, 2].map((k) => this.component(k));
+    const presets = Object.entries(PRESETS).map(([name, preset]) => button(name, () => this.set(preset)));
+    const controls = element("div", { class: "controls components" }, ...fieldsets);
+    root.replaceChildren(row(...presets), this.view.canvas, this.view.legend, controls, this.view.facts);
     this.update();
-  }
-
-  component(component, k) {
-    const change =
-      (i, of = (at) => at) =>
-      (at) => {
-        component[i] = of(at);
-        this.update();
-      };
-    const [weight, loc, scale] = component;
-    component.sliders = [
-      slider("Weight", { min: 0, max: 1, step: 0.01, value: weight, text: (at) => this.share(k, at) }, change(0)),
-      slider(
-        "Centre",
-        { min: Y_RANGE[0], max: Y_RANGE[1], step: 0.05, value: loc, text: (at) => number(at, 3) },
-        change(1),
-      ),
-      slider(
-        "Scale",
-        { min: -2.3, max: 1.4, step: 0.01, value: Math.log(scale), text: (at) => number(Math.exp(at), 2) },
-        change(2, Math.exp),
-      ),
-    ];
-    return element(
-      "fieldset",
-      { class: "component", style: `--color: var(--c${k})` },
-      element("legend", {}, `Component ${k + 1}`),
-      ...component.sliders.map(({ root }) => root),
-    );
-  }
-
-  /** Weights are what the sliders say, made to sum to 1. */
-  share(k, at) {
-    const others = this.components.reduce((sum, [weight], i) => sum + (i === k ? at : weight), 0);
-    return others ? `${number((100 * at) / others, 2)} %` : "0 %";
   }
 
   set(preset) {
-    this.components.forEach((component, k) => {
-      preset[k].forEach((value, i) => {
-        component[i] = value;
+    Object.assign(this, structuredClone(preset));
+    if (this.sliders) this.update();
+  }
+
+  /** The sliders of one component, each with what it sets and how it reads it. */
+  component(k) {
+    const made = [
+      ["Weight", "weights", { min: 0, max: 1, step: 0.01, text: () => this.share(k) }],
+      ["Centre", "locs", { min: Y_RANGE[0], max: Y_RANGE[1], step: 0.05, text: (at) => number(at, 3) }],
+      ["Scale", "scales", { min: -2.3, max: 1.4, step: 0.01, text: (at) => number(Math.exp(at), 2) }],
+    ].map(([name, part, values]) => {
+      const own = slider(name, { ...values, value: 0 }, (at) => {
+        this[part][k] = part === "scales" ? Math.exp(at) : at;
+        this.update();
       });
+      (this.sliders ??= []).push(() => own.set(part === "scales" ? Math.log(this[part][k]) : this[part][k]));
+      return own.root;
     });
-    this.update();
+    const attributes = { class: "component", style: `--color: var(--c${k})` };
+    return element("fieldset", attributes, element("legend", {}, `Component ${k + 1}`), ...made);
+  }
+
+  /** Weights are what the sliders say, made to sum to 1. */
+  share(k) {
+    const total = this.weights.reduce((sum, weight) => sum + weight, 0);
+    return `${number((100 * this.weights[k]) / total || 0, 2)} %`;
   }
 
   update() {
-    const total = this.components.reduce((sum, [weight]) => sum + weight, 0);
-    const weights = this.components.map(([weight]) => (total ? weight : 1));
-    this.components.forEach(({ 0: weight, 1: loc, 2: scale, sliders }) => {
-      [weight, loc, Math.log(scale)].forEach((value, i) => sliders[i].set(value));
-    });
-    this.mixture = new NormalMixture(
-      weights.map(Math.log),
-      this.components.map(([, loc]) => loc),
-      this.components.map(([, , scale]) => scale),
-    );
-    this.view.show(this.mixture);
+    for (const follow of this.sliders) follow();
+    const isNothing = this.weights.every((weight) => weight === 0);
+    const logits = this.weights.map((weight) => (isNothing ? 0 : Math.log(weight)));
+    this.view.show(new NormalMixture(logits, this.locs, this.scales));
   }
 }

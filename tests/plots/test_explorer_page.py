@@ -101,6 +101,21 @@ return {mean, stddev, quantiles, region, modes: modes.map(({y}) => y), heights: 
 """
 
 
+# The largest difference between the gradient and finite differences.
+GRADIENT_ERROR = """
+const network = new tfmdn.Network({components: arguments[0], units: 7, seed: 3});
+const {parameters} = network, pairs = tfmdn.lesson.points.slice(0, 9), gradient = new Float64Array(parameters.length);
+network.loss(pairs, gradient);
+const lossAt = (i, value) => { parameters[i] = value; return network.loss(pairs); };
+const errors = Array.from(parameters, (value, i) => {
+  const slope = (lossAt(i, value + 1e-5) - lossAt(i, value - 1e-5)) / 2e-5;
+  parameters[i] = value;
+  return Math.abs(slope - gradient[i]);
+});
+return Math.max(...errors);
+"""
+
+
 def agrees(found, mixture, row):
     """Whether answers of a page are those of one row of a mixture."""
     expected = expected_of(mixture)
@@ -207,12 +222,15 @@ def test_sliders_keys_and_a_mouse_move_x(driver, pages):
     drawn = "return tfmdn.explorer.canvas.toDataURL()"
     assert driver.execute_script(drawn) == driver.execute_script("tfmdn.explorer.surface.now();" + drawn)
     place = lambda: driver.execute_script("return tfmdn.explorer.indices[0]")  # noqa: E731
-    canvas = element(driver, "canvas.map")
+    canvas, slider = element(driver, "canvas.map"), element(driver, ".slider input")
     for key, expected in [(Keys.ARROW_RIGHT, 6), (Keys.END, 40), (Keys.PAGE_DOWN, 36), (Keys.HOME, 0)]:
-        canvas.send_keys(key)
+        slider.send_keys(key)
         assert place() == expected
     settled(driver)
-    assert canvas.get_attribute("aria-valuetext").startswith("\N{MINUS SIGN}2: 1 mode at 0; mean")
+    assert slider.get_attribute("aria-valuetext").startswith("\N{MINUS SIGN}2: 1 mode at 0; mean")
+    assert canvas.get_attribute("aria-label").endswith(
+        "At x = \N{MINUS SIGN}2: " + slider.get_attribute("aria-valuetext")[4:] + "."
+    )
     ActionChains(driver).move_to_element(canvas).click_and_hold().move_by_offset(60, 0).release().perform()
     assert 20 < place() < 30
     element(driver, ".toggle").click()  # no components
@@ -244,9 +262,7 @@ def test_components_by_hand(driver, pages):
 @needs_browser
 def test_the_gradient_is_that_of_the_loss(driver, pages):
     opened(driver, pages["playground"])
-    network = "new tfmdn.Network({components: arguments[0], units: 7, seed: 3})"
-    script = f"return tfmdn.gradientError({network}, tfmdn.lesson.points.slice(0, 9))"
-    assert max(driver.execute_script(script, components) for components in (1, 3)) < 1e-8
+    assert max(driver.execute_script(GRADIENT_ERROR, components) for components in (1, 3)) < 1e-8
 
 
 @needs_browser

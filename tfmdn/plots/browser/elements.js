@@ -5,10 +5,23 @@ export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value !== false && value !== undefined) made.setAttribute(name, value);
+    else made.setAttribute(name, value);
   }
   made.append(...children);
   return made;
+}
+
+export const row = (...children) => element("div", { class: "row" }, ...children);
+
+export function button(name, pressed, attributes = {}) {
+  return element("button", { type: "button", onclick: pressed, ...attributes }, name);
+}
+
+/** A choice with its name: of texts, or of numbers from 0 on with their texts. `changed` gets the one that is chosen. */
+export function choice(name, options, changed) {
+  const select = element("select", { onchange: () => changed(options[select.selectedIndex]) });
+  select.append(...options.map((text) => element("option", {}, String(text))));
+  return element("label", { class: "choice" }, `${name} `, select);
 }
 
 let count = 0;
@@ -21,7 +34,7 @@ export function slider(name, { min, max, step, value, text, hint = "" }, changed
   const show = () => {
     output.textContent = text(Number(input.value));
     input.setAttribute("aria-valuetext", output.textContent);
-    input.style.setProperty("--part", (input.value - input.min) / (input.max - input.min || 1));
+    input.style.setProperty("--part", (input.value - min) / (max - min || 1));
   };
   input.addEventListener("input", () => {
     show();

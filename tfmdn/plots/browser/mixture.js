@@ -1,12 +1,10 @@
 // A mixture of normals, and what one asks of it; the answers are those of tfmdn.Mixture.
 
-import { modes } from "./modes.js";
-import { normalCdf } from "./normal.js";
 import { highestDensityRegion } from "./regions.js";
-import { rootOfRising } from "./roots.js";
+import { rootBetween } from "./roots.js";
 
-const LOG_SQRT_2PI = 0.5 * Math.log(2 * Math.PI);
-const FAR = 40; // standard deviations, beyond which there is nothing
+const SQRT_2PI = Math.sqrt(2 * Math.PI);
+const FAR = 8; // standard deviations, beyond which there is nothing
 // Where the density is looked at, in standard deviations of each component: dense inside, sparse far out.
 const OFFSETS = Array.from({ length: 41 }, (_, i) => 2 * Math.sinh((i - 20) / 8));
 
@@ -14,10 +12,19 @@ const OFFSETS = Array.from({ length: 41 }, (_, i) => 2 * Math.sinh((i - 20) / 8)
 export function logSumExp(values) {
   let top = -Infinity,
     sum = 0;
-  for (const value of values) if (value > top) top = value;
+  for (let i = 0; i < values.length; i++) if (values[i] > top) top = values[i];
   if (top === -Infinity) return top;
-  for (const value of values) sum += Math.exp(value - top);
+  for (let i = 0; i < values.length; i++) sum += Math.exp(values[i] - top);
   return top + Math.log(sum);
+}
+
+/** P(Z <= z) of a standard normal Z, by a series whose terms have one sign. */
+function normalCdf(z) {
+  if (Math.abs(z) > FAR) return z < 0 ? 0 : 1;
+  let term = z,
+    sum = z;
+  for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n++) sum += term *= (z * z) / (2 * n + 1);
+  return 0.5 + (sum * Math.exp(-0.5 * z * z)) / SQRT_2PI;
 }
 
 export class NormalMixture {
@@ -28,13 +35,9 @@ export class NormalMixture {
     this.weights = this.logWeights.map(Math.exp);
     this.locs = Array.from(locs);
     this.scales = Array.from(scales);
-    this.counted = this.weights.flatMap((weight, k) => (weight > 0 ? [k] : []));
-    this.heights = this.weights.map((weight, k) => Math.exp(-LOG_SQRT_2PI) * (weight / this.scales[k]));
-    this.terms = new Float64Array(this.locs.length);
-  }
-
-  get size() {
-    return this.locs.length;
+    this.heights = this.weights.map((weight, k) => weight / this.scales[k] / SQRT_2PI);
+    this.size = this.locs.length;
+    this.terms = new Float64Array(this.size);
   }
 
   /** As `Mixture.temper`: logits / temperature, scales * scaleTemperature. */
@@ -47,60 +50,48 @@ export class NormalMixture {
     );
   }
 
+  /** The sum over components of what a function of each gives. */
+  sum(of) {
+    let sum = 0;
+    for (let k = 0; k < this.size; k++) sum += of(k);
+    return sum;
+  }
+
+  z(k, y) {
+    return (y - this.locs[k]) / this.scales[k];
+  }
+
   logDensity(y) {
     for (let k = 0; k < this.size; k++) {
-      const z = (y - this.locs[k]) / this.scales[k];
-      this.terms[k] = this.logWeights[k] - 0.5 * z * z - Math.log(this.scales[k]) - LOG_SQRT_2PI;
+      this.terms[k] = this.logWeights[k] - 0.5 * this.z(k, y) ** 2 - Math.log(this.scales[k] * SQRT_2PI);
     }
     return logSumExp(this.terms);
   }
 
-  /** It needs no logarithm: what is lost is 0. */
-  density(y) {
-    let sum = 0;
-    for (let k = 0; k < this.size; k++) sum += this.componentDensity(k, y);
-    return sum;
-  }
-
   /** The share of one component in the density. */
   componentDensity(k, y) {
-    const z = (y - this.locs[k]) / this.scales[k];
-    return this.heights[k] * Math.exp(-0.5 * z * z);
+    return this.heights[k] * Math.exp(-0.5 * this.z(k, y) ** 2);
   }
 
-  /** Slope and curvature of the log density at y, and where the mean shift leads from there. */
-  around(y) {
+  /** It needs no logarithm: what is lost is 0. */
+  density(y) {
+    return this.sum((k) => this.componentDensity(k, y));
+  }
+
+  /** The slope of the log density. */
+  slope(y) {
     const total = this.logDensity(y); // fills `terms`
-    let slope = 0,
-      squares = 0,
-      precision = 0;
-    for (const k of this.counted) {
-      const share = Math.exp(this.terms[k] - total);
-      const pull = (this.locs[k] - y) / this.scales[k] ** 2;
-      slope += share * pull;
-      squares += share * pull * pull;
-      precision += share / this.scales[k] ** 2;
-    }
-    return { slope, curvature: squares - precision - slope * slope, shifted: y + slope / precision };
+    return this.sum((k) => (-Math.exp(this.terms[k] - total) * this.z(k, y)) / this.scales[k]);
   }
 
   cdf(y) {
-    let sum = 0;
-    for (const k of this.counted) sum += this.weights[k] * normalCdf((y - this.locs[k]) / this.scales[k]);
-    return sum;
+    return this.sum((k) => this.weights[k] * normalCdf(this.z(k, y)));
   }
 
-  survival(y) {
-    let sum = 0;
-    for (const k of this.counted) sum += this.weights[k] * normalCdf((this.locs[k] - y) / this.scales[k]);
-    return sum;
-  }
-
-  /** Between the ends of all components, by halving, in the tail in which the probability has its digits. */
   quantile(p) {
-    const low = Math.min(...this.counted.map((k) => this.locs[k] - FAR * this.scales[k]));
-    const high = Math.max(...this.counted.map((k) => this.locs[k] + FAR * this.scales[k]));
-    return rootOfRising(p < 0.5 ? (y) => this.cdf(y) - p : (y) => 1 - p - this.survival(y), low, high);
+    const low = Math.min(...this.locs.map((loc, k) => loc - FAR * this.scales[k]));
+    const high = Math.max(...this.locs.map((loc, k) => loc + FAR * this.scales[k]));
+    return rootBetween((y) => this.cdf(y) - p, low, -p, high, 1 - p);
   }
 
   quantiles(levels) {
@@ -108,28 +99,41 @@ export class NormalMixture {
   }
 
   mean() {
-    return this.counted.reduce((sum, k) => sum + this.weights[k] * this.locs[k], 0);
+    return this.sum((k) => this.weights[k] * this.locs[k]);
   }
 
   stddev() {
     const mean = this.mean();
-    const part = (k) => this.weights[k] * (this.scales[k] ** 2 + (this.locs[k] - mean) ** 2);
-    return Math.sqrt(this.counted.reduce((sum, k) => sum + part(k), 0));
+    return Math.sqrt(this.sum((k) => this.weights[k] * (this.scales[k] ** 2 + (this.locs[k] - mean) ** 2)));
   }
 
-  modes() {
-    return modes(this);
-  }
-
-  /** Values of y between which the density does nothing that one would miss. */
+  /** Values of y, of which two neighbours have one peak between them at most. */
   places() {
-    const points = this.modes().map((peak) => peak.y);
-    for (const k of this.counted) for (const z of OFFSETS) points.push(this.locs[k] + z * this.scales[k]);
+    const points = this.locs.flatMap((loc, k) => OFFSETS.map((z) => loc + z * this.scales[k]));
     return points.sort((a, b) => a - b);
   }
 
+  /** The peaks, from the highest down: `[{y, density}, ...]`. */
+  modes() {
+    const slope = (y) => this.slope(y),
+      points = this.places(),
+      slopes = points.map(slope),
+      found = [];
+    for (let i = 1; i < points.length; i++) {
+      if (!(slopes[i - 1] > 0 && slopes[i] <= 0)) continue;
+      const y = slopes[i] ? rootBetween(slope, points[i - 1], slopes[i - 1], points[i], slopes[i]) : points[i];
+      found.push({ y, density: this.density(y) });
+    }
+    return found.sort((a, b) => b.density - a.density);
+  }
+
   region(coverage) {
-    const logDensity = (y) => this.logDensity(y);
-    return highestDensityRegion(this.places(), logDensity, (y) => this.cdf(y), coverage);
+    const points = [...this.places(), ...this.modes().map((peak) => peak.y)].sort((a, b) => a - b);
+    return highestDensityRegion(
+      points,
+      (y) => this.logDensity(y),
+      (y) => this.cdf(y),
+      coverage,
+    );
   }
 }

@@ -1,20 +1,9 @@
 // Roots of functions of one number.
 
-/** Where a function that rises from below 0 at `low` to above it at `high` is 0, by halving: it cannot miss. */
-export function rootOfRising(excess, low, high, steps = 100) {
-  for (let step = 0; step < steps; step++) {
-    const middle = 0.5 * (low + high);
-    if (middle === low || middle === high) break;
-    if (excess(middle) < 0) low = middle;
-    else high = middle;
-  }
-  return 0.5 * (low + high);
-}
-
-/** The same between values of any sign whose signs differ, faster: false position, which halves when it is slow. */
+/** Where a function is 0 between values whose signs differ: false position, which halves when it is slow. */
 export function rootBetween(f, a, fa, b, fb) {
   const smallest = 1e-13 * (Math.abs(a) + Math.abs(b)) + 1e-300;
-  for (let step = 0, side = 0; step < 60 && Math.abs(b - a) > smallest; step++) {
+  for (let step = 0, side = 0; step < 100 && Math.abs(b - a) > smallest; step++) {
     const share = Number.isFinite(fa - fb) ? fa / (fa - fb) : 0.5;
     const middle = a + Math.min(Math.max(share, 1e-3), 1 - 1e-3) * (b - a);
     const value = f(middle);

@@ -1,11 +1,12 @@
 // A canvas that is as sharp as the screen, is drawn at most once a frame, and follows its size and the colour scheme.
 
-import { number } from "./elements.js";
+import { element, number } from "./elements.js";
 
 export class Surface {
-  constructor(canvas, draw) {
-    Object.assign(this, { canvas, draw, isAsked: false });
-    new ResizeObserver(() => this.ask()).observe(canvas);
+  /** A new canvas. `draw` gets its context, its size, and the colours of the style sheet by name, as they are now. */
+  constructor(attributes, draw) {
+    Object.assign(this, { canvas: element("canvas", attributes), draw, isAsked: false });
+    new ResizeObserver(() => this.ask()).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.ask());
   }
 
@@ -13,32 +14,22 @@ export class Surface {
   ask() {
     if (this.isAsked) return;
     this.isAsked = true;
-    requestAnimationFrame(() => {
-      this.isAsked = false;
-      this.now();
-    });
+    requestAnimationFrame(() => this.now());
   }
 
   now() {
+    this.isAsked = false;
     const { canvas } = this,
-      width = canvas.clientWidth,
-      height = canvas.clientHeight,
-      density = devicePixelRatio || 1;
+      { clientWidth: width, clientHeight: height } = canvas,
+      density = devicePixelRatio || 1,
+      style = getComputedStyle(canvas);
     if (!width || !height) return;
-    const size = [Math.round(width * density), Math.round(height * density)];
-    if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+    Object.assign(canvas, { width: Math.round(width * density), height: Math.round(height * density) }); // clears it
     const context = canvas.getContext("2d");
-    context.setTransform(density, 0, 0, density, 0, 0);
-    context.clearRect(0, 0, width, height);
-    context.font = `12px ${getComputedStyle(canvas).fontFamily}`;
-    this.draw(context, width, height);
+    context.scale(density, density);
+    context.font = `12px ${style.fontFamily}`;
+    this.draw(context, width, height, (name) => style.getPropertyValue(`--${name}`).trim());
   }
-}
-
-/** The colours of the style sheet by name, as it is now. */
-export function colors(canvas) {
-  const style = getComputedStyle(canvas);
-  return (name) => style.getPropertyValue(`--${name}`).trim();
 }
 
 /** Round numbers between two, about so many. */
@@ -72,78 +63,88 @@ export class Plot {
     return this.box.top + this.box.height - ((value - low) / (high - low)) * this.box.height;
   }
 
-  /** The value on the horizontal axis at a place of the canvas, and that on the vertical one. */
-  valuesAt(x, y) {
+  /** The values on both axes where a pointer is. */
+  valuesAt({ offsetX, offsetY }) {
     const { box } = this,
       [left, right] = this.horizontal.range,
       [low, high] = this.vertical.range;
     const inside = (part) => Math.min(Math.max(part, 0), 1);
     return [
-      left + inside((x - box.left) / box.width) * (right - left),
-      high - inside((y - box.top) / box.height) * (high - low),
+      left + inside((offsetX - box.left) / box.width) * (right - left),
+      high - inside((offsetY - box.top) / box.height) * (high - low),
     ];
   }
 
   drawAxes(color) {
-    const { context, box } = this;
-    context.strokeStyle = color("line");
+    const { context, box, horizontal, vertical } = this,
+      right = box.left + box.width,
+      bottom = box.top + box.height;
+    const marks = (axis, room) => axis.ticks ?? ticks(...axis.range, room).map((value) => [value, number(value)]);
+    const write = (text, x, y, align, baseline) => {
+      Object.assign(context, { textAlign: align, textBaseline: baseline });
+      context.fillText(text, x, y);
+    };
+    const style = { color: color("line") };
     context.fillStyle = color("quiet");
-    context.lineWidth = 1;
-    context.textAlign = "center";
-    context.textBaseline = "top";
-    const bottom = box.top + box.height;
-    const across = this.horizontal.ticks ?? ticks(...this.horizontal.range, box.width / 60).map((v) => [v, number(v)]);
-    for (const [value, text] of across) {
-      context.beginPath();
-      context.moveTo(this.x(value), box.top);
-      context.lineTo(this.x(value), bottom);
-      context.stroke();
-      const half = context.measureText(text).width / 2,
-        edge = box.left + box.width + 12;
-      context.fillText(text, Math.min(this.x(value), edge - half), bottom + 6);
+    for (const [value, text] of marks(horizontal, box.width / 60)) {
+      this.segment([value, value], vertical.range, style);
+      const half = context.measureText(text).width / 2;
+      write(text, Math.min(this.x(value), right + 12 - half), bottom + 6, "center", "top");
     }
-    context.textAlign = "right";
-    context.textBaseline = "middle";
-    const up = this.vertical.ticks ?? ticks(...this.vertical.range, box.height / 45).map((v) => [v, number(v)]);
-    for (const [value, text] of up) {
-      context.beginPath();
-      context.moveTo(box.left, this.y(value));
-      context.lineTo(box.left + box.width, this.y(value));
-      context.stroke();
-      context.fillText(text, box.left - 6, this.y(value));
+    for (const [value, text] of marks(vertical, box.height / 45)) {
+      this.segment(horizontal.range, [value, value], style);
+      write(text, box.left - 6, this.y(value), "right", "middle");
     }
     context.fillStyle = color("ink");
-    context.textAlign = "right";
-    context.textBaseline = "bottom";
-    context.fillText(this.horizontal.label, box.left + box.width, bottom + 36);
-    context.textAlign = "left";
-    context.fillText(this.vertical.label, Math.min(box.left, 6), box.top - 9);
+    write(horizontal.label, right, bottom + 36, "right", "bottom");
+    write(vertical.label, Math.min(box.left, 6), box.top - 9, "left", "bottom");
   }
 
+  /** A line through places `[[x, y], ...]`. */
   line(points, { color, width = 1, dash = [] }) {
     const { context } = this;
-    context.save();
-    context.strokeStyle = color;
-    context.lineWidth = width;
-    context.lineJoin = "round";
+    Object.assign(context, { strokeStyle: color, lineWidth: width, lineJoin: "round" });
     context.setLineDash(dash);
     context.beginPath();
-    for (const [x, y] of points) context.lineTo(x, y);
+    for (const [x, y] of points) context.lineTo(this.x(x), this.y(y));
     context.stroke();
-    context.restore();
+    context.setLineDash([]);
+  }
+
+  segment([left, right], [start, end], style) {
+    const points = [
+      [left, start],
+      [right, end],
+    ];
+    this.line(points, style);
+  }
+
+  area(points, color) {
+    const { context } = this;
+    context.fillStyle = color;
+    context.beginPath();
+    for (const [x, y] of points) context.lineTo(this.x(x), this.y(y));
+    context.fill();
   }
 
   dot(x, y, { color, ring, radius = 4.5 }) {
     const { context } = this;
     context.beginPath();
-    context.arc(x, y, radius, 0, 2 * Math.PI);
+    context.arc(this.x(x), this.y(y), radius, 0, 2 * Math.PI);
     context.fillStyle = color;
     context.fill();
     if (ring) {
-      context.lineWidth = 1.5;
-      context.strokeStyle = ring;
+      Object.assign(context, { lineWidth: 1.5, strokeStyle: ring });
       context.stroke();
     }
+  }
+
+  /** A short line across a place, or up. */
+  dash(x, y, style, isUp = false) {
+    const half = 9 / (isUp ? this.box.height : this.box.width),
+      [low, high] = (isUp ? this.vertical : this.horizontal).range,
+      around = (value) => [value - half * (high - low), value + half * (high - low)];
+    this.segment(isUp ? [x, x] : around(x), isUp ? around(y) : [y, y], style);
   }
 
   /** Draws inside of the axes only. */
