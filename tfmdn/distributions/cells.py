@@ -37,7 +37,7 @@ SPLIT, TIMES, TIMES_OF_MANY, MANY = 16, {tf.float32: 7, tf.float64: 24}, 3, 40
 # How many numbers a block has: as many as a processor has place for nearby.
 BLOCK = 2**18
 # What lies farther away, in mean distances, is as good as infinite; and so small a probability is none.
-FARTHEST, LEAST = 1e4, 1e-12
+FARTHEST, LEAST = 1e12, 1e-12
 
 
 @functools.cache
@@ -168,7 +168,7 @@ def _first_ends(
       between those and bounds that are so far away that they are none.
     """
     ends, left_out = [to_jumps(mean + distance * tf.constant(FIRST, mean.dtype))], []
-    farthest, beyond = FARTHEST * distance, tf.zeros_like(mean)
+    farthest, beyond = tf.minimum(FARTHEST * distance, 0.1 * mean.dtype.max), tf.zeros_like(mean)
     for bound, sign in zip(bounds, (-1.0, 1.0)):
         bound = bound[:, tf.newaxis]
         ends.append(mean + tf.clip_by_value(bound - mean, -farthest, farthest))
@@ -223,6 +223,8 @@ def _cells(z, cdf, deviation, mean, left_out) -> tuple[tf.Tensor, tf.Tensor, tf.
     # What is left of a tail may be rounding alone: divided by as good as no rise, it would be far away.
     rounding = 4.0 * np.finfo(z.dtype.as_numpy_dtype).eps * (from_left + from_right)
     distance = tf.where(is_flat | ~(of_tail > rounding), tf.zeros_like(area), of_tail / safe_rise)
+    if left_out:  # where nothing lies outside, the score is 0
+        of_tail = tf.where(of_tail <= 0.25 * rounding, tf.zeros_like(of_tail), of_tail)
     integral = tf.where(is_tail, of_tail * (0.5 * rise if left_out else 1.0 - 0.5 * rise), width * inner)
     centre = end + tf.where(is_tail, tf.where(is_lowest, -distance, distance), width * (1.0 - share))
     importance = tf.where(is_tail, 0.5 * of_tail * rise, width * tf.square(rise) * variance)
