@@ -36,7 +36,7 @@ def of_amounts():
 
 @pytest.fixture(scope="module")
 def of_stars():
-    return fitted(STARS)
+    return fitted(STARS, n_estimators=1)
 
 
 def test_a_limit_that_many_targets_equal_is_an_atom(of_amounts):
@@ -73,7 +73,7 @@ def test_files_and_units(of_stars, tmp_path):
     assert again.findings_ == of_stars.findings_
     assert again.score(X, STARS) == pytest.approx(of_stars.score(X, STARS), rel=1e-9)
     # Probabilities have no unit, and a tenth is no binary fraction.
-    tenths = fitted(STARS / 10.0)
+    tenths = fitted(STARS / 10.0, n_estimators=1)
     assert tenths.score(X, STARS / 10.0) == pytest.approx(of_stars.score(X, STARS), abs=1e-4)
     assert set(np.unique(tenths.predict_quantiles(X, [0.5]))) <= {0.1, 0.2, 0.3, 0.4, 0.5}
 
@@ -125,7 +125,7 @@ def test_outputs_that_were_not_observed():
     y = np.stack([X[:, 0] + 0.3 * NOISE, X[:, 0] - 0.3 * NOISE], 1)
     y[RNG.random(y.shape) < 0.3] = np.nan
     y[0] = np.nan  # says nothing
-    regressor = fitted(y)
+    regressor = fitted(y, n_estimators=1)
     assert "were not observed" in regressor.findings_[0]
     mixture = regressor.predict_dist(X)
     assert np.isfinite(mixture.log_prob(np.nan_to_num(y))).all()

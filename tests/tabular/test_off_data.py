@@ -11,6 +11,7 @@ from tfmdn.layers import extrapolation
 pytestmark = pytest.mark.usefixtures("quick_graphs")
 
 SMALL = {"num_components": 2, "n_estimators": 2, "max_steps": 25, "hidden_units": (8,), "random_state": 0}
+TINY = {**SMALL, "n_estimators": 1}
 
 
 def table(n=200):
@@ -61,11 +62,11 @@ def test_of_a_table_it_sees_the_numbers():
     x, y = table(100)
     frame = pd.DataFrame({"color": np.where(x[:, 1] > 0, "red", "blue"), "size": x[:, 0]})
     frame.loc[0, "size"] = np.nan
-    regressor = tfmdn.MDNRegressor(**SMALL, fallback=0.002).fit(frame, y)
+    regressor = tfmdn.MDNRegressor(**TINY, fallback=0.002).fit(frame, y)
     layer = next(layer for layer in regressor.model_.layers if isinstance(layer, extrapolation.Extrapolation))
     assert (layer.novelty, layer.num_features) == (0.002, 1)
     assert np.isfinite(regressor.predict(pd.DataFrame({"color": ["green"], "size": [0.0]}))).all()
-    colors = tfmdn.MDNRegressor(**SMALL, fallback=True).fit(frame[["color"]], y)
+    colors = tfmdn.MDNRegressor(**TINY, fallback=True).fit(frame[["color"]], y)
     assert not any(isinstance(layer, extrapolation.Extrapolation) for layer in colors.model_.layers)
 
 
@@ -82,7 +83,7 @@ TARGETS = {
 @pytest.mark.parametrize(("change", "settings"), TARGETS.values(), ids=TARGETS)
 def test_of_every_form_of_targets(change, settings):
     x, y = table(30)
-    regressor = tfmdn.MDNRegressor(**{**SMALL, "n_estimators": 1}, fallback=True, **settings).fit(x, change(y))
+    regressor = tfmdn.MDNRegressor(**TINY, fallback=True, **settings).fit(x, change(y))
     assert np.isfinite(regressor.score(np.concatenate([x, [[0.0, 0.0], [1e6, 0.0]]]), change(np.append(y, [90, 95]))))
 
 
