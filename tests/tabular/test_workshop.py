@@ -67,6 +67,12 @@ def test_a_fit_does_not_depend_on_those_before(arguments):
         np.testing.assert_array_equal(regressor.held_out_scores_, scores)
 
 
+def test_weights_are_named_alike():
+    """TensorFlow keeps memory for each name that a variable was ever given."""
+    first, *others = ([weight.path for weight in fitted(random_state=seed).model_.weights] for seed in range(3))
+    assert others == [first, first]
+
+
 def test_what_is_fitted_is_one_s_own(tmp_path):
     first, second = fitted(), fitted(random_state=1)
     expected = second.predict(X)

@@ -36,6 +36,8 @@ EMBEDDING_UNITS = 8
 CATEGORY_SCALE = 2.0
 # As many as `num_components="auto"` goes through for each fold, and a few more.
 MOST_IDLE = 8
+# The same for all: TensorFlow keeps 40 kB for each name that a variable was ever given.
+NAME = "ensemble"
 # Rows that are standardised at once: TensorFlow takes several times their memory.
 CHUNK = 100_000
 
@@ -52,7 +54,7 @@ class Workshop:
     def __init__(self, design: Design, seed: int):
         self.design = design
         self._build(np.random.default_rng(seed))
-        self.learner = Ensemble(self._learners, weights_by_member=True, max_gradient_norm=MAX_GRADIENT_NORM)
+        self.learner = Ensemble(self._learners, weights_by_member=True, max_gradient_norm=MAX_GRADIENT_NORM, name=NAME)
         optimizer = self._optimizer()
         loss = NegativeLogLikelihood(**dataclasses.asdict(design.target_format))
         self.learner.compile(optimizer, loss=loss)
@@ -60,7 +62,7 @@ class Workshop:
         # What training changes, as it is before.
         variables = [self.learner.scale_temperature, *self.learner.optimizer.variables]
         self._before = [(variable, variable.numpy()) for variable in variables]
-        self._networks = Ensemble(self._predictors).networks
+        self._networks = Ensemble(self._predictors, name=NAME).networks
         self._several = {}
         self._y_noise = features.NoiseRegularization(design.y_noise, seed=network_lib.ANY_SEED, dtype="float64")
         self.augment = self._augment if design.y_noise else None
@@ -233,7 +235,7 @@ class Workshop:
 
     def learnt(self) -> Ensemble:
         """What the learner has learnt, as an ensemble that the next table leaves as it is: with heads in float64."""
-        model = Ensemble(self._networks)  # of the same weights in the same order
+        model = Ensemble(self._networks, name=NAME)  # of the same weights in the same order
         model.set_weights(self.learner.get_weights())
         return model
 
@@ -242,8 +244,8 @@ class Workshop:
         if len(models) == 1:
             return models[0]
         if len(models) not in self._several:
-            self._several[len(models)] = Ensemble(len(models) * self._predictors).networks
-        model = Ensemble(self._several[len(models)])
+            self._several[len(models)] = Ensemble(len(models) * self._predictors, name=NAME).networks
+        model = Ensemble(self._several[len(models)], name=NAME)
         model.set_member_weights([values for one in models for values in one.get_member_weights()])
         model.scale_temperature.assign(np.concatenate([one.scale_temperature.numpy() for one in models]))
         shares = np.repeat(np.log(weights), [one.num_members for one in models])
