@@ -75,7 +75,7 @@ def categories(model: keras.Model | HasModel) -> dict[str, tuple[str, ...]]:
     Example:
 
     >>> table = {"color": ["red", "green", "blue"] * 20, "size": np.arange(60.0)}
-    >>> regressor = tfmdn.MDNRegressor(n_estimators=1, max_steps=10, trees=False).fit(table, np.arange(60.0))
+    >>> regressor = tfmdn.MDNRegressor(n_estimators=1, max_steps=10, trees=False).fit(table, np.sqrt(np.arange(60.0)))
     >>> tfmdn.export.categories(regressor)
     {'color': ('blue', 'green', 'red')}
     >>> regressor.model_inputs({"color": ["red", "violet"], "size": [1.0, 2.0]}, format="litert")["color"]

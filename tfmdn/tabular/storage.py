@@ -82,7 +82,7 @@ class Stored:
         Example:
 
         >>> x, y = tfmdn.datasets.inverse_sinusoid().sample(300, seed=0)
-        >>> regressor = tfmdn.MDNRegressor(n_estimators=2, max_steps=20, random_state=0).fit(x, y)
+        >>> regressor = tfmdn.MDNRegressor(n_estimators=1, max_steps=20, random_state=0).fit(x, y)
         >>> path = os.path.join(tempfile.mkdtemp(), "model.tflite")
         >>> regressor.export(path, format="litert")
         >>> interpreter = tf.lite.Interpreter(path)  # or ai_edge_litert's, without TensorFlow
