@@ -92,7 +92,8 @@ def test_shared_rows_count_in_the_choice_of_each_member(count):
     stopping = tfmdn.EnsembleEarlyStopping(X, Y, HELD_OUT, first_half=FIRST_HALF, shared_rows=count, patience=20)
     snapshots = Snapshots(1.25, None)
     weights = (~HELD_OUT).astype("float32")
-    ensemble.fit(X, Y, sample_weight=weights, epochs=12, callbacks=[stopping, snapshots], verbose=0)
+    arguments = {"batch_size": 20, "epochs": 12, "callbacks": [stopping, snapshots], "verbose": 0}
+    ensemble.fit(X, Y, sample_weight=weights, **arguments)
     halves = np.swapaxes(snapshots.of_halves, 0, 1)
     rows = HELD_OUT & FIRST_HALF, HELD_OUT & ~FIRST_HALF, HELD_OUT
     for half, scores, own in zip((0, 1, None), (*halves, np.array(snapshots.scores)), rows):

@@ -19,8 +19,9 @@ def fitted(rows=slice(0, 60), **arguments):
     return tfmdn.MDNRegressor(**{**SETTINGS, **arguments}).fit(X[rows], Y[rows])
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def workshops(monkeypatch):
+    """None yet."""
     monkeypatch.setattr(workshop, "workshops", workshop.Workshops())
     return workshop.workshops
 
@@ -45,23 +46,17 @@ TREES = {**SEVERAL, "trees": True}
 
 @pytest.mark.by_default("noisy", "trees")
 @pytest.mark.parametrize("arguments", [SEVERAL, NOISY, TREES], ids=["", "noisy", "trees"])
-def test_the_second_fit_traces_nothing(num_graphs, arguments):
-    fitted(**arguments).predict(X)
+def test_a_fit_traces_nothing_again_and_does_not_depend_on_those_before(num_graphs, arguments):
+    first = fitted(**arguments)
+    mixture, scores = first.predict_dist(X), first.held_out_scores_
+    first.predict(X)
     before = num_graphs()
     assert before > 0
     # Other rows, of another number, and another seed.
     second = fitted(slice(10, 80), random_state=1, **arguments)
     second.predict(X[:3])
-    assert num_graphs() == before
-
-
-@pytest.mark.by_default("noisy", "trees")
-@pytest.mark.parametrize("arguments", [SEVERAL, NOISY, TREES], ids=["", "noisy", "trees"])
-def test_a_fit_does_not_depend_on_those_before(arguments):
-    first = fitted(**arguments)
-    mixture, scores = first.predict_dist(X), first.held_out_scores_
-    fitted(slice(0, 80), random_state=1, **arguments)
     third = fitted(**arguments)
+    assert num_graphs() == before
     for regressor in (first, third):
         np.testing.assert_array_equal(regressor.predict_dist(X).log_prob(Y), mixture.log_prob(Y))
         np.testing.assert_array_equal(regressor.held_out_scores_, scores)

@@ -213,8 +213,10 @@ class _Best:
         self._model = model
         self.floatx = keras.config.floatx()  # the dtype of `member_scores`
         self.num_judgements = num_judgements
+        # For each judgement those of one variable, side by side: a third of the operations of one after the other.
         self._values = [
-            [tf.Variable(variable) for variable, _ in model.member_variables] for _ in range(num_judgements)
+            tf.Variable(tf.stack(num_judgements * [tf.convert_to_tensor(variable)]))
+            for variable, _ in model.member_variables
         ]
         # Partials of its own: TensorFlow would count the traces of all trainings together, and warn of too many.
         judge = functools.partial(model.member_scores, intervals=form.intervals, missing=form.missing)
@@ -224,9 +226,8 @@ class _Best:
 
     def start(self, held_out: tuple) -> None:
         """Takes the weights as they are for the best so far, to be judged by x, y and weights `[M, V, ...]`."""
-        for values in self._values:
-            for value, (variable, _) in zip(values, self._model.member_variables):
-                value.assign(variable)
+        for value, (variable, _) in zip(self._values, self._model.member_variables):
+            value.assign(tf.broadcast_to(tf.convert_to_tensor(variable), value.shape))
 
         def any_number(rows):
             return tf.TensorSpec([rows.shape[0], None, *rows.shape[2:]], rows.dtype)
@@ -236,15 +237,14 @@ class _Best:
 
     def _keep(self, better: tf.Tensor) -> None:
         """Keeps the weights of those members that are better, by each judgement: `[judgements, M]`."""
-        for values, better_by in zip(self._values, tf.unstack(better)):
-            for value, (variable, members) in zip(values, self._model.member_variables):
-                chosen = tf.reshape(better_by[members], [-1] + [1] * (len(variable.shape) - 1))
-                value.assign(tf.where(chosen, variable, value))
+        for value, (variable, members) in zip(self._values, self._model.member_variables):
+            chosen = tf.reshape(better[:, members], [self.num_judgements, -1] + [1] * (len(variable.shape) - 1))
+            value.assign(tf.where(chosen, variable, value))
 
     def restore(self, number: int) -> None:
         """Gives the members their best weights by one of the judgements."""
-        for value, (variable, _) in zip(self._values[number], self._model.member_variables):
-            variable.assign(value)
+        for value, (variable, _) in zip(self._values, self._model.member_variables):
+            variable.assign(value[number])
 
 
 def _best(model: Ensemble, form: TargetFormat, num_judgements: int) -> _Best:
