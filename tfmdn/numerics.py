@@ -26,6 +26,12 @@ def reach(dtype: tf.DType) -> float:
     return float(np.finfo(dtype.as_numpy_dtype).max) ** 0.4
 
 
+def largest_slope(size: int | None, dtype: tf.DType) -> float:
+    """How many times its diagonal a number of a triangular factor may be, so that solutions of it are finite."""
+    largest = float(np.finfo(dtype.as_numpy_dtype).max)
+    return max(largest ** (0.55 / max((size or 2) - 1, 1)), 1e5)
+
+
 def without_infinities(values):
     """Numbers with the largest ones of float32 in place of infinities, which are not to be seen where others look."""
     clip = tf.clip_by_value if tf.is_tensor(values) else np.clip

@@ -16,16 +16,15 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics
-from tfmdn.distributions import rescaled, tensors
+from tfmdn.distributions import kinds, rescaled, tensors
 from tfmdn.distributions.folding import NARROW, normal_log_probability
-from tfmdn.distributions.gamma import Gamma
 from tfmdn.distributions.reflected import ReflectedNormal
 
 tfd = tfp.distributions
 
-# The cumulative probabilities of gammas are series, of fewer digits: their differences have enough from here on. Below,
-# the density is integrated, by Gauss and Legendre's rule of three places.
-NARROW_OF_GAMMA = 1e-2
+# Of cumulative probabilities of fewer digits the differences have enough from here on. Below, the density is
+# integrated, by Gauss and Legendre's rule of three places.
+NARROW_OF_ROUGH = 1e-2
 GAUSS = [(0.5 - math.sqrt(0.15), 5.0 / 18.0), (0.5, 8.0 / 18.0), (0.5 + math.sqrt(0.15), 5.0 / 18.0)]
 
 
@@ -119,12 +118,12 @@ def log_probability(components: tfd.Distribution, low: tf.Tensor, high: tf.Tenso
     smaller = tf.where(is_left, tf.where(has_low, below_low, nothing), tf.where(has_high, above_high, nothing))
     log_prob = numerics.log_difference(larger, smaller)
     log_prob = tf.where(has_low | has_high, log_prob, tf.zeros_like(log_prob))
-    is_gamma = isinstance(components, Gamma)
-    is_narrow = has_low & has_high & (larger - smaller < (NARROW_OF_GAMMA if is_gamma else NARROW))
+    is_rough = kinds.has_rough_tails(components)
+    is_narrow = has_low & has_high & (larger - smaller < (NARROW_OF_ROUGH if is_rough else NARROW))
     width = tf.where(is_narrow, high - low, tf.ones_like(centre))
     densities = [
         components.log_prob(tf.where(is_narrow, low + place * width, centre)) + math.log(weight)
-        for place, weight in (GAUSS if is_gamma else [(0.5, 1.0)])
+        for place, weight in (GAUSS if is_rough else [(0.5, 1.0)])
     ]
     mean = densities[0] if len(densities) == 1 else numerics.log_sum_exp(tf.stack(densities), 0)
     narrow = mean + tf.math.log(width)

@@ -9,12 +9,11 @@ import functools
 import math
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn.distributions import rescaled
-from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, reach, sum_to
+from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, largest_slope, reach, sum_to
 
 tfd = tfp.distributions
 
@@ -151,8 +150,7 @@ def _held_factor(unit_tril: tf.Tensor) -> tf.Tensor:
 
     Correlations are then 1 but for less than the dtype can tell.
     """
-    size, largest = unit_tril.shape[-1] or 2, float(np.finfo(unit_tril.dtype.as_numpy_dtype).max)
-    most = max(largest ** (0.55 / max(size - 1, 1)), 1e5)
+    most = largest_slope(unit_tril.shape[-1], unit_tril.dtype)
     return tf.clip_by_value(unit_tril, -most, most)
 
 

@@ -201,3 +201,8 @@ def _deviation(values, y):
 
 
 deviations.register(Gamma, _deviation)
+
+
+@kinds.has_rough_tails.register
+def _(components: Gamma):
+    return True

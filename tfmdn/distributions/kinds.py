@@ -84,6 +84,12 @@ def width(components: tfd.Distribution) -> tf.Tensor:
 
 
 @functools.singledispatch
+def has_rough_tails(components: tfd.Distribution) -> bool:
+    """Whether cumulative probabilities of univariate components are series that have not all digits of float64."""
+    return False
+
+
+@functools.singledispatch
 def tail(components: tfd.Distribution) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """The function of y and a side that searches for quantiles ask again and again: a probability, and the density.
 

@@ -16,7 +16,7 @@ from tfmdn.distributions import random_numbers
 from tfmdn.distributions.folding import Interval, images_of
 from tfmdn.distributions.reflected import Reflected, ReflectedNormal
 from tfmdn.distributions.type_specs import registered
-from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, merge_axis, norm, reach, unit_of
+from tfmdn.numerics import HALF_LOG_TWO_PI, held_quotient, largest_slope, merge_axis, norm, reach, unit_of
 
 tfd = tfp.distributions
 
@@ -86,8 +86,11 @@ class ReflectedMultivariateNormal(Reflected):
     def normal(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Centre `[*B, D]`, within the limits, and factor `[*B, D, D]` of the normal that is folded."""
         interval = self.interval
-        stddev = norm(self._scale_tril, 1)
         widest, diagonal = WIDEST_CORRELATED * interval.safe_width, tf.linalg.diag_part(self._scale_tril)
+        # Beside a slope of 1e30 what is held would have a diagonal of 0.
+        most = largest_slope(self._scale_tril.shape[-1], self.dtype) * tf.abs(diagonal)[..., tf.newaxis]
+        scale_tril = tf.maximum(tf.minimum(self._scale_tril, most), -most)
+        stddev = norm(scale_tril, 1)
         # At the widest the gradient of the diagonal passes as if it were not held, so that a component can become
         # narrower again. Through the standard deviation it would reach the correlations, and make them ever larger.
         passing = diagonal / tf.stop_gradient(diagonal)
@@ -96,7 +99,7 @@ class ReflectedMultivariateNormal(Reflected):
         held = tf.where(is_held, held * passing, tf.ones_like(stddev))
         # The reflection of a coordinate turns the sign of its correlations.
         factor = interval.sign(self._loc) * held
-        return interval.fold(self._loc) + tf.zeros_like(factor), factor[..., tf.newaxis] * self._scale_tril
+        return interval.fold(self._loc) + tf.zeros_like(factor), factor[..., tf.newaxis] * scale_tril
 
     def images(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Centres, factors and logarithms of weights `[*B, I]` of the normals that add up to the density inside."""
