@@ -166,9 +166,12 @@ class CoarsenedNormal(Scalar, tfp_internals.WithInfinities, tfd.AutoCompositeTen
         return self._moves & (y < low) & ~at_low, self._moves & (y > high) & ~at_high
 
     def _cell(self, first: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Between which latent values lies what is observed from `first` to `last`, both of which can be observed."""
-        (low, high), half_step = self.limits, self.grid.half_step
-        start, end = first - half_step, last + half_step
+        """Between which latent values lies what is observed from `first` to `last`, both of which can be observed.
+
+        In float64: half a step may have no place beside a value in float32.
+        """
+        (low, high), half_step = self.limits, tf.cast(self.grid.half_step, tf.float64)
+        start, end = tf.cast(first, tf.float64) - half_step, tf.cast(last, tf.float64) + half_step
         is_lowest = self._moves & ((first <= low) | self._at_limits(first)[0])
         is_highest = self._moves & ((last >= high) | self._at_limits(last)[1])
         return tf.where(~is_lowest, start, -math.inf), tf.where(~is_highest, end, math.inf)
