@@ -108,6 +108,7 @@ def report(records: list[dict]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--values", type=int, default=1_000_000, help="how many, at least")
+    parser.add_argument("--rounds", type=int, default=None, help="how many, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=64, help="mixtures of each configuration in a round")
     parser.add_argument("--targets", type=int, default=8, help="targets of each of them")
@@ -131,7 +132,7 @@ def run(arguments, path: pathlib.Path, records: list[dict]) -> None:
     done = {(record["configuration"], record["seed"][1]) for record in records}
     total, turn = sum(record["values"] for record in records), 0
     start = time.process_time()
-    while total < arguments.values:
+    while total < arguments.values and turn != arguments.rounds:
         for number, configuration in enumerate(chosen):
             if (str(configuration), turn) in done:
                 continue

@@ -267,6 +267,13 @@ def test_a_level_of_all_that_stays_beyond_a_limit():
     )
     found = tfmdn.Mixture(tfd.Categorical(probs=[0.5, 0.5]), components).quantile([0.5]).numpy()
     assert -9.0 < found.item() <= 0.0
+    # Beside components of no weight, beyond either limit: all digits of either tail.
+    levels, centres = np.array([1e-19, 1e-14, 1e-3, 1.0 - 1e-3, 1.0 - 1e-14]), np.array([40.0, -9.0])
+    components = tfmdn.distributions.CoarsenedNormal(
+        np.stack([centres, centres], -1), [0.1, 0.1], [0.0, 0.0], [9.0, 9.0], is_moved=[1.0, 0.0]
+    )
+    found = tfmdn.Mixture(tfd.Categorical(probs=np.array([[0.0, 1.0]] * 2)), components).quantile(levels)
+    np.testing.assert_allclose(found, centres + 0.1 * scipy.stats.norm.ppf(levels)[:, np.newaxis], rtol=1e-10)
 
 
 def test_fine_steps_in_float32():

@@ -133,15 +133,21 @@ def _quantile_of_moved(latent, is_moved, low, high, logits, probability, axis) -
         return y
     weights = tf.nn.softmax(tf.cast(logits, tf.float64), axis)
     staying = tf.where(is_moved, tf.zeros_like(weights), weights)
-    total, probability = tf.reduce_sum(staying, axis), tf.cast(probability, tf.float64)
+    total, moved = tf.reduce_sum(staying, axis), tf.reduce_sum(weights - staying, axis)
+    probability = tf.cast(probability, tf.float64)
+    rest, is_left = 1.0 - probability, probability < 0.5
 
-    def beyond(function, limit):
+    def of_staying_at(function, limit):
         return tf.reduce_sum(staying * tf.cast(function(tf.expand_dims(limit, axis)), tf.float64), axis)
 
-    below, above = beyond(latent.cdf, low), beyond(latent.survival_function, high)
-    is_below, is_above = (probability <= below) & (below > 0.0), (1.0 - probability < above) & (above > 0.0)
+    below, from_low = (of_staying_at(function, low) for function in (latent.cdf, latent.survival_function))
+    up_to_high, above = (of_staying_at(function, high) for function in (latent.cdf, latent.survival_function))
+    # Of both tails the smaller one, which has the digits.
+    is_below = tf.where(is_left, probability <= below, rest >= moved + from_low) & (below > 0.0)
+    is_above = tf.where(is_left, probability > moved + up_to_high, rest < above) & (above > 0.0)
     share = tf.where(total > 0.0, total, tf.ones_like(total))
-    level = tf.where(is_below, probability / share, 1.0 - (1.0 - probability) / share)
+    level_above = tf.where(is_left, (probability - moved) / share, 1.0 - rest / share)
+    level = tf.where(is_below, probability / share, level_above)
     of_staying = tf.where(is_moved & tf.expand_dims(total > 0.0, axis), tf.constant(-np.inf, logits.dtype), logits)
     level = tf.where(is_below | is_above, level, 0.5 * tf.ones_like(level))
     level = tf.clip_by_value(level, 0.0, 1.0)  # but for rounding, at which all that stays is below, or above
