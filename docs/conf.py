@@ -66,7 +66,6 @@ html_show_copyright = False
 autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_mock_imports = ["skpro"]
-autodoc_preserve_defaults = True
 autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 autodoc_typehints_format = "short"
 napoleon_custom_sections = ["Call arguments", "Input shape", "Output shape"]

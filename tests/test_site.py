@@ -92,6 +92,12 @@ def test_broken_links_and_files_from_elsewhere_are_found(tmp_path):
     ]
 
 
+def test_classes_that_do_not_say_what_they_take_are_found():
+    text = '<dt class="sig sig-object"><b>class</b> <i>a.</i><b>{}</b>({})</dt>'
+    page = text.format("B", "<em>*args</em>: Any, <em>**kwargs</em>") + text.format("C", "*args, x=1") + "<dt>D</dt>"
+    assert built.unnamed(page) == ["a.B"]
+
+
 def test_what_is_more_than_three_clicks_away_is_lost(tmp_path):
     pages = {"index": ["a.html"], "a": ["b.html", "#here", "https://c.org"], "b": ["c.html#there"], "c": ["d.html"]}
     for name, links in {**pages, "d": []}.items():

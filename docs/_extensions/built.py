@@ -1,4 +1,5 @@
-"""Whether a built site is whole: its links lead somewhere, it loads nothing from elsewhere, and one finds things."""
+"""Whether a built site is whole: links lead somewhere, nothing is loaded from elsewhere, classes say what they take,
+and one finds things."""
 
 from __future__ import annotations
 
@@ -60,12 +61,21 @@ def is_elsewhere(link: str) -> bool:
     return re.match(r"(?!data:)[a-z][a-z0-9+.-]*:|//", link) is not None
 
 
+def unnamed(text: str) -> list[str]:
+    """The classes of a page whose signatures name no argument."""
+    signatures = re.findall(r'<dt class="sig\b.*?</dt>', text, re.DOTALL)
+    plain = [re.sub(r"<[^>]+>|\s+", "", signature) for signature in signatures]
+    return [match[1] for match in map(re.compile(r"class([\w.]+)\(\*args\b.*\*\*kwargs\b").match, plain) if match]
+
+
 def problems(folder: pathlib.Path) -> list[str]:
     """What is wrong with the pages of a built site: links within it that lead nowhere, and files from elsewhere."""
-    pages = {path: Page(path.read_text()) for path in sorted(folder.rglob("*.html"))}
+    texts = {path: path.read_text() for path in sorted(folder.rglob("*.html"))}
+    pages = {path: Page(text) for path, text in texts.items()}
     found = []
     for path, page in pages.items():
         where = path.relative_to(folder)
+        found += [f"{where}: {name} does not say what it takes" for name in unnamed(texts[path])]
         found += [f"{where}: {link} is loaded from elsewhere" for link in page.loaded if is_elsewhere(link)]
         for link in {*page.links, *page.loaded}:
             if is_elsewhere(link) or link.startswith("data:"):

@@ -12,6 +12,7 @@ import names
 import prose
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util import inspect
 
 FOLDER = "reference"
 
@@ -89,7 +90,10 @@ def as_restructured_text(app: Sphinx, what: str, name: str, obj: Any, options: A
 def plain_signature(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """Signatures in which `ArrayLike` is called so."""
+    """Signatures in which `ArrayLike` is called so; of a class that of `__init__`, not `__new__` of Keras or TFP."""
+    if what == "class" and re.match(r"\(\*args\b.*\*\*kwargs\b.*\)$", signature or "") and callable(obj.__init__):
+        found = inspect.signature(obj.__init__, bound_method=True, type_aliases=app.config.autodoc_type_aliases)
+        signature = inspect.stringify_signature(found, unqualified_typehints=True)
     return tuple(text and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text) for text in (signature, returned))
 
 
