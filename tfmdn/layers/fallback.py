@@ -221,7 +221,7 @@ class MarginalFallback(keras.layers.Layer):
           ImportError: if scikit-learn is not installed.
           TypeError: if x or y are not numbers, or structures of several arrays.
           ValueError: if x and y do not belong together, if they are not of the layer's sizes, if there are fewer than
-            `kernels.FOLDS` finite rows that count, or if weights are not finite numbers, 0 or more.
+            5 finite rows that count, or if weights are not finite numbers, 0 or more.
         """
         if containers.is_dataset(x) == (y is not None):
             raise ValueError(
