@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 import numpy as np
+import pytest
 import scipy.optimize
 import scipy.special
 import scipy.stats
@@ -13,6 +15,7 @@ import tensorflow_probability as tfp
 
 import tfmdn
 from tfmdn.distributions import tensors
+from tfmdn.export import signatures
 from tfmdn.layers import families, specs
 
 tfd = tfp.distributions
@@ -49,6 +52,14 @@ def two_replicas() -> tf.distribute.Strategy:
     """A strategy over the two logical CPUs that conftest.py makes."""
     # TensorFlow's collectives on CPUs confuse one strategy's variables with those of an earlier one in the process.
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
+
+
+@contextlib.contextmanager
+def serving_alone():
+    """SavedModels have `serving_default` alone: each signature takes a second, and test_saved_model has them all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signatures, "mixtures", lambda *_: {})
+        yield
 
 
 def weights_of_members(ensemble: tfmdn.Ensemble) -> list[list[np.ndarray]]:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("quick_graphs")
 def test_correlated_targets_are_learnt_in_a_few_steps():
     x, y = PROBLEM.sample(300, seed=0)
     regressor = tfmdn.MDNRegressor(
-        num_components=2, n_estimators=2, hidden_units=[4], max_steps=25, trees=False, random_state=0
+        num_components=2, n_estimators=1, hidden_units=[4], max_steps=25, trees=False, random_state=0
     ).fit(x, y)
     (finding,) = [finding for finding in regressor.findings_ if "joint mixture" in finding]
     assert float(finding.split()[-1]) > 0.5

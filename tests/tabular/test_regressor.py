@@ -3,6 +3,7 @@
 import concurrent.futures
 import copy
 import dataclasses
+import functools
 import itertools
 import pickle
 import random
@@ -34,9 +35,15 @@ pytestmark = pytest.mark.usefixtures("quick_graphs")
 X, Y = (part.astype(np.float64) for part in tfmdn.datasets.inverse_sinusoid().sample(60, seed=0))
 TWO = np.stack([Y, X[:, 0] - Y], 1)
 POSITIVE = np.exp(Y / 5)
-SMALL = {"num_components": 2, "n_estimators": 2, "max_steps": 20, "hidden_units": (8,), "random_state": 0}
-
-
+# Batches of one size are traced once, for tables of any number of rows.
+SMALL = {
+    "num_components": 2,
+    "n_estimators": 2,
+    "max_steps": 20,
+    "batch_size": 8,
+    "hidden_units": (8,),
+    "random_state": 0,
+}
 TINY = {**SMALL, "n_estimators": 1}
 
 
@@ -54,7 +61,7 @@ def every_workshop():
 
 @pytest.fixture(scope="module")
 def regressor():
-    return fitted(settings=SMALL)
+    return of_outputs("n")
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +77,7 @@ NO_REPETITIONS = (
 )
 
 
-# Batches of one size are traced once, for tables of any number of rows.
-QUICK = {**TINY, "max_steps": 5, "batch_size": 8}
+QUICK = {**TINY, "max_steps": 5}
 
 
 @parametrize_with_checks(
@@ -82,7 +88,9 @@ QUICK = {**TINY, "max_steps": 5, "batch_size": 8}
         f"check_sample_weight_equivalence_on_{kind}_data": NO_REPETITIONS for kind in ("dense", "sparse")
     },
 )
-def test_contract(estimator, check):
+def test_contract(estimator, check, request):
+    if request.node.get_closest_marker("xfail") and not request.config.getoption("exhaustive"):
+        pytest.xfail(NO_REPETITIONS)
     check(estimator)
 
 
@@ -100,8 +108,8 @@ def test_contract_with_whole_numbers_as_targets(check):
 
 def test_pipelines_searches_and_cross_validation():
     pipeline = make_pipeline(StandardScaler(), tfmdn.MDNRegressor(**QUICK))
-    counts = {"mdnregressor__num_components": [1, 2]}
-    search = GridSearchCV(pipeline, counts, cv=2, refit=False, error_score="raise").fit(X, Y)
+    seeds = {"mdnregressor__random_state": [0, 1]}  # one graph serves both
+    search = GridSearchCV(pipeline, seeds, cv=2, refit=False, error_score="raise").fit(X, Y)
     scores = cross_val_score(pipeline.set_params(**search.best_params_), X, Y, cv=2)
     assert scores.mean() == pytest.approx(search.best_score_)
     assert search.best_score_ == max(search.cv_results_["mean_test_score"])
@@ -113,10 +121,14 @@ def test_pipelines_searches_and_cross_validation():
 OUTPUTS = {"n": (Y, (), ()), "n1": (Y[:, None], (1,), ()), "n2": (TWO, (2,), (2,))}
 
 
-@pytest.fixture(scope="module", params=OUTPUTS.values(), ids=OUTPUTS)
+@functools.cache
+def of_outputs(name):
+    return fitted(y=OUTPUTS[name][0], settings=SMALL)
+
+
+@pytest.fixture(scope="module", params=OUTPUTS)
 def outputs(request):
-    y, output_shape, event_shape = request.param
-    return fitted(y=y, settings=SMALL), y, output_shape, event_shape
+    return of_outputs(request.param), *OUTPUTS[request.param]
 
 
 def test_shapes(outputs):
@@ -229,7 +241,7 @@ def test_fitted_attributes(regressor):
 def test_pandas_in_and_out(tmp_path):
     frame = pd.DataFrame({"a": X[:, 0], "b": np.arange(60.0)}, index=range(100, 160))
     targets = pd.DataFrame(TWO, columns=["u", "v"], index=frame.index)
-    regressor = fitted(frame, targets, covariance="diag")
+    regressor = fitted(frame, targets, settings=QUICK, covariance="diag")
     prediction = regressor.predict(frame[3:5])
     assert list(prediction.columns) == ["u", "v"]
     assert list(prediction.index) == [103, 104]
@@ -240,7 +252,7 @@ def test_pandas_in_and_out(tmp_path):
         regressor.predict(frame.rename(columns={"b": "c"}))
     regressor.save(tmp_path / "regressor")
     pd.testing.assert_frame_equal(tfmdn.MDNRegressor.load(tmp_path / "regressor").predict(frame[3:5]), prediction)
-    series = fitted(frame, targets["u"])
+    series = fitted(frame, targets["u"], settings=QUICK)
     assert (series.predict(frame).name, list(series.feature_names_in_)) == ("u", ["a", "b"])
     assert list(series.predict_interval(frame, coverage=0.9).columns) == [0.05, 0.95]
     assert list(series.predict(frame, quantiles=[0.1, 0.9]).columns) == [0.1, 0.9]
@@ -548,7 +560,7 @@ def test_positive_targets():
 
 
 def test_correlated_outputs():
-    mixture = fitted(y=TWO, covariance="full", settings=SMALL).predict_dist(X)
+    mixture = of_outputs("n2").predict_dist(X)
     correlations = tensors.parameters(mixture.components_distribution)["scale_tril"][..., 1, 0].numpy()
     is_background = np.arange(correlations.shape[-1]) % 3 == 2  # of each member
     assert np.all(np.abs(correlations[:, ~is_background]) > 1e-6)
@@ -685,7 +697,8 @@ REFUSED = {
     "x_noise": ({"x_noise": -1.0}, "`x_noise` must be"),
     "y_noise": ({"y_noise": -1.0}, "`y_noise` must be"),
     "noise on positive targets": ({"y_noise": 1.0, "family": "lognormal"}, "family='lognormal' excludes"),
-    "targets that the family excludes": ({"family": "lognormal"}, "targets greater than 0"),
+    # Others have a graph of the lognormal family, which this would lose.
+    "targets that the family excludes": ({"family": "gamma"}, "targets greater than 0"),
     "targets whose squares are infinite": ({"y": 1e160 * Y}, "`y` must not have numbers beyond 1e.100. Received: "),
     "features whose squares are infinite": ({"x": 1e200 * X}, "`X` must not have numbers beyond 1e.100. Received: "),
     "a network of nothing": ({"network": lambda: None}, "`network` must return a new Keras model.*Received: NoneType"),

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from cases import serving_alone
 
 import tfmdn
 from tfmdn.layers.features import TreeEmbedding
@@ -55,15 +56,20 @@ def test_what_is_kept(kind, members, monkeypatch):
     assert (np.diff(parts.ensemble(rows).mean()) != 0.0) == (kind != "none")
 
 
-def test_a_kind_that_diverges_is_left_out(monkeypatch, capsys):
+def leave_out(sees_trees, patch):
+    """Makes the members diverge that see trees, or those that do not."""
     train = trainings.train
 
-    def without_trees(workshop, lesson, schedule, progress, kind, target):
-        if kind.sees_trees:
+    def train_others(workshop, lesson, schedule, progress, kind, target):
+        if kind.sees_trees == sees_trees:
             raise trainings.Diverged("It diverged.")
         return train(workshop, lesson, schedule, progress, kind, target)
 
-    monkeypatch.setattr(trainings, "train", without_trees)
+    patch.setattr(trainings, "train", train_others)
+
+
+def test_a_kind_that_diverges_is_left_out(monkeypatch, capsys):
+    leave_out(True, monkeypatch)
     parts = Composition.of(fitted(trees=True, verbose=1).model_)
     assert "Members that see trees are left out: It diverged." in capsys.readouterr().out
     assert parts.ensemble.num_members == 2
@@ -71,12 +77,13 @@ def test_a_kind_that_diverges_is_left_out(monkeypatch, capsys):
 
 
 def test_it_answers_the_same_everywhere(monkeypatch, tmp_path):
-    weigh("trees", monkeypatch)
+    leave_out(False, monkeypatch)
     regressor = fitted(FRAME, TWO_WITH_GAPS, trees=True, n_estimators=1, max_steps=25)
     expected = regressor.predict(FRAME)
     regressor.save(tmp_path / "regressor.keras")
     np.testing.assert_array_equal(tfmdn.MDNRegressor.load(tmp_path / "regressor.keras").predict(FRAME), expected)
-    tfmdn.export_saved_model(regressor.model_, tmp_path / "exported")
+    with serving_alone():
+        tfmdn.export_saved_model(regressor.model_, tmp_path / "exported")
     served = tf.saved_model.load(tmp_path / "exported").signatures["serving_default"]
     raw = {name: tf.constant(column) for name, column in regressor.model_inputs(FRAME).items()}
     np.testing.assert_allclose(served(**raw)["mean"], expected, rtol=1e-5, atol=1e-6)
