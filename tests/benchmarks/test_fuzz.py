@@ -26,7 +26,7 @@ def sliced() -> dict[int, list[str]]:
     chosen = covering.covering([tuple(vars(own).values()) for own in CONFIGURATIONS], covering.PAIRS)
     slices = {number: ["probabilities"] for number in chosen}
     endless = [number for number in chosen if not (CONFIGURATIONS[number].limits or CONFIGURATIONS[number].coarse)]
-    for turn, number in enumerate(endless[::2]):
+    for turn, number in enumerate(endless[::4]):
         slices[number].append(checks[turn % len(checks)])
     return slices
 
