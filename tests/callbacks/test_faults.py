@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import two_replicas
+from cases import serving_alone, two_replicas
 
 import tfmdn
 
@@ -202,11 +202,16 @@ def small_model():
 
 @functools.cache
 def small_regressor():
-    return tfmdn.MDNRegressor(n_estimators=2, max_steps=2, random_state=0).fit(X, Y)
+    return tfmdn.MDNRegressor(1, n_estimators=1, hidden_units=(4,), max_steps=2, random_state=0).fit(X, Y)
 
 
 def train_with(callback, epochs=1):
     small_model().fit(X, Y, epochs=epochs, verbose=0, callbacks=[callback])
+
+
+def save_as_saved_model(path):
+    with serving_alone():
+        tfmdn.export_saved_model(small_model(), path)
 
 
 SAVING = {
@@ -215,7 +220,7 @@ SAVING = {
         tfmdn.BackupAndRestore(path.parent, delete_checkpoint=False), epochs=2 if path.exists() else 1
     ),
     "regressor": lambda path: small_regressor().save(path),
-    "saved_model": lambda path: tfmdn.export_saved_model(small_model(), path),
+    "saved_model": save_as_saved_model,
 }
 
 

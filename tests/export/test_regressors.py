@@ -13,7 +13,7 @@ import tensorflow as tf
 import tfmdn
 from tfmdn.export import endpoints
 from tfmdn.export.raw_inputs import NO_DATE, raw_inputs
-from tfmdn.tabular import storage, tree_features
+from tfmdn.tabular import folds, storage, tree_features
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
 RNG = np.random.default_rng(0)
@@ -87,6 +87,8 @@ def few_trees():
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"MOST_TREES": 4, "FEWEST_TREES": 4, "EXTRA_TREES": 2}.items():
             patch.setattr(tree_features, name, value)
+        # The ensemble has factors.
+        patch.setattr(folds, "MIN_CALIBRATED", ROWS + 1)
         yield
 
 
