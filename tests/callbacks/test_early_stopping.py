@@ -86,9 +86,13 @@ def test_each_member_ends_with_the_weights_of_its_own_best_epoch(fit, use_ema, s
     np.testing.assert_allclose(history.history["held_out_loss"], scores.mean(1), rtol=1e-4)
 
 
-@pytest.mark.parametrize("count", [3.0, 1e9])
-def test_shared_rows_count_in_the_choice_of_each_member(count):
+def test_shared_rows_count_in_the_choice_of_each_member():
     ensemble = ensemble_of(keras.optimizers.Adam(0.1))
+    for count in (3.0, 1e9):  # one graph serves both
+        check_choices(ensemble, count)
+
+
+def check_choices(ensemble, count):
     stopping = tfmdn.EnsembleEarlyStopping(X, Y, HELD_OUT, first_half=FIRST_HALF, shared_rows=count, patience=20)
     snapshots = Snapshots(1.25, None)
     weights = (~HELD_OUT).astype("float32")

@@ -27,7 +27,8 @@ def results_of_one_process(name):
     return results(tf.distribute.get_strategy(), name)
 
 
-@pytest.mark.by_default("ensemble")
+# Two workers have the ensemble.
+@pytest.mark.by_default("functional")
 @pytest.mark.parametrize("name", MODELS)
 def test_two_replicas_are_one_process(name):
     assert_results_equal(results(two_replicas(), name), results_of_one_process(name))
