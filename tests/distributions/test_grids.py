@@ -27,6 +27,17 @@ def test_decimals_are_those_of_numpy():
     assert grid.nearest(tf.constant([0.3, 0.7, 1.1], tf.float64)).numpy().tolist() == [0.3, 0.7, 1.1]
 
 
+def test_values_are_the_same_in_a_graph():
+    """In which TensorFlow takes reciprocals of constants, which in float32 are off by one last place."""
+    steps = np.float32([[0.1, 1e-7, 1e-5, 0.01, 2.0**-33, 2.0**-20, 0.3, 7.0]] * 4)
+    index = np.arange(3246, 3250, dtype=np.float32)[:, np.newaxis]
+
+    def nearest(y):
+        return Grid(tf.constant(steps), tf.zeros(8)).nearest(y)
+
+    np.testing.assert_array_equal(tf.function(nearest)(index * steps), nearest(index * steps))
+
+
 @pytest.mark.parametrize("step", [None, 0.0])
 def test_no_grid_changes_nothing(step):
     grid = Grid(None if step is None else tf.constant(step), tf.constant(0.0))

@@ -48,6 +48,16 @@ def test_quantiles_are_right_to_1e_9_in_both_tails(family):
             assert min(ends) <= target <= max(ends), (level, y)
 
 
+def test_logarithms_of_tails_in_a_graph_in_float64():
+    y, families = tf.constant([-3.0, 0.5, 4.0], tf.float64), ("normal", "laplace", "logistic")
+
+    def asked(y):
+        mixtures = (tfmdn.Mixture(tfd.Categorical(probs=WEIGHTS), components_of(family)) for family in families)
+        return tf.stack([part for own in mixtures for part in (own.log_cdf(y), own.log_survival_function(y))])
+
+    np.testing.assert_allclose(tf.function(asked, autograph=False)(y), asked(y), rtol=1e-14)
+
+
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 

@@ -68,7 +68,8 @@ class Grid:
     def _where_exists(self, index: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         value = self.origin + index * self._safe_step
         inverse = self._inverse()
-        value = tf.where(inverse > 0.0, tf.round(value * inverse) / tf.maximum(inverse, 1.0), value)
+        # In a graph `/` may be a product with a reciprocal, which in float32 is off by a last place; this is none.
+        value = tf.where(inverse > 0.0, tf.math.divide_no_nan(tf.round(value * inverse), inverse), value)
         # What is infinite has no place on the grid, and is where it is.
         return tf.where(self.exists & tf.math.is_finite(y), value, y)
 
@@ -77,7 +78,7 @@ class Grid:
 
         A tenth is no binary fraction, and ten is one: 3 / 10 is the double that is called 0.3, and 3 * 0.1 is not.
         """
-        inverse = tf.round(1.0 / self._safe_step)
+        inverse = tf.round(tf.math.divide_no_nan(tf.ones_like(self.step), self._safe_step))
         epsilon = np.finfo(self.step.dtype.as_numpy_dtype).eps
         # Not more: every number is nearly the inverse of an integer, if that is large.
         has_inverse = tf.abs(inverse * self._safe_step - 1.0) < 2.0 * epsilon

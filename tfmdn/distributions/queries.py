@@ -59,7 +59,8 @@ class Queries:
             share = tf.reduce_sum(weight, axis, keepdims=True)
             member_mean = tf.math.divide_no_nan(tf.reduce_sum(weight * mean, axis, keepdims=True), share)
             aleatoric += tf.reduce_sum(weight * (tf.square(stddev) + tf.square(mean - member_mean)), axis)
-            epistemic += tf.squeeze(share * tf.square(member_mean), axis)
+            between = share * tf.square(member_mean) if len(sizes) > 1 else 0.0 * member_mean
+            epistemic += tf.squeeze(between, axis)
         return Decomposition(*(unit * (unit * part) for part in (aleatoric, epistemic)))
 
     @numerics.unconverted

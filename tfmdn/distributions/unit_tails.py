@@ -48,7 +48,8 @@ class _UnitLaplace(tfd.Laplace):
 
     def _log_cdf(self, z):
         is_low = z < 0.0
-        low, high = tf.where(is_low, z, 0.0), tf.where(is_low, 0.0, z)
+        zeros = tf.zeros_like(z)  # of its dtype in graphs, too
+        low, high = tf.where(is_low, z, zeros), tf.where(is_low, zeros, z)
         return tf.where(is_low, low - math.log(2.0), tf.math.log1p(-0.5 * tf.exp(-high)))
 
     def _log_survival_function(self, z):
