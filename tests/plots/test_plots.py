@@ -275,6 +275,7 @@ def test_hexbin_counts_the_draws():
     np.testing.assert_array_equal(hexagons.get_array(), expected.get_array())
 
 
+@pytest.mark.by_default("normal-diag-scalar", "lognormal-diag-scalar")
 @every_family
 def test_fan(case):
     mixture = mixture_of(case, (N,))
