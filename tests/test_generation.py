@@ -9,7 +9,6 @@ import tensorflow_probability as tfp
 import tfmdn
 from tfmdn.numerics import stateless_seed
 
-pytestmark = pytest.mark.usefixtures("quick_graphs")
 tfd = tfp.distributions
 fold_in = tf.random.experimental.stateless_fold_in
 
