@@ -57,7 +57,20 @@ def layers(fuzzed: Fuzzed) -> Iterator[Comparison]:
     at = tf.constant(y[: fuzzed.num_rows], configuration.dtype)
     log_prob = np.asarray(mixture.log_prob(at))
     answers = np.isnan(log_prob[:2]) * 1.0
-    yield Comparison("layer: NaN, 1e30", answers, np.array([1.0, 0.0]), 0.0, 0, lambda index: "'inputs of NaN, 1e30'")
+    # As a case of the layer's own mixture: the row of 1e30 can be asked again, and that of NaN has parameters of NaN.
+    ends = Case(
+        configuration, "rows", logits[:2], {key: value[:2] for key, value in parameters.items()}, own.case.unit[:2]
+    )
+    target = y[:2]
+    yield Comparison(
+        "layer: NaN, 1e30",
+        answers,
+        np.array([1.0, 0.0]),
+        0.0,
+        0,
+        lambda index: f"np.isnan(m.log_prob({fuzz_checks.literal(target[index[0]], configuration.dtype)}))",
+        ends,
+    )
     yield from _weights(own, y[:number].reshape(number, *configuration.event_shape))
 
 
