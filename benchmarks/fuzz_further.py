@@ -220,8 +220,6 @@ def graphs(fuzzed: Fuzzed) -> Iterator[Comparison]:
             if name == "cdf":  # whose far tails hang on the last digits of what is asked
                 at = np.asarray(y, np.float64).reshape(1, fuzzed.num_rows)
                 tolerance = np.maximum(tolerance, whole * fuzzed.truth.tolerance(Truth.log_cdf, at)[1][0])
-            if name == "decompose":  # of their sum
-                tolerance = np.broadcast_to(tolerance.max(-1, keepdims=True), whole.shape)
         yield Comparison(
             f"{name} in a graph", own, whole, tolerance, 0, lambda index, own=name: _in_a_graph(own, index)
         )
