@@ -125,6 +125,17 @@ def test_training_stops_after_patience_epochs_without_improvement(capsys):
         assert "Epoch 4: no member improved for 3 epochs." in capsys.readouterr().out
 
 
+def test_each_callback_keeps_weights_of_its_own():
+    ensemble, judged = ensemble_of(keras.optimizers.Adam(0.1)), []
+    first, second = (tfmdn.EnsembleEarlyStopping(X, sign * Y, HELD_OUT) for sign in (1.0, -1.0))
+    ensemble.fit(X, Y, epochs=3, verbose=0, callbacks=[first, second])
+    ensemble.fit(X, -Y, epochs=3, verbose=0, callbacks=[second])
+    for callback in (first, second):
+        callback.restore()
+        judged.append(callback.scores(callback.scale_temperature))
+    np.testing.assert_allclose(judged, [first.best_scores, second.best_scores], rtol=1e-6)
+
+
 def test_what_validation_data_gives_is_kept_apart():
     ensemble = ensemble_of("sgd")
     stopping = tfmdn.EnsembleEarlyStopping(X, Y, HELD_OUT)

@@ -131,8 +131,9 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         self._best_scores = np.full(self._num_members, np.inf, keras.config.floatx())
         self._best_choices, self._first_means = np.full(self._totals.shape, np.inf), None
         self._best_epochs = np.zeros(self._num_members, int)
-        self._best = _best(self.model, self._form, 3 if self.has_halves else 1)
-        self._best.start(self._halves[0][0])
+        self._graphs = _graphs(self.model, self._form, 3 if self.has_halves else 1)
+        self._graphs.prepare(self._halves[0][0])
+        self._best_weights = self._graphs.weights()
 
     def scores(self, scale_temperature: float = 1.0) -> np.ndarray:
         """The scores of the members as they are now `[M]`, with their scales multiplied by a factor."""
@@ -141,7 +142,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
     def _scores_of_halves(self, scale_temperature: float) -> np.ndarray:
         """What each half adds to the scores, `[1, M]` or `[2, M]`."""
         factor = tf.constant(scale_temperature, tf.float64)
-        return np.stack([sum(self._best.judge(*rows, factor).numpy() for rows in half) for half in self._halves])
+        return np.stack([sum(self._graphs.judge(*rows, factor).numpy() for rows in half) for half in self._halves])
 
     def _choices(self, of_halves: np.ndarray) -> np.ndarray:
         """What all rows, and each half of them, choose the epoch of each member by: `[1, M]` or `[3, M]`."""
@@ -162,7 +163,9 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
 
     def restore(self, half: int | None = None) -> None:
         """Gives the members what was best by all of their rows, or by those of one half alone: 0, the first, or 1."""
-        self._best.restore(0 if half is None else 1 + half)
+        judgement = 0 if half is None else 1 + half
+        for value, (variable, _) in zip(self._best_weights, self.model.member_variables):
+            variable.assign(value[judgement])
 
     def on_epoch_end(self, epoch, logs=None):
         of_halves = self._scores_of_halves(self.scale_temperature)
@@ -173,7 +176,7 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         better_by = choices < self._best_choices
         self._best_choices = np.where(better_by, choices, self._best_choices)
         if better_by.any():
-            self._best.keep(better_by)
+            self._graphs.keep(self._best_weights, better_by)
         better = better_by[0]
         self._best_scores = np.where(better, scores, self._best_scores)
         self._best_epochs[better] = epoch + 1
@@ -204,56 +207,53 @@ class EnsembleEarlyStopping(keras.callbacks.Callback):
         return self._best_epochs
 
 
-class _Best:
-    """The best weights of an ensemble's members by each of some judgements, and the graphs that find them."""
+class _Graphs:
+    """The graphs that judge an ensemble's members, and that keep the best weights of each by some judgements."""
 
     def __init__(self, model: Ensemble, form: TargetFormat, num_judgements: int):
         self.jit_compile = model.jit_compile
         self.form = form
-        self._model = model
         self.floatx = keras.config.floatx()  # the dtype of `member_scores`
         self.num_judgements = num_judgements
-        # For each judgement those of one variable, side by side: a third of the operations of one after the other.
-        self._values = [
-            tf.Variable(tf.stack(num_judgements * [tf.convert_to_tensor(variable)]))
-            for variable, _ in model.member_variables
-        ]
+        self._model = model
         # Partials of its own: TensorFlow would count the traces of all trainings together, and warn of too many.
         judge = functools.partial(model.member_scores, intervals=form.intervals, missing=form.missing)
         keep = functools.partial(self._keep)
         self.judge = tf.function(judge, jit_compile=self.jit_compile, autograph=False)
         self.keep = tf.function(keep, autograph=False)
 
-    def start(self, held_out: tuple) -> None:
-        """Takes the weights as they are for the best so far, to be judged by x, y and weights `[M, V, ...]`."""
-        for value, (variable, _) in zip(self._values, self._model.member_variables):
-            value.assign(tf.broadcast_to(tf.convert_to_tensor(variable), value.shape))
+    def prepare(self, held_out: tuple) -> None:
+        """Traces what judges by x, y and weights `[M, V, ...]`, for any number of rows: the next training has others."""
 
         def any_number(rows):
             return tf.TensorSpec([rows.shape[0], None, *rows.shape[2:]], rows.dtype)
 
-        # Of any number of rows: the next training has others.
         self.judge.get_concrete_function(*keras.tree.map_structure(any_number, held_out), tf.TensorSpec([], tf.float64))
 
-    def _keep(self, better: tf.Tensor) -> None:
+    def weights(self) -> list[tf.Variable]:
+        """The weights as they are: for each judgement those of one variable, side by side.
+
+        These are a third of the operations of one judgement after the other.
+        """
+        return [
+            tf.Variable(tf.stack(self.num_judgements * [tf.convert_to_tensor(variable)]))
+            for variable, _ in self._model.member_variables
+        ]
+
+    def _keep(self, weights: list[tf.Variable], better: tf.Tensor) -> None:
         """Keeps the weights of those members that are better, by each judgement: `[judgements, M]`."""
-        for value, (variable, members) in zip(self._values, self._model.member_variables):
+        for value, (variable, members) in zip(weights, self._model.member_variables):
             chosen = tf.reshape(better[:, members], [self.num_judgements, -1] + [1] * (len(variable.shape) - 1))
             value.assign(tf.where(chosen, variable, value))
 
-    def restore(self, number: int) -> None:
-        """Gives the members their best weights by one of the judgements."""
-        for value, (variable, _) in zip(self._values, self._model.member_variables):
-            variable.assign(value[number])
 
-
-def _best(model: Ensemble, form: TargetFormat, num_judgements: int) -> _Best:
-    """That of the model's last training, whose graphs need not be traced again."""
+def _graphs(model: Ensemble, form: TargetFormat, num_judgements: int) -> _Graphs:
+    """Those of the model's last training, which need not be traced again."""
     wanted = model.jit_compile, form, keras.config.floatx(), num_judgements
-    best = getattr(model, "_tfmdn_best", None)
-    if best is None or (best.jit_compile, best.form, best.floatx, best.num_judgements) != wanted:
-        best = model._tfmdn_best = _Best(model, form, num_judgements)
-    return best
+    graphs = getattr(model, "_tfmdn_judging", None)
+    if graphs is None or (graphs.jit_compile, graphs.form, graphs.floatx, graphs.num_judgements) != wanted:
+        graphs = model._tfmdn_judging = _Graphs(model, form, num_judgements)
+    return graphs
 
 
 def _part(rows: tuple, part: slice) -> tuple:
