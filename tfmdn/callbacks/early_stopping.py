@@ -223,7 +223,7 @@ class _Graphs:
         self.keep = tf.function(keep, autograph=False)
 
     def prepare(self, held_out: tuple) -> None:
-        """Traces what judges by x, y and weights `[M, V, ...]`, for any number of rows: the next training has others."""
+        """Traces what judges by x, y and weights `[M, V, ...]`, of any number of rows: the next training has others."""
 
         def any_number(rows):
             return tf.TensorSpec([rows.shape[0], None, *rows.shape[2:]], rows.dtype)
