@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfmdn import numerics
-from tfmdn.distributions import kinds, quantiles
+from tfmdn.distributions import counted, kinds, quantiles
 
 tfd = tfp.distributions
 tnp = tf.experimental.numpy
@@ -73,7 +73,8 @@ def highest_density_region(
     shape = tf.concat([mixture.batch_shape_tensor(), tf.shape(centres)[-1:]], 0)
     centres, scales = (tnp.moveaxis(tf.broadcast_to(part, shape), -1, 0) for part in (centres, scales))  # [K, B]
 
-    mean, share = mixture.mean(), coverage if share is None else share
+    weights, mean = counted.weights(mixture), mixture.mean()
+    share = coverage if share is None else share
     num_components = components.batch_shape[-1]
 
     def at(y):
@@ -82,7 +83,9 @@ def highest_density_region(
         if turn is not None:
             inside = tf.clip_by_value(y, *kinds.limits(components))
             return tf.where(y == inside, mixture.log_prob(inside), -np.inf), mixture.cdf(inside)
-        log_prob, cdf = mixture.log_prob(y), mixture.cdf(y)
+        # Not `mixture.cdf`, which has the digits of far tails and takes five times as long: sums need none of them.
+        of_components = components.cdf(y[..., tf.newaxis])
+        log_prob, cdf = mixture.log_prob(y), tf.reduce_sum(weights * of_components, -1)
         # NaN is what some of TFP's families, such as gamma, have outside of their support.
         is_nan = tf.math.is_nan(log_prob)
         return tf.where(~is_nan, log_prob, -np.inf), tf.where(is_nan, tf.cast(y > mean, cdf.dtype), cdf)
