@@ -71,19 +71,6 @@ def weights_of_members(ensemble: tfmdn.Ensemble) -> list[list[np.ndarray]]:
     return weights
 
 
-def served(model, path, x, y) -> dict[str, tf.Tensor]:
-    """What a SavedModel of the model's density and tensors answers: quicker than all signatures of an export."""
-
-    @tf.function
-    def answers(x, y):
-        return {"log_prob": model(x).log_prob(y), **tfmdn.as_tensors(model)(x)}
-
-    module, x, y = tf.Module(), tf.constant(x), tf.constant(y)
-    module.model, module.answers = model, answers
-    tf.saved_model.save(module, path, signatures=answers.get_concrete_function(x, y))
-    return tf.saved_model.load(path).signatures["serving_default"](x=x, y=y)
-
-
 def case_name(case) -> str:
     family, covariance, event_shape = case
     return f"{family}-{covariance}-{'x'.join(map(str, event_shape)) or 'scalar'}"

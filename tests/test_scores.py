@@ -15,7 +15,7 @@ from cases import DISTRIBUTIONS, SCALAR_COMPONENTS, SciPyMixture, case_name, mix
 
 import tfmdn
 from tfmdn import losses, scores
-from tfmdn.distributions import ranked_probability, tensors, univariate
+from tfmdn.distributions import ranked_probability, tensors
 
 tfd = tfp.distributions
 VECTORS = [case for case in DISTRIBUTIONS if case[2]]
@@ -122,7 +122,7 @@ PAIRS = {
     "laplace": (tfd.Laplace, scipy.stats.laplace, 1e-9, [((0.0, 1.0), (d, s)) for d in (0, 1, 5, 50) for s in SCALES]),
     "logistic": (tfd.Logistic, scipy.stats.logistic, 1e-6, [((0.0, 1.0), (d, s)) for d in (0, 1, 50) for s in SCALES]),
     "student_t": (
-        univariate.StudentT,
+        tfd.StudentT,
         scipy.stats.t,
         1e-6,
         [

@@ -44,6 +44,7 @@ def test_xla_has_the_same_draws(names):
     def drawn(seed):
         found = {name: mixture_of(name).sample(20, seed=seed) for name in names}
         normal, atoms = mixture_of("normal"), mixture_of("atoms")
+        found["entropy"] = normal.entropy(20, seed=seed)
         found["energy"] = tfmdn.energy_score(np.zeros(2, "float32"), normal, 20, seed=seed)
         found["transform"] = tfmdn.probability_integral_transform(np.zeros(2, "float32"), atoms, seed=seed)
         return found

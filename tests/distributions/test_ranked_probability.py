@@ -125,8 +125,9 @@ def test_intervals_of_components_with_limits():
     kind, names = reflected.ReflectedNormal, ("loc", "scale", "low", "high")
     cdfs = [[functools.partial(cdf_of_limited, **dict(zip(names, own))) for own in row] for row in LIMITED]
     expected = np.array([threshold_weighted(row, INTERVALS) for row in cdfs])
-    received = received_of(kind, names, LIMITED, INTERVALS, "float64")  # test_atoms_and_grids has both types
-    np.testing.assert_allclose(received, expected, rtol=2e-6, atol=2e-6)
+    for dtype, tolerance in (("float64", 2e-6), ("float32", 1e-5)):
+        received = received_of(kind, names, LIMITED, INTERVALS, dtype)
+        np.testing.assert_allclose(received, expected, rtol=tolerance, atol=tolerance)
     # Where both ends are equal it is the score of a value, here of the first of the intervals.
     components = kind(*np.moveaxis(LIMITED, -1, 0))
     exact = ranked_probability.crps(components, tf.constant(WEIGHTS), tf.fill([len(LIMITED)], np.float64(0.2)), -1)

@@ -53,7 +53,7 @@ def results_of_bare_losses(strategy):
     y, weights = {"a": y, "b": np.stack([y, -y], -1)}, {"a": np.linspace(0, 1, 32), "b": np.linspace(1, 0, 32)}
     history = model.fit(x, y, sample_weight=weights, epochs=2, batch_size=8, shuffle=False, verbose=0).history
     evaluation = model.evaluate(x, y, sample_weight=weights, batch_size=8, verbose=0, return_dict=True)
-    return {**history, **{f"test_{name}": value for name, value in evaluation.items()}}
+    return {**history, **{f"test_{name}": value for name, value in evaluation.items()}, **model.predict(x, verbose=0)}
 
 
 def test_bare_losses_of_several_heads():

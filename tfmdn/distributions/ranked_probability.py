@@ -20,7 +20,7 @@ from tfmdn.distributions.batching import in_blocks
 from tfmdn.distributions.coarsened import CoarsenedNormal
 from tfmdn.distributions.gamma import Gamma
 from tfmdn.distributions.reflected import ReflectedNormal
-from tfmdn.distributions.univariate import RoughStudentT, StudentT
+from tfmdn.distributions.univariate import RoughStudentT
 from tfmdn.distributions.weibull import Weibull
 
 tfd = tfp.distributions
@@ -106,7 +106,7 @@ def _exact(
     In float32 a narrow component, or one of little weight that is far away, would be lost, and what heavy tails have.
     Other kinds stay in their dtype.
     """
-    is_rough = isinstance(tensors.plain(marginals), StudentT) and weights.dtype != tf.float64
+    is_rough = isinstance(tensors.plain(marginals), tfd.StudentT) and weights.dtype != tf.float64
     if not isinstance(tensors.plain(marginals), kinds_in_float64) and not is_rough:
         return marginals, weights, *others
     wide = tensors.map(lambda value: tf.cast(value, tf.float64), marginals)
