@@ -52,6 +52,7 @@ CHECKS: dict[str, Callable[[fuzz_checks.Fuzzed], Iterator[fuzz_checks.Comparison
     "pinball": fuzz_further.pinball,
     "nothing": fuzz_further.nothing,
     "graphs": fuzz_further.graphs,
+    "energy": fuzz_further.energy,
 }
 MOST_PROGRAMS = 2  # of one check of one configuration
 

@@ -81,7 +81,7 @@ def _grid(fuzzed: Fuzzed, number: int) -> np.ndarray:
 def regions(fuzzed: Fuzzed) -> Iterator[Comparison]:
     """Central intervals, and highest density regions: what probability they have, and how high their ends are."""
     configuration, truth = fuzzed.configuration, fuzzed.truth
-    if configuration.event_shape or configuration.coarse:
+    if configuration.event_shape:
         return
     coverage = float(fuzzed.rng.choice([0.05, 0.5, 0.9, 0.999]))
     question = f"m.highest_density_region({coverage})"
@@ -92,12 +92,21 @@ def regions(fuzzed: Fuzzed) -> Iterator[Comparison]:
     y = np.moveaxis(safe, -1, 0).reshape(-1, fuzzed.num_rows)
     with np.errstate(all="ignore"):
         log_cdf, of_cdf = truth.tolerance(Truth.log_cdf, y)
+        if configuration.coarse:  # of which both ends of an interval belong to it
+            low, parameters = y[: len(y) // 2], truth.parameters
+            beside = max(1e-13, ULPS * configuration.epsilon) * np.abs(low) + 1e-300
+            step = 0.5 * parameters["resolution"][:, 0] if "resolution" in parameters else beside
+            log_cdf[: len(low)] = truth.log_cdf(low - step)
         cdf = np.exp(log_cdf).reshape(2, -1, fuzzed.num_rows)
         slack = (np.exp(log_cdf) * np.minimum(of_cdf, 1e3)).reshape(2, -1, fuzzed.num_rows)
         mass = np.where(is_there, cdf[1] - cdf[0], 0.0).sum(0)
         log_pdf, of_pdf = (value.reshape(2, -1, fuzzed.num_rows) for value in truth.tolerance(Truth.log_pdf, y))
     tolerance = 1e-4 + np.where(is_there, slack, 0.0).sum((0, 1))
+    if configuration.coarse:  # of values with a probability it is the smallest set that has no less
+        mass = np.minimum(mass, coverage)
     yield Comparison("highest density: mass", mass, np.full(mass.shape, coverage), tolerance, 0, lambda index: question)
+    if configuration.coarse:
+        return
     # Ends that are no limits are equally high, of intervals that matter.
     low, high = _limits(fuzzed)
     is_inside = is_there & (cdf[1] - cdf[0] > 0.02)

@@ -285,6 +285,8 @@ def test_gradients_of_the_energy_score_at_the_draws_and_far_away():
         value = np.full((2, 3), y, "float32")
         for gradient in gradients(scores.energy_score, value, mixture).values():
             assert np.isfinite(gradient).all()
+    # The sum over the draws is beyond the largest float32.
+    np.testing.assert_allclose(scores.energy_score(np.full((2, 3), 1e37), mixture, 100), 3**0.5 * 1e37, rtol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_draws():

@@ -5,6 +5,7 @@ They are forked off one that has imported TensorFlow and done nothing with it, a
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pathlib
@@ -118,4 +119,6 @@ if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     exec(sys.argv[1], {})
+    gc.freeze()  # as conftest.py
+    gc.set_threshold(50_000, 20, 20)
     serve(answers)

@@ -81,7 +81,9 @@ def _energy_score(
         difference = kinds.difference(mixture.components_distribution, drawn, tf.expand_dims(points, axis))
         if is_known is not None:
             difference = tf.where(tf.expand_dims(is_known, axis), difference, tf.zeros_like(difference))
-        return tf.reduce_mean(tf.reduce_sum(weights * numerics.norm(difference, -1 - axis), -1), 0)
+        # Divided before they are summed, which distances near the largest number of the dtype would not survive.
+        distance = tf.reduce_sum(weights * numerics.norm(difference, -1 - axis), -1)  # [S, B]
+        return tf.reduce_sum(distance / num_samples, 0)
 
     spread = mean_distance(others)
     # Half of the gradient of E||X - X'|| comes through X, and as much through X', which is a constant here.
