@@ -255,6 +255,8 @@ def graphs(fuzzed: Fuzzed) -> Iterator[Comparison]:
                 tolerance = tolerance + slack.reshape(*slack.shape, *[1] * (whole.ndim - slack.ndim))
             if name in ("quantile", "interval"):  # Newton's last step is short, and not 0
                 tolerance = tolerance + 1e-11 * np.ptp(whole, 1 if name == "quantile" else -1, keepdims=True)
+            if name == "pinball":
+                tolerance = tolerance + 1e-11 * whole
             if name == "cdf":  # whose far tails hang on the last digits of what is asked
                 at = fuzzed.rows(y, 0, True).astype(np.float64)[np.newaxis]
                 tolerance = np.maximum(tolerance, whole * fuzzed.truth.tolerance(Truth.log_cdf, at)[1][0])

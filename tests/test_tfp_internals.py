@@ -12,7 +12,6 @@ mixture = tfmdn.Mixture(tfd.Categorical(logits=[0.0, 0.0]), tfd.Normal([0.0, 1.0
 # Names that tfmdn.tfp_internals uses, or methods that TFP calls and tfmdn overrides though they are not TFP's to tell.
 NAMES = {
     "_parameters": "copies and slices of a Mixture would lose `convert_to_tensor` and `member_sizes`",
-    "_pad_sample_dims": "there would be no density of a Mixture",
     "_name_and_control_scope": "`Mixture.entropy` would fail",
     "_reparameterize": "`Mixture.sample` would fail",
     "_reparameterize_sample": "`Mixture(reparameterize=True).sample` would fail",

@@ -92,8 +92,10 @@ def broadcast_shape(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     """The shape that tensors of two shapes broadcast to. In a graph it is of operations that ONNX has, too."""
     if tf.executing_eagerly() or None in (first.shape[0], second.shape[0]):
         return tf.broadcast_dynamic_shape(first, second)
-    rank = max(first.shape[0], second.shape[0])
-    first, second = (tf.concat([tf.ones([rank - shape.shape[0]], tf.int32), shape], 0) for shape in (first, second))
+    missing = second.shape[0] - first.shape[0]
+    if missing < 0:
+        return broadcast_shape(second, first)
+    first = tf.concat([[1] * missing, first], 0) if missing else first
     return tf.where(first == 1, second, first)
 
 
@@ -210,7 +212,7 @@ def _first_row(is_wrong: tf.Tensor) -> tf.Tensor:
     if not rank:
         return tf.constant(0)
     rows = tf.reduce_any(is_wrong, list(range(1, rank))) if rank > 1 else is_wrong
-    count = tf.shape(rows)[0]
+    count = tf.size(rows)
     return tf.reduce_min(tf.where(rows, tf.range(count), count))
 
 

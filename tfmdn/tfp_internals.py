@@ -54,11 +54,6 @@ def copied(distribution: tfd.Distribution, /, **arguments) -> tfd.Distribution:
         return type(distribution)(**{**distribution.parameters, **arguments})
 
 
-def pad_sample_dims(mixture: tfd.MixtureSameFamily, y: tf.Tensor) -> tf.Tensor:
-    """y `[*S, *B, *E]` with an axis of size 1 for the components: `[*S, *B, 1, *E]`."""
-    return mixture._pad_sample_dims(y)
-
-
 def name_scope(distribution: tfd.Distribution, name: str):
     """A context in which operations have the distribution's name, as those of TFP's own methods have."""
     return distribution._name_and_control_scope(name)

@@ -242,9 +242,13 @@ class _Graphs:
 
     def _keep(self, weights: list[tf.Variable], better: tf.Tensor) -> None:
         """Keeps the weights of those members that are better, by each judgement: `[judgements, M]`."""
+
+        @functools.lru_cache  # each choice a part of the graph once
+        def chosen(start, stop, rank):
+            return tf.reshape(better[:, start:stop], [self.num_judgements, -1] + [1] * (rank - 1))
+
         for value, (variable, members) in zip(weights, self._model.member_variables):
-            chosen = tf.reshape(better[:, members], [self.num_judgements, -1] + [1] * (len(variable.shape) - 1))
-            value.assign(tf.where(chosen, variable, value))
+            value.assign(tf.where(chosen(members.start, members.stop, len(variable.shape)), variable, value))
 
 
 def _graphs(model: Ensemble, form: TargetFormat, num_judgements: int) -> _Graphs:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmdn import numerics, tfp_internals
+from tfmdn import numerics
 from tfmdn.distributions import densities, jumps, tensors
 from tfmdn.distributions.grids import Grid
 
@@ -28,7 +28,7 @@ STEPS = 3
 def heights(mixture: tfd.MixtureSameFamily, y: tf.Tensor) -> tf.Tensor:
     """The log density of y `[P, *B, *E]`, or what counts as that where it has a probability: `[P, *B]`."""
     marginals, event_rank = tensors.under_independent(mixture.components_distribution), mixture.event_shape.rank
-    y = tfp_internals.pad_sample_dims(mixture, y)  # [P, B, 1, E]
+    y = tensors.beside_components(mixture, y)  # [P, B, 1, E]
     log_prob = marginals.log_prob(y)
     spread = tf.math.log(2.0 * TOLERANCE * mixture.stddev() + np.finfo(mixture.dtype.as_numpy_dtype).tiny)
     spread = log_prob - tf.expand_dims(spread, -1 - event_rank)

@@ -40,6 +40,7 @@ def moments(
     """
     mean = latent.mean() + tf.zeros_like(low) + tf.zeros_like(high)
     reference = tf.minimum(tf.maximum(mean, low), high)  # near it no digits are lost
+    reference = reference if grid is None else grid.nearest(reference)
     first, second = _clipped(latent, low, high, reference)
     if grid is not None:
         first, second = _rounded(latent, low, high, grid, reference, first, second)
@@ -116,16 +117,19 @@ def _clipped(latent, low, high, reference) -> tuple[tf.Tensor, tf.Tensor]:
 def _rounded(latent, low, high, grid, reference, first, second) -> tuple[tf.Tensor, tf.Tensor]:
     """The same after rounding.
 
-    With values y_i and midpoints m_i between them, E h(Y) is h(y_0) + sum_i (h(y_i+1) - h(y_i)) P(X > m_i). For wide X
-    this is the midpoint rule, whose error is known (Euler and Maclaurin): inside of the limits Sheppard's correction.
+    With values y_i from the reference on, midpoints m_i between them and h that is 0 there, E h(Y) is the sum of
+    (h(y_i+1) - h(y_i)) P(X > m_i), and the like on the other side, in which no digits are lost. For wide X this is the
+    midpoint rule, whose error is known (Euler and Maclaurin): inside of the limits Sheppard's correction.
     """
-    numbers = np.arange(-VALUES, VALUES + 1.0).reshape(-1, *[1] * reference.shape.rank)
-    values = grid.nearest(reference) + numbers * grid.step  # [V, B]
-    above = latent.survival_function(values[:-1] + grid.half_step)
-    observed = tf.minimum(tf.maximum(values, low), high) - reference
-    first_sum = observed[0] + tf.reduce_sum((observed[1:] - observed[:-1]) * above, 0)
-    squares = tf.square(observed)
-    second_sum = squares[0] + tf.reduce_sum((squares[1:] - squares[:-1]) * above, 0)
+    numbers = np.arange(VALUES + 1.0).reshape(-1, *[1] * reference.shape.rank)
+    first_sum = second_sum = 0.0
+    for side, tail in ((1.0, latent.survival_function), (-1.0, latent.cdf)):
+        values = reference + side * numbers * grid.step  # [V, B]
+        beyond = tail(values[:-1] + side * grid.half_step)
+        observed = tf.minimum(tf.maximum(values, low), high) - reference
+        squares = tf.square(observed)
+        first_sum += tf.reduce_sum((observed[1:] - observed[:-1]) * beyond, 0)
+        second_sum += tf.reduce_sum((squares[1:] - squares[:-1]) * beyond, 0)
 
     def correction(limit, where_infinite):
         """Of both moments, at one end."""

@@ -67,7 +67,7 @@ class Cumulative:
             value = tf.convert_to_tensor(value, dtype_hint=self.dtype)
             components, event_rank = counted.in_sums(self).components_distribution, self.event_shape.rank
             marginals, weights = tensors.marginals(components), counted.weights(self)
-            probabilities = kinds.probability_of(marginals, tfp_internals.pad_sample_dims(self, value))
+            probabilities = kinds.probability_of(marginals, tensors.beside_components(self, value))
             weights = numerics.with_trailing_axes(weights, event_rank)
             return numerics.as_probability(tf.reduce_sum(weights * probabilities, -1 - event_rank))
 
@@ -86,7 +86,7 @@ class Cumulative:
         log_weights = numerics.with_trailing_axes(counted.log_weights(self), event_rank)
         is_infinite, sign = tf.math.is_inf(y), tf.sign(y)
         y = tf.where(is_infinite, tf.zeros_like(y), y)  # at infinity not even gradients are in question
-        marginals, y = unit_tails.standardized(marginals, tfp_internals.pad_sample_dims(self, y))
+        marginals, y = unit_tails.standardized(marginals, tensors.beside_components(self, y))
         log_probs = getattr(marginals, method)(y)
         # Weights sum to 1 but for rounding.
         found = numerics.as_log_probability(numerics.log_sum_exp(log_weights + log_probs, -1 - event_rank))
@@ -129,7 +129,7 @@ class Cumulative:
                 lambda part, _, low, high: part.interval_log_prob(low, high, name), self, [low, high], batch_size
             )
         with tfp_internals.name_scope(self, name), tf.control_dependencies(coarse.checks(low, high)):
-            low, high = (tfp_internals.pad_sample_dims(self, tf.identity(end)) for end in (low, high))
+            low, high = (tensors.beside_components(self, tf.identity(end)) for end in (low, high))
             components = counted.in_densities(self).components_distribution
             log_probs = counted.with_weights(coarse.joint_log_prob(components, low, high), counted.log_weights(self))
             return numerics.as_log_probability(numerics.log_sum_exp(log_probs, -1))  # of [S, B, K]

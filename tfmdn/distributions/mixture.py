@@ -139,14 +139,14 @@ class Mixture(
 
     def _per_mixture_component_log_prob(self, y):
         mixture = counted.in_log_prob(self)
-        log_probs = densities.log_prob(mixture.components_distribution, tfp_internals.pad_sample_dims(self, y))
+        log_probs = densities.log_prob(mixture.components_distribution, tensors.beside_components(self, y))
         return counted.with_weights(log_probs, counted.log_weights(mixture))  # [S, B, K]
 
     def _log_prob(self, y):
         log_probs = self._per_mixture_component_log_prob(y)
         sum_of = numerics.log_sum_exp if densities.can_be_none(self.components_distribution) else tf.reduce_logsumexp
         log_prob = sum_of(log_probs, -1)
-        is_probability = kinds.has_probability(self.components_distribution, tfp_internals.pad_sample_dims(self, y))
+        is_probability = kinds.has_probability(self.components_distribution, tensors.beside_components(self, y))
         if is_probability is None:
             return log_prob
         return tf.where(tf.reduce_all(is_probability, -1), numerics.as_log_probability(log_prob), log_prob)
@@ -238,8 +238,11 @@ class Mixture(
 
     def _mean(self):
         mixture = counted.in_sums(self)
-        is_angle = kinds.period(self.components_distribution) is not None
-        return von_mises.mean(mixture) if is_angle else super(Mixture, mixture)._mean()
+        if kinds.period(self.components_distribution) is not None:
+            return von_mises.mean(mixture)
+        event_rank = self.event_shape.rank
+        weights = numerics.with_trailing_axes(mixture.mixture_distribution.probs_parameter(), event_rank)
+        return tf.reduce_sum(weights * mixture.components_distribution.mean(), -1 - event_rank)
 
     def _variance(self):
         if kinds.period(self.components_distribution) is not None:

@@ -184,13 +184,24 @@ def _read_in_full(distribution: tfd.Distribution) -> dict[str, tf.Tensor]:
     return values if is_full else broadcast_batch(values, batch_ndims)
 
 
+def beside_components(mixture: tfd.MixtureSameFamily, y: tf.Tensor) -> tf.Tensor:
+    """y `[*S, *B, *E]` with an axis of size 1 for the components: `[*S, *B, 1, *E]`."""
+    y, axis = tf.convert_to_tensor(y, dtype_hint=mixture.dtype), -1 - mixture.event_shape.rank
+    return tf.expand_dims(y, axis if y.shape.rank is None else max(axis, -1 - y.shape.rank))
+
+
 def _broadcast_before(values: list[tf.Tensor], axis: int) -> list[tf.Tensor]:
     """Tensors whose axes before one of them, counted from the end, are broadcast to those of each other."""
     if all(value.shape[:axis] == values[0].shape[:axis] for value in values):
         return values
-    shapes = [tf.shape(value) for value in values]
-    before = functools.reduce(numerics.broadcast_shape, [shape[:axis] for shape in shapes])
-    return [tf.broadcast_to(value, tf.concat([before, shape[axis:]], 0)) for value, shape in zip(values, shapes)]
+    before = functools.reduce(numerics.broadcast_shape, [tf.shape(value)[:axis] for value in values])
+    return [tf.broadcast_to(value, tf.concat([before, _shape_from(value, axis)], 0)) for value in values]
+
+
+def _shape_from(value: tf.Tensor, axis: int) -> tf.Tensor | list[int]:
+    """The sizes of the axes from one on: in a graph a list is one operation, and a part of a shape is six."""
+    sizes = value.shape[axis:]
+    return sizes.as_list() if sizes.is_fully_defined() else tf.shape(value)[axis:]
 
 
 def broadcast_batch(values: dict[str, tf.Tensor], batch_ndims: dict[str, int]) -> dict[str, tf.Tensor]:
@@ -199,13 +210,16 @@ def broadcast_batch(values: dict[str, tf.Tensor], batch_ndims: dict[str, int]) -
     static_batch_shape = functools.reduce(tf.broadcast_static_shape, static_shapes)
     if static_batch_shape.is_fully_defined() and all(shape == static_batch_shape for shape in static_shapes):
         return values
+    has_event = {name: value.shape.rank > batch_ndims[name] for name, value in values.items()}
     shapes = {name: tf.shape(value) for name, value in values.items()}
-    batch_shape = functools.reduce(
-        numerics.broadcast_shape, [shape[: batch_ndims[name]] for name, shape in shapes.items()]
-    )
+    batch_shapes = [shape[: batch_ndims[name]] if has_event[name] else shape for name, shape in shapes.items()]
+    batch_shape = functools.reduce(numerics.broadcast_shape, batch_shapes)
     broadcast = {}
     for name, value in values.items():
-        broadcast[name] = tf.broadcast_to(value, tf.concat([batch_shape, shapes[name][batch_ndims[name] :]], 0))
+        shape = batch_shape
+        if has_event[name]:
+            shape = tf.concat([batch_shape, _shape_from(value, batch_ndims[name])], 0)
+        broadcast[name] = tf.broadcast_to(value, shape)
         # TensorFlow forgets in a graph what is known of the shapes.
         broadcast[name].set_shape(static_batch_shape.concatenate(value.shape[batch_ndims[name] :]))
     return broadcast

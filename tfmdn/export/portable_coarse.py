@@ -23,6 +23,7 @@ from tfmdn.export.portable_limits import (
 
 # As in `tfmdn.distributions.reflected`, `grids` and `coarse_moments`.
 SLACK, MOST, NARROW_IN_STEPS, VALUES = 1e-3, 0.25, 4.0, 32
+NARROW, GAUSS = 0.125, ((-(0.6**0.5), 5.0 / 9.0), (0.0, 8.0 / 9.0), (0.6**0.5, 5.0 / 9.0))
 
 
 class Grid:
@@ -141,7 +142,7 @@ class Coarsened(families.Univariate):
         Second moments are in units of the latent deviation: squares of targets may have no place in float32.
         """
         low, high = self._limits()
-        reference = tf.minimum(tf.maximum(self._latent.mean(), low), high)
+        reference = self._nearest(tf.minimum(tf.maximum(self._latent.mean(), low), high))
         first, second = self._clipped_moments(low, high, reference)
         if self._grid is not None:
             first, second = self._rounded_moments(low, high, reference, first, second)
@@ -161,6 +162,13 @@ class Coarsened(families.Univariate):
             curve = (z_start * normal_density(z_start) - z_end * normal_density(z_end)) / latent.total
             of_first = slope - origin * share
             of_second = share + curve - origin * (slope + of_first)
+            # Between limits that are close to each other these are small differences: rather three points of Gauss's.
+            half, middle = 0.5 * (z_end - z_start), 0.5 * start + 0.5 * end - reference
+            shift = clip(middle / latent.deviation, -FAR, FAR)
+            points = [(shift + half * t, half * w * normal_density(z_start + half * (1.0 + t))) for t, w in GAUSS]
+            is_narrow = half < NARROW
+            of_first = tf.where(is_narrow, sum(w * z for z, w in points) / latent.total, of_first)
+            of_second = tf.where(is_narrow, sum(w * z * z for z, w in points) / latent.total, of_second)
             first += tf.where(exists, latent.deviation * of_first, 0.0)
             second += tf.where(exists, of_second, 0.0)
         for limit, side in ((low, 1.0), (high, -1.0)):
@@ -173,13 +181,15 @@ class Coarsened(families.Univariate):
 
     def _rounded_moments(self, low, high, reference, first, second):
         latent, grid = self._latent, self._grid
-        numbers = np.arange(-VALUES, VALUES + 1, dtype=np.float32).reshape(-1, *[1] * reference.shape.rank)
-        values = grid.nearest(reference) + numbers * grid.step  # [V, N, K, E]
-        above = latent.tail(values[:-1] + 0.5 * grid.step, -1.0)
-        observed = tf.minimum(tf.maximum(values, low), high) - reference
-        squares = tf.square(observed / latent.deviation)
-        first_sum = observed[0] + tf.reduce_sum((observed[1:] - observed[:-1]) * above, 0)
-        second_sum = squares[0] + tf.reduce_sum((squares[1:] - squares[:-1]) * above, 0)
+        numbers = np.arange(VALUES + 1, dtype=np.float32).reshape(-1, *[1] * reference.shape.rank)
+        first_sum = second_sum = 0.0
+        for side in (1.0, -1.0):
+            values = reference + side * numbers * grid.step  # [V, N, K, E]
+            beyond = latent.tail(values[:-1] + 0.5 * side * grid.step, -side)
+            observed = tf.minimum(tf.maximum(values, low), high) - reference
+            squares = tf.square(observed / latent.deviation)
+            first_sum += tf.reduce_sum((observed[1:] - observed[:-1]) * beyond, 0)
+            second_sum += tf.reduce_sum((squares[1:] - squares[:-1]) * beyond, 0)
 
         def correction(limit, where_infinite):
             is_finite, finite = tf.abs(limit) < INFINITE, _finite(limit)

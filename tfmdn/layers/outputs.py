@@ -61,12 +61,15 @@ class Outputs:
 
     def constrained(self, params: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """The logits `[B, K]` and the valid parameters `[B, *shape, K]` of raw outputs `[B, size]`."""
-        batch_shape = tf.shape(params)[:-1]
         blocks = self.blocks
-        logits, *raw = [
-            tf.reshape(values, tf.concat([batch_shape, [*block.shape, self.num_components]], 0))
-            for values, block in zip(tf.split(params, [block.columns.size for block in blocks], axis=-1), blocks)
-        ]
+
+        def shaped(values, block):
+            if not block.shape:
+                return values
+            return tf.reshape(values, tf.concat([tf.shape(params)[:-1], [*block.shape, self.num_components]], 0))
+
+        parts = tf.split(params, [block.columns.size for block in blocks], axis=-1)
+        logits, *raw = map(shaped, parts, blocks)
         return logits, {p.name: p.constrain(value) for p, value in zip(self.spec.parameters, raw)}
 
     def initial(self, start: starts.Start) -> np.ndarray:
