@@ -246,6 +246,15 @@ def test_limits_are_rounded_as_values_are():
     assert set(components.sample(100, seed=[1, 2]).numpy()) == {1.0, 2.0, 3.0}
 
 
+def test_moments_of_what_is_hardly_ever_another_value():
+    """In float64 that is 1e-19 of the time beside values of a million."""
+    loc, scale = 1e6 + np.array([0.3, -0.02, 0.3]), np.array([0.04, 0.055, 0.023])
+    components = tfmdn.distributions.CoarsenedNormal(loc, scale, resolution=1.0)
+    above, below = (scipy.stats.norm.sf((0.5 - side * (loc - 1e6)) / scale) for side in (1.0, -1.0))
+    expected = above + below - np.square(above - below)
+    np.testing.assert_allclose(components.variance(), expected, rtol=1e-8)
+
+
 @pytest.mark.parametrize("arguments", [{}, {"low": 1e6}])
 def test_steps_of_large_numbers(arguments):
     """In float32 numbers of a million have steps of a sixteenth."""

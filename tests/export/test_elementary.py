@@ -7,7 +7,7 @@ import scipy.stats as stats
 import tensorflow as tf
 
 import tfmdn
-from tfmdn.export import elementary, portable_limits
+from tfmdn.export import elementary, portable_coarse, portable_families, portable_limits
 
 Z = np.concatenate([np.linspace(-12, 12, 2401), np.geomspace(1e-6, 13, 200), [0.0]])
 ABOVE_1 = np.concatenate([np.linspace(1, 20, 500), np.geomspace(1, 1e12, 500)])
@@ -100,3 +100,41 @@ def test_moments_of_wide_components_between_limits():
     portable = portable_limits.Reflected(loc, scale, low, high)
     for method in ("mean", "stddev"):
         np.testing.assert_allclose(getattr(portable, method)(), getattr(exact, method)(), rtol=2e-6, atol=3e-7)
+
+
+def test_moments_between_atoms_that_are_close_to_each_other():
+    """What lies between them is a small difference of probabilities, and its moments smaller ones."""
+    width, loc = np.float32(0.5693), np.float32([-0.2, 0.0, 0.3, 1.0])
+    for scale in np.float32([0.6, 3.0, 20.0, 337.0, 1e6]):
+        low, high = np.zeros(4, "float32"), np.full(4, width)
+        portable = portable_coarse.Coarsened(
+            *map(tf.constant, (loc, np.full(4, scale), low, high, np.ones(4, "float32"))), origin=tf.constant(low)
+        )
+        normal = stats.norm(np.float64(loc), np.float64(scale))
+        nodes, weights = np.polynomial.legendre.leggauss(60)
+        y = 0.5 * width * (1.0 + nodes[:, np.newaxis])
+        mass = 0.5 * width * weights[:, np.newaxis] * normal.pdf(y)
+        first, second = (width**power * normal.sf(width) + (y**power * mass).sum(0) for power in (1, 2))
+        np.testing.assert_allclose(portable.mean(), first, rtol=3e-6)
+        np.testing.assert_allclose(portable.stddev(), np.sqrt(second - first**2), rtol=1e-5)
+
+
+def test_moments_of_what_is_hardly_ever_another_value():
+    loc, scale = np.float32([30.3, -3.02, 0.3]), np.float32([0.04, 0.07, 0.03])
+    zeros = tf.zeros(3)
+    portable = portable_coarse.Coarsened(
+        *map(tf.constant, (loc, scale)), zeros - np.inf, zeros + np.inf, zeros + 1.0, zeros, zeros + 1.0
+    )
+    values = np.float64([30.0, -3.0, 0.0])
+    above, below = (
+        stats.norm.sf((0.5 + side * (np.float64(loc) - values) * -1.0) / np.float64(scale)) for side in (1.0, -1.0)
+    )
+    np.testing.assert_allclose(portable.mean(), values + above - below, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(portable.stddev(), np.sqrt(above + below - (above - below) ** 2), rtol=1e-4)
+
+
+def test_a_student_t_far_beyond_what_has_a_square():
+    y = np.float32([0.0, 0.5, 3.0, 1e5, 1e20, 1e30])
+    portable = portable_families.StudentT(*(tf.fill(6, np.float32(value)) for value in (0.2, 0.5, 3.7)))
+    expected = stats.t(np.float64(np.float32(3.7)), np.float64(np.float32(0.2)), 0.5).logpdf(np.float64(y))
+    np.testing.assert_allclose(portable.log_prob(tf.constant(y)), expected, rtol=2e-6)

@@ -221,13 +221,18 @@ class StudentT(LocationScale):
         super().__init__(loc, scale, df=df)
         self.df = df
 
+    def _z(self, y):  # where the square of another one is held its tails still fall
+        return clip((y - self.loc) / self.scale, -3e38, 3e38)
+
     def _standard_log_prob(self, z):
         half = 0.5 * self.df
         # (Gamma(half + 1/2) / Gamma(half)) / sqrt(pi df), of which df cancels but for a remainder.
         log_normalization = half_step_remainder(half) - HALF_LOG_TWO_PI
-        # Of the square root of z^2 / df no square overflows.
-        z = clip(tf.abs(z) / tf.sqrt(self.df), 0.0, 1e18)
-        return log_normalization - (half + 0.5) * log1p(tf.square(z))
+        # log(1 + z^2 / df) without a square that overflows.
+        z = tf.abs(z) / tf.sqrt(self.df)
+        large = tf.maximum(z, 1.0)
+        log_sum = 2.0 * tf.math.log(large) + log1p(tf.square(z / large / large))
+        return log_normalization - (half + 0.5) * log_sum
 
     def stddev(self):
         return self.scale * tf.sqrt(self.df / (self.df - 2.0))
