@@ -537,13 +537,15 @@ def test_unknown_batch_size_in_a_graph(case):
     def answers(x):
         mixture = layer(x)
         y = mixture.sample(3, seed=0)
-        return mixture.quantile(mixture.cdf(y)), y, mixture.mode(), mixture.quantile([0.1, 0.2])
+        interval = mixture.interval(0.9)
+        assert interval.shape.as_list() == [None, *case[2], 2]
+        return mixture.quantile(mixture.cdf(y)), y, mixture.mode(), interval
 
     for batch in (1, 4):
-        again, y, mode, levels = answers(tf.ones((batch, 6)))
+        again, y, mode, interval = answers(tf.ones((batch, 6)))
         assert again.shape == y.shape == (3, batch, *case[2])
         assert mode.shape == (batch, *case[2])
-        assert levels.shape == (2, batch, *case[2])
+        assert interval.shape == (batch, *case[2], 2)
 
 
 def test_an_empty_batch_has_empty_answers():

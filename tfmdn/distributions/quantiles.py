@@ -110,7 +110,11 @@ def _searched(marginals, values, logits, probability, axis) -> tf.Tensor:
 
     levels = tf.transpose(tf.reshape(tf.broadcast_to(probability, shape), [num_levels, num_rows]))
     of_rows = dict(zip(values, map(as_rows, parameters)))
-    return tf.reshape(tf.transpose(roots.search(marginals, of_rows, as_rows(logits), levels)), shape)
+    found = tf.reshape(tf.transpose(roots.search(marginals, of_rows, as_rows(logits), levels)), shape)
+    static_shapes = [probability.shape, *(value.shape[:-1] for value in (logits, *parameters))]
+    # TensorFlow forgets in a graph what is known of the shapes.
+    found.set_shape(functools.reduce(tf.broadcast_static_shape, static_shapes))
+    return found
 
 
 def _common_shape(*tensors: tf.Tensor) -> tf.Tensor:
