@@ -112,8 +112,12 @@ def test_draws_have_the_base_classs_shape_dtype_and_moments(build, sample_shape)
 def test_scalar_cdf_is_the_base_classs(build):
     ours, base = pair(build)
     y = base.sample(10, seed=1)
-    for method in ("cdf", "log_cdf", "survival_function", "log_survival_function"):
-        np.testing.assert_allclose(getattr(ours, method)(y), getattr(base, method)(y), rtol=1e-5, atol=1e-5)
+    for method in ("cdf", "survival_function"):
+        expected = getattr(base, method)(y)
+        np.testing.assert_allclose(getattr(ours, method)(y), expected, rtol=1e-5, atol=1e-5)
+        # The base class takes logarithms of what it has rounded.
+        distance = np.abs(getattr(ours, f"log_{method}")(y) - getattr(base, f"log_{method}")(y))
+        assert np.all(distance <= 1e-5 + 3e-7 / expected)
 
 
 SLICES = {
