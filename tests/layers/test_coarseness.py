@@ -46,6 +46,21 @@ def test_what_is_found(y, low, high, resolution):
         np.testing.assert_allclose(steps, np.round(steps), atol=1e-4)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e6, -1e9])
+def test_far_from_0_next_to_each_other_is_not_equal(offset):
+    y = np.linspace(0.0, 1.0, 60) ** 2
+    assert not found_in(y + offset).is_coarse
+    found = found_in(np.maximum(y, 0.3) + offset)
+    assert (found.low, found.low_is_atom, found.high_is_atom) == (0.3 + offset, True, False)
+    assert found.description(np.maximum(y, 0.3) + offset)[0].startswith("55% of targets equal")
+
+
+@pytest.mark.parametrize("limit", [0.1, 12_345_678.9])
+def test_a_limit_is_another_number_in_float32(limit):
+    y = np.float32(limit * np.maximum(np.abs(NORMAL), 1.0))
+    assert found_in(y, support=(limit, None)).low_is_atom
+
+
 def test_each_coordinate_by_itself():
     found = found_in(np.stack([np.maximum(NORMAL, 0.0), NORMAL, COUNTS], 1))
     np.testing.assert_array_equal(found.low_is_atom, [True, False, True])

@@ -64,7 +64,7 @@ class Coarseness:
                 continue
             for limit, is_atom in ((self.low, self.low_is_atom), (self.high, self.high_is_atom)):
                 if is_atom[index] and np.isfinite(limit[index]):
-                    share = np.isclose(column, limit[index], rtol=1e-6, atol=0.0).mean()
+                    share = _equals(column, limit[index]).mean()
                     facts.append(
                         f"{share:.0%} of targets{where} equal {limit[index]:g}: they get a probability of their own"
                     )
@@ -205,11 +205,19 @@ def _end(y, lowest, given, is_sought: bool, is_atom: bool | None, step: float) -
 def is_common(y: np.ndarray, value: float) -> bool:
     """Whether so many of targets `[n]` equal one of their ends that it has a probability of its own."""
     values, counts = np.unique(y, return_counts=True)
-    here = np.abs(values - value) <= 1e-6 * np.abs(value)
+    here = _equals(values, value)
     inner = ~here & (values > values[0]) & (values < values[-1])  # the other end may be an atom too
     count, others = counts[here].sum(), counts[inner].max(initial=0)
     stands_out = any(count >= max(share * len(y), times * others) for share, times in SHARES_AND_TIMES)
     return count >= FEWEST_EQUAL and stands_out and not here.all()
+
+
+def _equals(y: np.ndarray, value: float) -> np.ndarray:
+    """Which of targets `[n]` equal a value but for rounding. Next to each other numbers far from 0 are not equal."""
+    rounding = np.minimum(1e-6 * np.abs(value), 1e-5 * np.ptp(y))
+    with np.errstate(over="ignore"):
+        is_single = np.array_equal(y, y.astype(np.float32))  # in which the value may be another number
+        return (np.abs(y - value) <= rounding) | (is_single & (y == np.float32(value)))
 
 
 def _is_hard_end(y: np.ndarray, lowest: float, step: float) -> bool:
