@@ -136,7 +136,7 @@ def probabilities(fuzzed: Fuzzed) -> Iterator[Comparison]:
         with np.errstate(all="ignore"):
             expected, tolerance = truth.tolerance(query, y)
             of_density = name == "log_prob"
-            tolerance = tolerance + PROMISED[dtype] * (1.0 + (_log_scales(truth) if of_density else 0.0))
+            tolerance = tolerance + PROMISED[dtype] * (1.0 + (log_scales(truth) if of_density else 0.0))
         question = _question(name, y, dtype)
         received = fuzzed.rows(getattr(fuzzed.mixture, name)(at), 1, not of_density)
         # What is so close to 0 may count as 0.
@@ -205,7 +205,7 @@ def _is_infinite(fuzzed, y):
     return np.isinf(y).any(-1) if fuzzed.configuration.event_shape else np.isinf(y)
 
 
-def _log_scales(truth: Truth) -> np.ndarray:
+def log_scales(truth: Truth) -> np.ndarray:
     """How large the logarithms are that a log density is the sum of, `[n]`."""
     p = truth.parameters
     scale = np.abs(np.diagonal(p["scale_tril"], axis1=-2, axis2=-1)) if "scale_tril" in p else p["scale"]

@@ -214,8 +214,8 @@ def is_common(y: np.ndarray, value: float) -> bool:
 
 def _equals(y: np.ndarray, value: float) -> np.ndarray:
     """Which of targets `[n]` equal a value but for rounding. Next to each other numbers far from 0 are not equal."""
-    rounding = np.minimum(1e-6 * np.abs(value), 1e-5 * np.ptp(y))
     with np.errstate(over="ignore"):
+        rounding = np.minimum(1e-6 * np.abs(value), 1e-5 * np.ptp(y))
         is_single = np.array_equal(y, y.astype(np.float32))  # in which the value may be another number
         return (np.abs(y - value) <= rounding) | (is_single & (y == np.float32(value)))
 
