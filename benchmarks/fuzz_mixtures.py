@@ -182,8 +182,12 @@ class Truth:
     def _beside(self, y, change):
         """Targets nearby, on the same side of limits; those that have a probability stay where they are."""
         p, axis = self.parameters, 1
-        if "resolution" in p:
-            return y
+        if "resolution" in p:  # next to a value, as far as digits tell, what is asked may be that value
+            step, origin = p["resolution"][:, 0], p["origin"][:, 0]
+            index = (y - origin) / step
+            with np.errstate(invalid="ignore"):
+                is_close = np.abs(index - np.round(index)) <= 8.0 * self.configuration.epsilon * np.abs(index)
+            return np.where(is_close, origin + np.round(index) * step, y)
         beside = y * (1.0 + change)
         for low, high in (("low", "high"), ("mirror_low", "mirror_high")):
             if low not in p:
