@@ -31,7 +31,7 @@ def heights(mixture: tfd.MixtureSameFamily, y: tf.Tensor) -> tf.Tensor:
     y = tensors.beside_components(mixture, y)  # [P, B, 1, E]
     log_prob = marginals.log_prob(y)
     spread = tf.math.log(2.0 * TOLERANCE * mixture.stddev() + np.finfo(mixture.dtype.as_numpy_dtype).tiny)
-    spread = log_prob - tf.expand_dims(spread, -1 - event_rank)
+    spread = log_prob - tensors.beside_components(mixture, spread)
     density = densities.log_prob(marginals.latent, y)
     height = tf.where(marginals.is_atom(y), tf.maximum(spread, density), log_prob)
     height = tf.reduce_sum(height, list(range(-event_rank, 0)))  # [P, B, K]

@@ -15,9 +15,9 @@ class Grid:
 
     def __init__(self, step: tf.Tensor | None, origin: tf.Tensor):
         self._is_none = step is None  # known without a tensor, which saves most of the operations
-        # A number of steps that is infinite, as that of no limit, would have a gradient of NaN.
-        self.step = tf.zeros_like(origin) if step is None else tf.stop_gradient(step)
-        self.origin = tf.stop_gradient(origin)
+        self.step, self.origin = tf.zeros_like(origin), origin
+        if step is not None:  # a number of steps that is infinite, as that of no limit, would have a gradient of NaN
+            self.step, self.origin = tf.stop_gradient(step), tf.stop_gradient(origin)
         self.exists = self.step > 0.0
 
     @property

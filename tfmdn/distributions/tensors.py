@@ -194,14 +194,23 @@ def _broadcast_before(values: list[tf.Tensor], axis: int) -> list[tf.Tensor]:
     """Tensors whose axes before one of them, counted from the end, are broadcast to those of each other."""
     if all(value.shape[:axis] == values[0].shape[:axis] for value in values):
         return values
-    before = functools.reduce(numerics.broadcast_shape, [tf.shape(value)[:axis] for value in values])
-    return [tf.broadcast_to(value, tf.concat([before, _shape_from(value, axis)], 0)) for value in values]
+    before = functools.reduce(numerics.broadcast_shape, [_shape_before(value, axis) for value in values])
+    return [_with_axes_before(value, axis, before) for value in values]
 
 
-def _shape_from(value: tf.Tensor, axis: int) -> tf.Tensor | list[int]:
-    """The sizes of the axes from one on: in a graph a list is one operation, and a part of a shape is six."""
-    sizes = value.shape[axis:]
-    return sizes.as_list() if sizes.is_fully_defined() else tf.shape(value)[axis:]
+def _shape_before(value: tf.Tensor, axis: int) -> tf.Tensor:
+    """The sizes of the axes before one. In a graph a part of a shape takes six operations more than the whole."""
+    shape = tf.shape(value)
+    return shape if axis == value.shape.rank else shape[:axis]
+
+
+def _with_axes_before(value: tf.Tensor, axis: int, shape: tf.Tensor) -> tf.Tensor:
+    """A tensor whose axes before one are broadcast to a shape."""
+    if axis == value.shape.rank:
+        return tf.broadcast_to(value, shape)
+    rest = value.shape[axis:]
+    rest = rest.as_list() if rest.is_fully_defined() else tf.shape(value)[axis:]
+    return tf.broadcast_to(value, tf.concat([shape, rest], 0))
 
 
 def broadcast_batch(values: dict[str, tf.Tensor], batch_ndims: dict[str, int]) -> dict[str, tf.Tensor]:
@@ -210,16 +219,11 @@ def broadcast_batch(values: dict[str, tf.Tensor], batch_ndims: dict[str, int]) -
     static_batch_shape = functools.reduce(tf.broadcast_static_shape, static_shapes)
     if static_batch_shape.is_fully_defined() and all(shape == static_batch_shape for shape in static_shapes):
         return values
-    has_event = {name: value.shape.rank > batch_ndims[name] for name, value in values.items()}
-    shapes = {name: tf.shape(value) for name, value in values.items()}
-    batch_shapes = [shape[: batch_ndims[name]] if has_event[name] else shape for name, shape in shapes.items()]
-    batch_shape = functools.reduce(numerics.broadcast_shape, batch_shapes)
+    shapes = [_shape_before(value, batch_ndims[name]) for name, value in values.items()]
+    batch_shape = functools.reduce(numerics.broadcast_shape, shapes)
     broadcast = {}
     for name, value in values.items():
-        shape = batch_shape
-        if has_event[name]:
-            shape = tf.concat([batch_shape, _shape_from(value, batch_ndims[name])], 0)
-        broadcast[name] = tf.broadcast_to(value, shape)
+        broadcast[name] = _with_axes_before(value, batch_ndims[name], batch_shape)
         # TensorFlow forgets in a graph what is known of the shapes.
         broadcast[name].set_shape(static_batch_shape.concatenate(value.shape[batch_ndims[name] :]))
     return broadcast
